@@ -1,0 +1,1 @@
+"""The classifier itself: torch and tokenizers, never spaCy."""

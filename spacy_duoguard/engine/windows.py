@@ -1,0 +1,199 @@
+"""Text → token ids → windows.
+
+A text that is longer than one window is cut into overlapping ones:
+
+    tokens   0 . . . . . . . . . . . . . . . . . . n
+    window 1 [-----------]
+    window 2         [-----------]
+    window 3                 [----------]
+             |stride|
+                     |--| overlap = window - stride
+
+They start at 0, stride, 2 · stride, …; the first that reaches the end is the last.
+Every run of tokens up to the overlap lies whole in some window.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from ..errors import CheckpointError, Errors, SettingsError
+
+# Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
+# pieces). A wider gap means that the tokenizer is another model's.
+_MAX_SPARE_ROWS = 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The pieces of one text, without what the post-processor adds."""
+
+    ids: np.ndarray  # (n_tokens,) int32
+    offsets: np.ndarray  # (n_tokens, 2) int32, characters of the text
+
+
+class TextTokenizer:
+    """A private tokenizer backend that maps user text to ordinary pieces only.
+
+    The added tokens of a tokenizer (`<|endoftext|>`, `<tool_call>`, …) are control
+    codes: a user who types one must not reach it. They are removed, so that such text
+    is cut into pieces like any other. What the post-processor adds is kept: those
+    tokens begin and end every window. Without truncation and padding the backend has
+    no state, and threads can share it.
+    """
+
+    def __init__(self, data: str, *, source: str) -> None:
+        """data (str): The content of a `tokenizer.json`.
+        source (str): Where it came from, for messages.
+        RAISES (CheckpointError): Not a tokenizer, or one whose added tokens can be
+            typed.
+        """
+        self.data = data
+        self.source = source
+        settings = _parse(data, source)
+        added = settings.get("added_tokens") or []
+        backend = dict(settings, added_tokens=[], truncation=None, padding=None)
+        try:
+            self._backend = Tokenizer.from_str(json.dumps(backend))
+        except Exception as e:  # tokenizers raises bare Exception
+            problem = Errors.E018.format(
+                source=source, kind="a tokenizer.json", problem=e
+            )
+            raise CheckpointError(problem) from e
+        self.prefix, self.suffix = self._specials()
+        self._check_added(added)
+
+    @property
+    def n_special(self) -> int:
+        """How many tokens of each window come from the post-processor."""
+        return len(self.prefix) + len(self.suffix)
+
+    def encode(self, text: str) -> Tokens:
+        """text (str): Any text. RETURNS (Tokens): Its pieces, none of them added."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        return Tokens(
+            ids=np.asarray(encoding.ids, dtype=np.int32),
+            offsets=np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2),
+        )
+
+    def frame(self, ids: np.ndarray) -> np.ndarray:
+        """ids (ndarray): The pieces of a window. RETURNS (ndarray): The same between
+        the tokens of the post-processor."""
+        if not self.n_special:
+            return ids
+        return np.concatenate((self.prefix, ids, self.suffix))
+
+    def check_fits(self, vocab_size: int) -> None:
+        """Check that the embedding has a row for each piece, and few to spare.
+
+        vocab_size (int): Rows of the model's embedding.
+        RAISES (CheckpointError): The tokenizer is another model's.
+        """
+        own = [*self._backend.get_vocab().values(), *self.prefix, *self.suffix]
+        needed = max([-1, *own]) + 1
+        if needed > vocab_size:
+            problem = f"its ids need {needed} rows, the embedding has {vocab_size}"
+        elif vocab_size - self._pieces > _MAX_SPARE_ROWS:
+            problem = f"it has {self._pieces} pieces for {vocab_size} embedding rows"
+        else:
+            return
+        raise CheckpointError(Errors.E019.format(source=self.source, problem=problem))
+
+    def _specials(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens that the post-processor puts before and after a text."""
+        encoding = self._backend.encode("a", add_special_tokens=True)
+        mask = np.asarray(encoding.special_tokens_mask, dtype=bool)
+        ids = np.asarray(encoding.ids, dtype=np.int32)
+        body = np.flatnonzero(~mask)
+        if not len(body):
+            problem = Errors.E019.format(source=self.source, problem="no piece for 'a'")
+            raise CheckpointError(problem)
+        return ids[: body[0]], ids[body[-1] + 1 :]
+
+    def _check_added(self, added: Sequence[dict[str, Any]]) -> None:
+        """A vocabulary that holds the added tokens as pieces could still give their
+        ids: such a tokenizer is refused."""
+        ids = {token["id"] for token in added}
+        self._pieces = len({*self._backend.get_vocab().values(), *ids})
+        for token in added:
+            if ids.intersection(self.encode(token["content"]).ids.tolist()):
+                problem = f"text can spell its added token {token['id']}"
+                message = Errors.E019.format(source=self.source, problem=problem)
+                raise CheckpointError(message)
+
+
+def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
+    """Check that windows leave no gap.
+
+    window (int): Tokens of a window, special ones included.
+    stride (int): Tokens from the start of one window to that of the next.
+    n_special (int): Tokens of each window that the post-processor adds.
+    RAISES (SettingsError): `stride` outside [1, window - n_special].
+    """
+    for name, value in (("window", window), ("stride", stride)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise SettingsError(
+                Errors.E004.format(name=name, value=value, least=1, remedy="")
+            )
+    if not 1 <= stride <= window - n_special:
+        specials = (
+            f" ({n_special} tokens of each window belong to the tokenizer's template)"
+            if n_special
+            else ""
+        )
+        raise SettingsError(
+            Errors.E003.format(
+                stride=stride, window=window - n_special, specials=specials
+            )
+        )
+
+
+def split_windows(n_tokens: int, *, window: int, stride: int) -> list[tuple[int, int]]:
+    """Cut a text into windows.
+
+    n_tokens (int): Pieces of the text.
+    window (int): Pieces of a window.
+    stride (int): Pieces from the start of one window to that of the next.
+    RETURNS (List[Tuple[int, int]]): Start and stop of each window, none for a text
+        without pieces.
+    """
+    windows: list[tuple[int, int]] = []
+    start = 0
+    while n_tokens and (not windows or windows[-1][1] < n_tokens):
+        windows.append((start, min(start + window, n_tokens)))
+        start += stride
+    return windows
+
+
+def keep_ends(windows: list[T], max_windows: int | None) -> list[T]:
+    """Of too many windows, keep the first and the last halves: payloads hide at
+    either end.
+
+    windows (List[T]): All windows of a text.
+    max_windows (Optional[int]): How many to keep, None for all.
+    RETURNS (List[T]): The windows kept, in order.
+    """
+    if max_windows is None or len(windows) <= max_windows:
+        return windows
+    last = max_windows // 2
+    return windows[: max_windows - last] + windows[len(windows) - last :]
+
+
+def _parse(data: str, source: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(data)
+    except ValueError as e:
+        message = Errors.E018.format(source=source, kind="a tokenizer.json", problem=e)
+        raise CheckpointError(message) from e
+    if not isinstance(settings, dict):
+        message = Errors.E018.format(
+            source=source, kind="a tokenizer.json", problem="not a JSON object"
+        )
+        raise CheckpointError(message)
+    return settings

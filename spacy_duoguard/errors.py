@@ -1,0 +1,175 @@
+"""Coded errors and warnings. Each message states the rule, the value received and
+the remedy, and none quotes the text that was scored."""
+
+
+class DuoGuardError(Exception):
+    """Base of all errors that this package raises by itself."""
+
+
+class SettingsError(DuoGuardError, ValueError):
+    """A setting is out of range, unknown, or contradicts another."""
+
+
+class CheckpointError(DuoGuardError, ValueError):
+    """A model or tokenizer file is missing, damaged, unsafe or not supported."""
+
+
+class DownloadError(DuoGuardError, OSError):
+    """A file could not be had from the hub."""
+
+
+class ScoringError(DuoGuardError, RuntimeError):
+    """A text could not be scored."""
+
+
+class Errors:
+    # Settings
+    E001 = (
+        "[E001] threshold for '{key}' ({value}) must lie in [0, 1]: it is compared "
+        "with a probability. Set it to a number in that range."
+    )
+    E002 = (
+        "[E002] thresholds has the key '{key}', which is no category of this model. "
+        "The categories are: {categories}."
+    )
+    E003 = (
+        "[E003] stride ({stride}) must lie in [1, window] = [1, {window}]: windows "
+        "with gaps would leave text unscored. Lower stride or raise window{specials}."
+    )
+    E004 = "[E004] {name} ({value}) must be an integer of at least {least}. {remedy}"
+    E005 = (
+        "[E005] window ({window}) exceeds the {positions} positions of this model. "
+        "Set window to at most {positions}."
+    )
+    E006 = (
+        "[E006] precision ('{value}') must be one of {choices}. 'auto' takes bfloat16 "
+        "where the hardware multiplies it natively, else float32."
+    )
+    E007 = (
+        "[E007] device ('{value}') must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'. "
+        "'auto' follows spacy.prefer_gpu() and spacy.require_gpu()."
+    )
+    E008 = (
+        "[E008] device '{value}' is not available here: torch sees {found}. Choose "
+        "another device, or install a torch build that has it."
+    )
+    E009 = (
+        "[E009] span_context ('{value}') must be 'isolated', the only mode of this "
+        "version: each span is scored as a text of its own."
+    )
+    # Checkpoints
+    E010 = (
+        "[E010] config.json cannot be used: {problem}. Give a folder or repository "
+        "with the configuration of a sequence classifier, as transformers saves it."
+    )
+    E011 = (
+        "[E011] architectures {architectures} with model_type '{model_type}' is not "
+        "supported. It must be exactly one of {supported}, with the matching "
+        "model_type."
+    )
+    E012 = (
+        "[E012] config.json sets {key} to {value!r}, which changes the mathematics "
+        "and is not implemented. Use a checkpoint without it: scores that ignored "
+        "the setting would be wrong."
+    )
+    E013 = (
+        "[E013] config.json must give one positive rotary base, as rope_theta "
+        "(transformers 4) or in rope_parameters (transformers 5); found {found}. Save "
+        "the checkpoint again with its rope_theta: a default would change every score."
+    )
+    E014 = (
+        "[E014] The model's head has {rows} rows, but {expected} categories are "
+        "configured. Use a checkpoint that was trained for these categories."
+    )
+    E015 = (
+        "[E015] The tensors of {source} do not match its config.json: {problem}. "
+        "Weights load completely or not at all: use an undamaged checkpoint."
+    )
+    E016 = (
+        "[E016] Tensor '{name}' of {source} holds a value that is not finite or lies "
+        "beyond ±{limit:g}. Its scores could not be trusted: use an undamaged "
+        "checkpoint."
+    )
+    E017 = "[E017] {source} has no {wanted}. {remedy}"
+    E018 = "[E018] {source} cannot be read as {kind}: {problem}. Use an undamaged file."
+    E019 = (
+        "[E019] The tokenizer of {source} does not fit the model: {problem}. Set "
+        "tokenizer to the one that the model was trained with."
+    )
+    E020 = (
+        "[E020] '{name}' is neither a folder here nor a hub name. Give an existing "
+        "folder, a hub name of the form 'owner/name', or 'demo'."
+    )
+    E021 = (
+        "[E021] '{name}' was saved in format version {version}; this version of "
+        "spacy-duoguard reads version {supported}. Install a matching release."
+    )
+    # Downloads
+    E030 = (
+        "[E030] '{name}' is gated: its owner must grant you access. Accept its terms "
+        "on its hub page, then set HF_TOKEN to a token of that account, or download "
+        "it once and give the folder as name."
+    )
+    E031 = (
+        "[E031] There is no repository '{name}' on the hub, or it is private, and "
+        "no folder of that name here. Correct the name; for a private repository set "
+        "HF_TOKEN."
+    )
+    E032 = (
+        "[E032] Repository '{name}' has no revision '{revision}'. Give an existing "
+        "branch, tag or commit."
+    )
+    E033 = (
+        "[E033] '{file}' of '{name}' (revision '{revision}') could not be downloaded "
+        "and is not in the cache: {problem}. Check the network and whether "
+        "HF_HUB_OFFLINE is set, or give a local folder as name."
+    )
+    # Scoring
+    E040 = (
+        "[E040] The model gave a logit that is not finite for {count} of {total} "
+        "windows. That is a failure, not a score: try precision = 'float32', and "
+        "check the checkpoint."
+    )
+    E041 = (
+        "[E041] Component '{name}' scores sentences (sents = true or a sentence span "
+        "getter), but a doc has no sentence boundaries. Add 'sentencizer' or a "
+        "parser before '{name}'."
+    )
+    E042 = (
+        "[E042] Component '{name}' has sents = true and a span_getter. Set one of "
+        "them: sents = true is short for the sentences of doc.sents."
+    )
+    E043 = (
+        "[E043] The span getter gave {got} lists of spans for {expected} docs. It "
+        "must return one list for each doc, in order."
+    )
+    E044 = (
+        "[E044] Component '{name}' failed on a lookup while scoring (KeyError, see "
+        "the cause above). It is reported as a RuntimeError because spaCy takes a "
+        "KeyError for a component that is not initialized."
+    )
+    E045 = (
+        "[E045] The extension attribute {owner}._.{name} is taken by something else. "
+        "Rename that one: Component 'duoguard' never overwrites an extension."
+    )
+    E046 = (
+        "[E046] Component '{name}' cannot be trained in this version. List it in "
+        "[training] frozen_components (and in annotating_components where others "
+        "need its scores)."
+    )
+    E047 = (
+        "[E047] The weights of '{name}' take {size} bytes, more than the {limit} that "
+        "to_bytes can hold. Use to_disk."
+    )
+
+
+class Warnings:
+    W001 = (
+        "[W001] 'demo' is a tiny model for trying out the pipeline. It is not fit for "
+        "moderation: use 'DuoGuard/DuoGuard-0.5B' for that."
+    )
+    W002 = (
+        "[W002] This process was forked after torch had started threads, which would "
+        "hang here: scoring goes on with one torch thread. To choose the number, "
+        "start the workers before scoring or use the 'spawn' start method."
+    )
