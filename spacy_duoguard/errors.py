@@ -161,6 +161,10 @@ class Errors:
         "[E047] The weights of '{name}' take {size} bytes, more than the {limit} that "
         "to_bytes can hold. Use to_disk."
     )
+    E048 = (
+        "[E048] Component 'duoguard' needs a model of the architecture "
+        "'spacy-duoguard.DuoGuard.v1', not '{name}'. Set @architectures to it."
+    )
 
 
 class Warnings:

@@ -1,0 +1,395 @@
+"""The pipeline component."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Config, Model
+
+from .annotations import DocScores, annotate, install_extensions
+from .engine.classifier import Classifier
+from .engine.settings import check_limit
+from .errors import Errors, ScoringError, SettingsError
+from .model import get_shim
+from .scorer import score_categories
+from .taxonomy import CATEGORIES
+
+DEFAULT_CONFIG = Config().from_str(
+    """
+[duoguard]
+threshold = 0.5
+thresholds = {}
+sents = false
+span_getter = null
+span_context = "isolated"
+spans_key = "duoguard"
+max_chars = null
+scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
+
+[duoguard.model]
+@architectures = "spacy-duoguard.DuoGuard.v1"
+name = "DuoGuard/DuoGuard-0.5B"
+revision = "main"
+tokenizer = null
+tokenizer_revision = "main"
+precision = "auto"
+device = "auto"
+window = 512
+stride = 384
+max_windows = null
+max_batch_tokens = null
+"""
+)["duoguard"]
+
+SpanGetter = Callable[[list[Doc]], Iterable[Iterable[Span]]]
+
+
+@Language.factory(
+    "duoguard",
+    assigns=[
+        "doc.cats",
+        "doc.spans",
+        "doc._.duoguard_flags",
+        "doc._.duoguard_status",
+        "doc._.duoguard_windows",
+        "span._.duoguard_cats",
+    ],
+    default_config=DEFAULT_CONFIG,
+    default_score_weights={
+        "duoguard_unsafe_f": 1.0,
+        "duoguard_unsafe_p": None,
+        "duoguard_unsafe_r": None,
+        "duoguard_unsafe_fpr": None,
+        "duoguard_unsafe_auc": None,
+        "duoguard_macro_p": None,
+        "duoguard_macro_r": None,
+        "duoguard_macro_f": None,
+        "duoguard_macro_auc": None,
+        "duoguard_f_per_type": None,
+        "duoguard_auc_per_type": None,
+    },
+    retokenizes=False,
+)
+def make_duoguard(
+    nlp: Language,
+    name: str,
+    model: Model,
+    threshold: float,
+    thresholds: dict[str, float],
+    sents: bool,
+    span_getter: SpanGetter | None,
+    span_context: str,
+    spans_key: str,
+    max_chars: int | None,
+    scorer: Callable | None,
+) -> "DuoGuard":
+    """The factory: builds, and neither loads nor downloads."""
+    return DuoGuard(
+        nlp.vocab,
+        model,
+        name,
+        threshold=threshold,
+        thresholds=thresholds,
+        sents=sents,
+        span_getter=span_getter,
+        span_context=span_context,
+        spans_key=spans_key,
+        max_chars=max_chars,
+        scorer=scorer,
+    )
+
+
+class DuoGuard(TrainablePipe):
+    """Scores docs, and spans of them, with a DuoGuard classifier.
+
+    Sets `doc.cats` to the probabilities of the categories and `unsafe`, and the
+    attributes that `annotations` describes. A doc that cannot be scored reads as
+    unsafe, whatever the error handler does.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str = "duoguard",
+        *,
+        threshold: float = 0.5,
+        thresholds: dict[str, float] = util.SimpleFrozenDict(),  # noqa: B008
+        sents: bool = False,
+        span_getter: SpanGetter | None = None,
+        span_context: str = "isolated",
+        spans_key: str = "duoguard",
+        max_chars: int | None = None,
+        scorer: Callable | None = score_categories,
+    ) -> None:
+        """vocab (Vocab): The shared vocabulary.
+        model (Model): From "spacy-duoguard.DuoGuard.v1".
+        name (str): The component's name in the pipeline.
+        threshold (float): A category is flagged above it.
+        thresholds (Dict[str, float]): Thresholds of single categories.
+        sents (bool): Whether to score each sentence of `doc.sents`.
+        span_getter (Optional[SpanGetter]): Other spans to score, from the registry
+            `span_getters` of spacy-transformers.
+        span_context (str): "isolated": each span is scored as a text of its own.
+        spans_key (str): The group of `doc.spans` for flagged spans.
+        max_chars (Optional[int]): Of longer docs and spans only the two ends are
+            scored.
+        scorer (Optional[Callable]): The scoring method.
+        RAISES (SettingsError): A setting out of range or at odds with another.
+        """
+        if sents and span_getter is not None:
+            raise SettingsError(Errors.E042.format(name=name))
+        if span_context != "isolated":
+            raise SettingsError(Errors.E009.format(value=span_context))
+        check_limit("max_chars", max_chars)
+        install_extensions()
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.span_getter = get_sentences if sents else span_getter
+        self.scorer = scorer
+        self.cfg: dict[str, Any] = {
+            "threshold": threshold,
+            "thresholds": dict(thresholds),
+            "spans_key": spans_key,
+            "max_chars": max_chars,
+        }
+        self._check_thresholds()
+        self._configured = srsly.json_loads(srsly.json_dumps(self.cfg))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The categories; `unsafe` is derived of them."""
+        return CATEGORIES
+
+    @property
+    def classifier(self) -> Classifier:
+        """RETURNS (Classifier): The engine, loaded at the first use."""
+        return get_shim(self.model).classifier
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Score one doc, in place.
+
+        doc (Doc): The doc.
+        RETURNS (Doc): The same doc, also where an error handler swallowed an error.
+        """
+        self._process([doc])
+        return doc
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Score a stream of docs. Each batch is sorted by length and packed inside;
+        docs come back in order, and every one comes back.
+
+        stream (Iterable[Doc]): The docs.
+        batch_size (int): How many docs are scored together.
+        YIELDS (Doc): The same docs.
+        """
+        for docs in util.minibatch(stream, size=batch_size):
+            self._process(docs)
+            yield from docs
+
+    def predict(self, docs: Iterable[Doc]) -> list[DocScores]:
+        """Score docs without changing them.
+
+        docs (Iterable[Doc]): The docs.
+        RETURNS (List[DocScores]): One for each doc, in order.
+        RAISES (SettingsError): Sentences are wanted and not set.
+        RAISES (ScoringError): A logit is not finite.
+        """
+        docs = list(docs)
+        spans = self._get_spans(docs)
+        texts = [doc.text for doc in docs]
+        texts.extend(span.text for group in spans or () for span in group)
+        scores = iter(self.classifier.analyze(texts, max_chars=self.cfg["max_chars"]))
+        of_docs = [next(scores) for _ in docs]
+        if spans is None:
+            return [DocScores.from_texts(text, None) for text in of_docs]
+        return [
+            DocScores.from_texts(text, [(span, next(scores)) for span in group])
+            for text, group in zip(of_docs, spans, strict=True)
+        ]
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:
+        """Write scores into docs.
+
+        docs (Iterable[Doc]): The docs.
+        scores (Sequence[DocScores]): From `predict`.
+        """
+        thresholds = {
+            label: self.cfg["thresholds"].get(label, self.cfg["threshold"])
+            for label in self.labels
+        }
+        for doc, found in zip(docs, scores, strict=True):
+            annotate(doc, found, thresholds, self.cfg["spans_key"])
+
+    def _process(self, docs: list[Doc]) -> None:
+        """Mark the docs as failed, then score them: nothing that breaks in between
+        can leave one that looks safe."""
+        self._set_failed(docs, [() if self.span_getter else None for _ in docs])
+        _ = self.classifier  # a checkpoint that does not load is no text's fault
+        self._score(docs)
+
+    def _score(self, docs: list[Doc]) -> None:
+        """Score docs; where that fails, halve the batch down to the doc at fault, so
+        that its mates keep their scores."""
+        try:
+            self.set_annotations(docs, self.predict(docs))
+        except Exception as e:
+            if len(docs) == 1:
+                self._handle(docs[0], e)
+                return
+            middle = len(docs) // 2
+            self._score(docs[:middle])
+            self._score(docs[middle:])
+
+    def _handle(self, doc: Doc, error: Exception) -> None:
+        """Leave a doc as failed and pass the error on to the error handler."""
+        spans: Sequence[Span] | None = None
+        if self.span_getter is not None:
+            try:
+                spans = (self._get_spans([doc]) or [[]])[0]
+            except Exception:  # the getter is what failed: `error` says how
+                spans = ()
+        self._set_failed([doc], [spans])
+        if isinstance(error, KeyError):
+            cause, error = error, ScoringError(Errors.E044.format(name=self.name))
+            error.__cause__ = cause
+        self.get_error_handler()(self.name, self, [doc], error)
+
+    def _set_failed(
+        self, docs: Sequence[Doc], spans: Sequence[Sequence[Span] | None]
+    ) -> None:
+        failed = [DocScores.failed(len(self.labels), group) for group in spans]
+        self.set_annotations(docs, failed)
+
+    def _get_spans(self, docs: list[Doc]) -> list[list[Span]] | None:
+        if self.span_getter is None:
+            return None
+        try:
+            spans = [list(group) for group in self.span_getter(docs)]
+        except ValueError as e:
+            if "[E030]" in str(e):  # spaCy's "sentence boundaries unset"
+                raise SettingsError(Errors.E041.format(name=self.name)) from e
+            raise
+        if len(spans) != len(docs):
+            message = Errors.E043.format(got=len(spans), expected=len(docs))
+            raise ScoringError(message)
+        return spans
+
+    def _check_thresholds(self) -> None:
+        own = self.cfg["thresholds"]
+        for key in own:
+            if key not in self.labels:
+                names = ", ".join(self.labels)
+                raise SettingsError(Errors.E002.format(key=key, categories=names))
+        for key, value in {"*": self.cfg["threshold"], **own}.items():
+            if not 0.0 <= value <= 1.0:  # false for NaN as well
+                raise SettingsError(Errors.E001.format(key=key, value=value))
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+    ) -> None:
+        """Load the weights where none have arrived yet; never replace any.
+
+        get_examples (Callable[[], Iterable[Example]]): Not used.
+        nlp (Optional[Language]): The pipeline.
+        """
+        _ = self.classifier
+
+    def update(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
+        """RAISES (ScoringError): Always; this version does not train."""
+        raise ScoringError(Errors.E046.format(name=self.name))
+
+    def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
+        """RAISES (ScoringError): Always; this version does not train."""
+        raise ScoringError(Errors.E046.format(name=self.name))
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize weights, tokenizer and settings.
+
+        exclude (Iterable[str]): "cfg", "model" or "vocab".
+        RETURNS (bytes): The serialized component.
+        RAISES (ScoringError): The weights are too large for msgpack.
+        """
+        serialize = {
+            "cfg": lambda: srsly.json_dumps(self._saved_settings()),
+            "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
+            "model": self.model.to_bytes,
+        }
+        return util.to_bytes(serialize, exclude)
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
+    ) -> "DuoGuard":
+        """Load what `to_bytes` returned.
+
+        bytes_data (bytes): The serialized component.
+        exclude (Iterable[str]): As in `to_bytes`.
+        RETURNS (DuoGuard): This component.
+        """
+        deserialize = {
+            "cfg": lambda data: self._restore_settings(srsly.json_loads(data)),
+            "vocab": lambda data: self.vocab.from_bytes(data, exclude=exclude),
+            "model": self.model.from_bytes,
+        }
+        util.from_bytes(bytes_data, deserialize, exclude)
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write weights, tokenizer and settings; loads them first if need be.
+
+        path (str / Path): The component's folder.
+        exclude (Iterable[str]): As in `to_bytes`.
+        """
+        serialize = {
+            "cfg": lambda p: srsly.write_json(p, self._saved_settings()),
+            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
+            "model": get_shim(self.model).to_disk,
+        }
+        util.to_disk(path, serialize, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "DuoGuard":
+        """Load what `to_disk` wrote, without a network.
+
+        path (str / Path): The component's folder.
+        exclude (Iterable[str]): As in `to_bytes`.
+        RETURNS (DuoGuard): This component.
+        """
+        deserialize: dict[str, Callable[[Path], Any]] = {
+            "cfg": lambda p: self._restore_settings(srsly.read_json(p)),
+            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "model": get_shim(self.model).from_disk,
+        }
+        util.from_disk(path, deserialize, exclude)
+        return self
+
+    def _saved_settings(self) -> dict[str, Any]:
+        return {"settings": self.cfg, "configured": self._configured}
+
+    def _restore_settings(self, saved: dict[str, dict[str, Any]]) -> None:
+        """Take over saved settings, but for those that this pipeline's config sets
+        to something new: `spacy.load(path, config=...)` must have its way."""
+        for key, value in saved["settings"].items():
+            mine = self._configured[key]
+            if mine in (saved["configured"][key], DEFAULT_CONFIG[key]):
+                self.cfg[key] = value
+        self._check_thresholds()
+
+
+def get_sentences(docs: list[Doc]) -> list[list[Span]]:
+    """The span getter of `sents = true`.
+
+    docs (List[Doc]): Docs with sentence boundaries.
+    RETURNS (List[List[Span]]): Their sentences.
+    """
+    return [list(doc.sents) for doc in docs]
