@@ -1,10 +1,11 @@
 """The pipeline component."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import srsly
 from spacy import util
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
@@ -63,7 +64,8 @@ SpanGetter = Callable[[list[Doc]], Iterable[Iterable[Span]]]
     ],
     default_config=DEFAULT_CONFIG,
     default_score_weights={
-        "duoguard_unsafe_f": 1.0,
+        "duoguard_score": 1.0,
+        "duoguard_unsafe_f": None,
         "duoguard_unsafe_p": None,
         "duoguard_unsafe_r": None,
         "duoguard_unsafe_fpr": None,
@@ -162,7 +164,7 @@ class DuoGuard(TrainablePipe):
             "max_chars": max_chars,
         }
         self._check_thresholds()
-        self._configured = srsly.json_loads(srsly.json_dumps(self.cfg))
+        self._configured = deepcopy(self.cfg)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -322,7 +324,7 @@ class DuoGuard(TrainablePipe):
         RAISES (ScoringError): The weights are too large for msgpack.
         """
         serialize = {
-            "cfg": lambda: srsly.json_dumps(self._saved_settings()),
+            "cfg": self._dump_settings,
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
             "model": self.model.to_bytes,
         }
@@ -338,7 +340,7 @@ class DuoGuard(TrainablePipe):
         RETURNS (DuoGuard): This component.
         """
         deserialize = {
-            "cfg": lambda data: self._restore_settings(srsly.json_loads(data)),
+            "cfg": self._restore_settings,
             "vocab": lambda data: self.vocab.from_bytes(data, exclude=exclude),
             "model": self.model.from_bytes,
         }
@@ -352,7 +354,7 @@ class DuoGuard(TrainablePipe):
         exclude (Iterable[str]): As in `to_bytes`.
         """
         serialize = {
-            "cfg": lambda p: srsly.write_json(p, self._saved_settings()),
+            "cfg": lambda p: p.write_text(self._dump_settings(), encoding="utf8"),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": get_shim(self.model).to_disk,
         }
@@ -366,19 +368,21 @@ class DuoGuard(TrainablePipe):
         RETURNS (DuoGuard): This component.
         """
         deserialize: dict[str, Callable[[Path], Any]] = {
-            "cfg": lambda p: self._restore_settings(srsly.read_json(p)),
+            "cfg": lambda p: self._restore_settings(p.read_text(encoding="utf8")),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
             "model": get_shim(self.model).from_disk,
         }
         util.from_disk(path, deserialize, exclude)
         return self
 
-    def _saved_settings(self) -> dict[str, Any]:
-        return {"settings": self.cfg, "configured": self._configured}
+    def _dump_settings(self) -> str:
+        # Not srsly's JSON, which reads 0.3 back as 0.30000000000000004.
+        return json.dumps({"settings": self.cfg, "configured": self._configured})
 
-    def _restore_settings(self, saved: dict[str, dict[str, Any]]) -> None:
+    def _restore_settings(self, data: str) -> None:
         """Take over saved settings, but for those that this pipeline's config sets
         to something new: `spacy.load(path, config=...)` must have its way."""
+        saved = json.loads(data)
         for key, value in saved["settings"].items():
             mine = self._configured[key]
             if mine in (saved["configured"][key], DEFAULT_CONFIG[key]):

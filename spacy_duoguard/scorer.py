@@ -41,7 +41,8 @@ def score_categories(
     prefix (str): What the keys begin with.
     RETURNS (Dict[str, Any]): Precision, recall and F of `unsafe` and as macro average
         over the categories with gold positives, false positive rate of `unsafe`, and
-        areas under the ROC curve. None where one is undefined.
+        areas under the ROC curve, None where one is undefined; and as `{prefix}_score`
+        the F of `unsafe`, 0.0 where it is undefined.
     """
     limits = {label: (thresholds or {}).get(label, threshold) for label in labels}
     tallies = {label: _Tally() for label in (*labels, UNSAFE)}
@@ -107,6 +108,8 @@ def _summarize(tallies: Mapping[str, _Tally], prefix: str) -> dict[str, Any]:
     summary: dict[str, Any] = {
         f"{prefix}_unsafe_{key}": value for key, value in unsafe.items()
     }
+    # `spacy train` weighs numbers only, also where the dev set has no gold for us.
+    summary[f"{prefix}_score"] = unsafe["f"] or 0.0
     for key in ("p", "r", "f", "auc"):
         known = [own[key] for own in scores.values() if own[key] is not None]
         summary[f"{prefix}_macro_{key}"] = sum(known) / len(known) if known else None  # type: ignore[arg-type]

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
 import torch
 from safetensors.torch import save_file
+from spacy.language import Language
 from tokenizers import (
     AddedToken,
     Regex,
@@ -24,6 +26,9 @@ from spacy_duoguard.engine.checkpoint import tensor_slots
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.config import DecoderConfig
 from spacy_duoguard.taxonomy import CATEGORIES
+
+# The models are so small that a second thread would only be waited for.
+torch.set_num_threads(1)
 
 # The 22 added tokens of Qwen2.5; the last eight are not "special".
 ADDED_TOKENS = [
@@ -211,5 +216,25 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
     def make(base: dict[str, Any] = QWEN2, **changes: Any) -> Path:
         return write_checkpoint(tmp_path / "checkpoint", base, **changes)
+
+    return make
+
+
+@pytest.fixture
+def make_nlp(qwen2_folder: Path) -> Callable[..., Language]:
+    """Makes pipelines with T: `make_nlp(sents=True, model={"window": 64})`."""
+
+    def make(**config: Any) -> Language:
+        nlp = spacy.blank("en")
+        if config.get("sents"):
+            nlp.add_pipe("sentencizer")
+        model = {
+            "name": str(qwen2_folder),
+            "precision": "float32",
+            "device": "cpu",
+            **config.pop("model", {}),
+        }
+        nlp.add_pipe("duoguard", config={**config, "model": model})
+        return nlp
 
     return make

@@ -96,7 +96,7 @@ def open_repository(name: str, *, revision: str = "main") -> Repository:
     if name == DEMO:
         return Folder(DEMO_FOLDER)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return Folder(path)
     if _HUB_NAME.fullmatch(name):
         return HubRepository(name, revision)

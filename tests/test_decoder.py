@@ -1,0 +1,165 @@
+"""Parity with `transformers`, the reference of the contract."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import LLAMA, QWEN2, TEXTS, make_tokenizer, write_checkpoint
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.decoder import rotary_frequencies
+from spacy_duoguard.engine.reference import reference_scores
+
+LONG = " ".join(TEXTS)  # a few hundred tokens, one window
+
+
+def load(folder, precision="float32"):
+    return Classifier.from_pretrained(str(folder), precision=precision, device="cpu")
+
+
+def reference(folder, texts):
+    """The contract's reference, to the letter."""
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, torch_dtype=torch.float32
+    ).eval()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    rows = []
+    with torch.no_grad():
+        for text in texts:
+            inputs = tokenizer(
+                text, return_tensors="pt", truncation=True, max_length=512
+            )
+            inputs.pop("token_type_ids", None)
+            rows.append(model(**inputs).logits[0].sigmoid().numpy())
+    return np.stack(rows)
+
+
+@pytest.mark.filterwarnings("ignore:.torch_dtype.*is deprecated")
+@pytest.mark.parametrize("kind", ["qwen2_folder", "llama_folder"])
+def test_float32_equals_the_reference(kind, request):
+    folder = request.getfixturevalue(kind)
+    texts = [*TEXTS, LONG]
+    expected = reference(folder, texts)
+    classifier = load(folder)
+    np.testing.assert_allclose(classifier.score(texts), expected, atol=1e-5)
+    np.testing.assert_allclose(reference_scores(classifier, texts), expected, atol=1e-5)
+    assert np.ptp(expected, axis=0).min() > 0.05  # the texts do differ
+
+
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [
+        (QWEN2, {"num_key_value_heads": 4}),
+        (QWEN2, {"num_key_value_heads": 1, "tie_word_embeddings": False}),
+        (QWEN2, {"rope_theta": 10000.0, "rms_norm_eps": 1e-3}),
+        (LLAMA, {"rope_scaling": None}),
+        (LLAMA, {"attention_bias": True, "mlp_bias": True}),
+        (LLAMA, {"head_dim": 16}),
+    ],
+)
+def test_variants_equal_the_reference(tmp_path, base, changes):
+    folder = write_checkpoint(tmp_path, base, **changes)
+    expected = reference_scores(load(folder), TEXTS)
+    np.testing.assert_allclose(load(folder).score(TEXTS), expected, atol=1e-5)
+
+
+def test_llama3_scaling_changes_the_scores(tmp_path):
+    scaled = write_checkpoint(tmp_path / "a", LLAMA)
+    plain = write_checkpoint(tmp_path / "b", LLAMA, rope_scaling=None)
+    difference = load(scaled).score([LONG]) - load(plain).score([LONG])
+    assert abs(difference).max() > 1e-3
+    frequencies = rotary_frequencies(load(scaled).decoder.config)
+    stretched = rotary_frequencies(load(plain).decoder.config) / frequencies
+    assert stretched[0] == 1.0
+    assert stretched[-1] == 8.0
+
+
+def test_bfloat16_drifts_no_more_than_the_reference(qwen2_folder):
+    texts = [text * n for text in TEXTS for n in (1, 2, 3)]
+    exact = load(qwen2_folder)
+    expected = reference_scores(exact, texts)
+    theirs = abs(reference_scores(exact, texts, dtype=torch.bfloat16) - expected)
+    ours = abs(load(qwen2_folder, "bfloat16").score(texts) - expected)
+    assert 0 < ours.mean() <= 1.25 * theirs.mean()
+
+
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
+
+
+@settings(deadline=None)
+@given(text=TEXT, mates=st.lists(TEXT, min_size=1, max_size=15), place=st.integers())
+def test_scores_do_not_depend_on_batch_mates(classifier, text, mates, place):
+    alone = classifier.score([text])[0]
+    place %= len(mates) + 1
+    together = classifier.score([*mates[:place], text, *mates[place:]])[place]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(mates=st.lists(TEXT, min_size=1, max_size=15))
+def test_bfloat16_scores_hardly_depend_on_batch_mates(coarse, mates):
+    alone = np.concatenate([coarse.score([text]) for text in mates])
+    np.testing.assert_allclose(coarse.score(mates), alone, atol=3e-2)
+
+
+@pytest.fixture(scope="module")
+def coarse(qwen2_folder):
+    return load(qwen2_folder, "bfloat16")
+
+
+@settings(deadline=None)
+@given(order=st.permutations(range(len(TEXTS))))
+def test_a_permuted_batch_keeps_its_order(classifier, order):
+    expected = classifier.score(TEXTS)[list(order)]
+    found = classifier.score([TEXTS[i] for i in order])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("budget", [1, 7, 64, 100000])
+def test_scores_do_not_depend_on_the_batch_budget(qwen2_folder, classifier, budget):
+    small = Classifier.from_pretrained(
+        str(qwen2_folder),
+        precision="float32",
+        device="cpu",
+        max_batch_tokens=budget,
+    )
+    texts = [*TEXTS, LONG * 4]
+    np.testing.assert_allclose(small.score(texts), classifier.score(texts), atol=1e-5)
+
+
+def test_two_loads_repeat_exactly(qwen2_folder, classifier):
+    again = load(qwen2_folder)
+    assert np.array_equal(again.score(TEXTS), classifier.score(TEXTS))
+
+
+def test_no_texts(classifier):
+    assert classifier.score([]).shape == (0, 12)
+    assert classifier.score([""]).tolist() == [[0.0] * 12]
+
+
+def test_a_template_token_begins_every_window_and_counts(llama_folder):
+    classifier = Classifier.from_pretrained(
+        str(llama_folder), precision="float32", device="cpu", window=16, stride=12
+    )
+    bos = make_tokenizer(bos=True).token_to_id("<|endoftext|>")
+    cut = classifier._cut(LONG, None)
+    assert len(cut.ids) > 5
+    assert all(ids[0] == bos and len(ids) <= 16 for ids in cut.ids)
+    assert all(bos not in ids[1:] for ids in cut.ids)
+    assert len(cut.ids[0]) == 16
+    assert classifier.analyze([""])[0].windows == ()
+
+
+def test_the_decoder_trains(qwen2_folder):
+    """Gradients reach every parameter through packed batches."""
+    from spacy_duoguard.engine.packing import pack
+
+    classifier = load(qwen2_folder)
+    decoder = classifier.decoder.requires_grad_(True)
+    batch = pack([classifier.tokenizer.encode(text).ids for text in TEXTS])
+    decoder(batch).square().sum().backward()
+    for name, parameter in decoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
