@@ -1,6 +1,7 @@
 """What a user of the component sees: scores, flags, status, windows, order."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import spacy
@@ -149,7 +150,7 @@ def test_windows_tell_where_a_long_texts_score_comes_from(make_nlp):
     assert len(windows) > 10
     assert windows[0]["start"] == 0
     assert windows[-1]["end"] >= len(LONG.rstrip())
-    for left, right in zip(windows, windows[1:], strict=False):
+    for left, right in pairwise(windows):
         assert left["start"] < right["start"] <= left["end"] < right["end"] + 1
     for i, category in enumerate(CATEGORIES):
         assert doc.cats[category] == max(window["probs"][i] for window in windows)

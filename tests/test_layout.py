@@ -1,0 +1,90 @@
+"""What setup.cfg declares is there, and the cut between engine and spaCy holds."""
+
+import ast
+import subprocess
+import sys
+from configparser import ConfigParser
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+import spacy
+
+import spacy_duoguard
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(spacy_duoguard.__file__).parent
+
+
+def imports(path, *, top_only=False):
+    tree = ast.parse(path.read_text(encoding="utf8"))
+    nodes = tree.body if top_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module).split(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [
+        ("factories", "duoguard"),
+        ("architectures", "spacy-duoguard.DuoGuard.v1"),
+        ("scorers", "spacy-duoguard.scorer.v1"),
+    ],
+)
+def test_registered_by_entry_point(registry, name):
+    assert spacy.registry.has(registry, name)
+    group = f"spacy_{registry}"
+    assert name in {entry.name for entry in metadata.entry_points(group=group)}
+
+
+def test_entry_points_of_setup_cfg_can_be_imported():
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf8")
+    lines = "\n".join(config["options.entry_points"].values()).split("\n")
+    targets = [line.split("=")[1].strip() for line in lines if "=" in line]
+    assert len(targets) >= 3
+    for target in targets:
+        module, name = target.split(":")
+        assert callable(getattr(import_module(module), name))
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "engine").glob("*.py")))
+def test_the_engine_knows_no_spacy(path):
+    assert not {"spacy", "thinc", "spacy_transformers"} & set(imports(path))
+
+
+@pytest.mark.parametrize("name", ["component", "model", "annotations", "scorer"])
+def test_no_heavy_imports_at_the_top_of_the_component(name):
+    heavy = {"transformers", "huggingface_hub", "matplotlib", "ray"}
+    assert not heavy & set(imports(PACKAGE / f"{name}.py", top_only=True))
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, spacy_duoguard; "
+        "print([m for m in ('spacy', 'torch', 'transformers') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_every_dependency_is_used_and_every_import_declared():
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf8")
+    lines = config["options"]["install_requires"].split("\n")
+    declared = {line.split(">")[0].replace("-", "_") for line in lines if line}
+    used = {name for path in PACKAGE.rglob("*.py") for name in imports(path)}
+    used -= {"spacy_duoguard", *sys.stdlib_module_names}
+    # The span getters are reached through spaCy's registry, not by an import.
+    assert used == declared - {"spacy_transformers"}
+
+
+def test_all_tests_assert_something():
+    for path in (ROOT / "tests").glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                checks = ("assert ", "pytest.raises", "pytest.warns", "assert_")
+                assert any(check in ast.unparse(node) for check in checks), node.name
