@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,11 @@ max_batch_tokens = null
 )["duoguard"]
 
 SpanGetter = Callable[[list[Doc]], Iterable[Iterable[Span]]]
+
+# For docs that are read from disk where no component is made. If a name is taken, the
+# component says so when it is made; an error here would break every pipeline.
+with suppress(SettingsError):
+    install_extensions()
 
 
 @Language.factory(

@@ -165,6 +165,10 @@ class Errors:
         "[E048] Component 'duoguard' needs a model of the architecture "
         "'spacy-duoguard.DuoGuard.v1', not '{name}'. Set @architectures to it."
     )
+    E049 = (
+        "[E049] texts is a single string. Give a list of texts: the characters of a "
+        "string would each be scored as a text."
+    )
 
 
 class Warnings:

@@ -1,6 +1,8 @@
 """What a user of the component sees: scores, flags, status, windows, order."""
 
 import json
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -239,6 +241,19 @@ def test_an_extension_of_somebody_else_is_never_overwritten():
     finally:
         Doc.remove_extension("duoguard_flags")
         install_extensions()
+
+
+def test_results_are_read_where_no_component_is_made(make_nlp, tmp_path):
+    doc = make_nlp(threshold=0.0)(TEXTS[0])
+    DocBin(docs=[doc], store_user_data=True).to_disk(tmp_path / "docs.spacy")
+    code = (
+        "import sys, spacy; from spacy.tokens import DocBin; nlp = spacy.blank('en'); "
+        "(doc,) = DocBin().from_disk(sys.argv[1]).get_docs(nlp.vocab); "
+        "print(len(doc._.duoguard_flags), doc._.duoguard_status)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "docs.spacy")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.stdout.split() == ["12", "ok"], run.stderr
 
 
 def test_two_components_in_one_pipeline(make_nlp):

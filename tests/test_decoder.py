@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.decoder import rotary_frequencies
 from spacy_duoguard.engine.reference import reference_scores
+from spacy_duoguard.errors import SettingsError
 
 LONG = " ".join(TEXTS)  # a few hundred tokens, one window
 
@@ -137,6 +138,13 @@ def test_two_loads_repeat_exactly(qwen2_folder, classifier):
 def test_no_texts(classifier):
     assert classifier.score([]).shape == (0, 12)
     assert classifier.score([""]).tolist() == [[0.0] * 12]
+
+
+def test_texts_may_be_an_iterator_and_not_a_string(classifier):
+    found = classifier.score(text for text in TEXTS)
+    assert np.array_equal(found, classifier.score(TEXTS))
+    with pytest.raises(SettingsError, match="E049"):
+        classifier.score("The dog sleeps.")
 
 
 def test_a_template_token_begins_every_window_and_counts(llama_folder):

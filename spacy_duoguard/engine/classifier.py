@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,28 +143,32 @@ class Classifier:
             tokenizer_revision=tokenizer_revision,
         )
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
+    def score(self, texts: Iterable[str]) -> np.ndarray:
         """Score texts. Long ones are scored in windows, without limit.
 
-        texts (Sequence[str]): The texts, in any order and of any length.
+        texts (Iterable[str]): The texts, in any order and of any length.
         RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32: for each text
             the maximum over its windows, 0.0 where it has no pieces.
+        RAISES (SettingsError): One string instead of several.
         RAISES (ScoringError): A logit is not finite.
         """
         scores = [text.probabilities for text in self.analyze(texts)]
         return np.stack(scores) if scores else np.zeros((0, len(self.labels)), "f4")
 
     def analyze(
-        self, texts: Sequence[str], *, max_chars: int | None = None
+        self, texts: Iterable[str], *, max_chars: int | None = None
     ) -> list[TextScores]:
         """As `score`, with the windows that the scores come from.
 
-        texts (Sequence[str]): The texts. Identical ones are scored once.
+        texts (Iterable[str]): The texts. Identical ones are scored once.
         max_chars (Optional[int]): Of longer texts only the first and the last half
             of so many characters are scored.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (ScoringError): A logit is not finite.
         """
+        if isinstance(texts, str):
+            raise SettingsError(Errors.E049)
+        texts = list(texts)
         cuts = {text: self._cut(text, max_chars) for text in dict.fromkeys(texts)}
         windows = [ids for cut in cuts.values() for ids in cut.ids]
         rows = iter(self._probabilities(windows))

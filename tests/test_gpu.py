@@ -1,0 +1,44 @@
+"""The same numbers on a GPU: pytest -m gpu tests/test_gpu.py"""
+
+import pytest
+import torch
+from conftest import TEXTS
+
+from spacy_duoguard.engine.classifier import Classifier
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU"),
+]
+
+
+def load(folder, device, precision):
+    return Classifier.from_pretrained(str(folder), device=device, precision=precision)
+
+
+@pytest.mark.parametrize("kind", ["qwen2_folder", "llama_folder"])
+def test_float32_equals_the_cpu(kind, request):
+    folder = request.getfixturevalue(kind)
+    expected = load(folder, "cpu", "float32").score(TEXTS)
+    assert abs(load(folder, "cuda", "float32").score(TEXTS) - expected).max() <= 1e-5
+
+
+def test_bfloat16_is_near_float32(qwen2_folder):
+    expected = load(qwen2_folder, "cpu", "float32").score(TEXTS)
+    ours = abs(load(qwen2_folder, "cuda", "bfloat16").score(TEXTS) - expected)
+    cpu = abs(load(qwen2_folder, "cpu", "bfloat16").score(TEXTS) - expected)
+    assert ours.mean() <= 1.25 * cpu.mean()
+
+
+def test_saved_on_the_gpu_and_loaded_on_the_cpu(qwen2_folder, tmp_path):
+    classifier = load(qwen2_folder, "cuda", "float32")
+    classifier.to_disk(tmp_path)
+    again = load(tmp_path, "cpu", "float32")
+    assert abs(again.score(TEXTS) - classifier.score(TEXTS)).max() <= 1e-5
+
+
+def test_a_pipeline_on_the_gpu(make_nlp):
+    nlp = make_nlp(sents=True, model={"device": "cuda:0"})
+    expected = make_nlp(sents=True)
+    for doc, other in zip(nlp.pipe(TEXTS), expected.pipe(TEXTS), strict=True):
+        assert doc.cats == pytest.approx(other.cats, abs=1e-5)
