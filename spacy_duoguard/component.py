@@ -330,7 +330,7 @@ class DuoGuard(TrainablePipe):
         RAISES (ScoringError): The weights are too large for msgpack.
         """
         serialize = {
-            "cfg": self._dump_settings,
+            "cfg": lambda: self._dump_settings().encode("utf8"),
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
             "model": self.model.to_bytes,
         }
@@ -345,7 +345,7 @@ class DuoGuard(TrainablePipe):
         exclude (Iterable[str]): As in `to_bytes`.
         RETURNS (DuoGuard): This component.
         """
-        deserialize = {
+        deserialize: dict[str, Callable[[bytes], Any]] = {
             "cfg": self._restore_settings,
             "vocab": lambda data: self.vocab.from_bytes(data, exclude=exclude),
             "model": self.model.from_bytes,
@@ -385,7 +385,7 @@ class DuoGuard(TrainablePipe):
         # Not srsly's JSON, which reads 0.3 back as 0.30000000000000004.
         return json.dumps({"settings": self.cfg, "configured": self._configured})
 
-    def _restore_settings(self, data: str) -> None:
+    def _restore_settings(self, data: str | bytes) -> None:
         """Take over saved settings, but for those that this pipeline's config sets
         to something new: `spacy.load(path, config=...)` must have its way."""
         saved = json.loads(data)
