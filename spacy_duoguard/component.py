@@ -21,6 +21,7 @@ from .engine.settings import check_limit
 from .errors import Errors, ScoringError, SettingsError
 from .model import get_shim
 from .scorer import score_categories
+from .spans import SpanGetter, get_sentences, get_spans
 from .taxonomy import CATEGORIES
 
 DEFAULT_CONFIG = Config().from_str(
@@ -49,8 +50,6 @@ max_windows = null
 max_batch_tokens = null
 """
 )["duoguard"]
-
-SpanGetter = Callable[[list[Doc]], Iterable[Iterable[Span]]]
 
 # For docs that are read from disk where no component is made. If a name is taken, the
 # component says so when it is made; an error here would break every pipeline.
@@ -280,16 +279,7 @@ class DuoGuard(TrainablePipe):
     def _get_spans(self, docs: list[Doc]) -> list[list[Span]] | None:
         if self.span_getter is None:
             return None
-        try:
-            spans = [list(group) for group in self.span_getter(docs)]
-        except ValueError as e:
-            if "[E030]" in str(e):  # spaCy's "sentence boundaries unset"
-                raise SettingsError(Errors.E041.format(name=self.name)) from e
-            raise
-        if len(spans) != len(docs):
-            message = Errors.E043.format(got=len(spans), expected=len(docs))
-            raise ScoringError(message)
-        return spans
+        return get_spans(self.span_getter, docs, name=self.name)
 
     def _check_thresholds(self) -> None:
         own = self.cfg["thresholds"]
@@ -394,12 +384,3 @@ class DuoGuard(TrainablePipe):
             if mine in (saved["configured"][key], DEFAULT_CONFIG[key]):
                 self.cfg[key] = value
         self._check_thresholds()
-
-
-def get_sentences(docs: list[Doc]) -> list[list[Span]]:
-    """The span getter of `sents = true`.
-
-    docs (List[Doc]): Docs with sentence boundaries.
-    RETURNS (List[List[Span]]): Their sentences.
-    """
-    return [list(doc.sents) for doc in docs]

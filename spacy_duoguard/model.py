@@ -11,7 +11,8 @@ from spacy.tokens import Doc
 from thinc.api import Model, Shim, get_torch_default_device
 from thinc.types import Floats2d
 
-from .engine.classifier import Classifier, load_classifier
+from .engine.bundle import Bundle, bundle_from_dict, bundle_to_dict, load_bundle
+from .engine.classifier import Classifier
 from .engine.settings import Settings
 from .errors import Errors, ScoringError, SettingsError
 from .taxonomy import CATEGORIES
@@ -103,7 +104,7 @@ class ClassifierShim(Shim):
     """Holds a classifier, or what is needed to load it."""
 
     def __init__(self, source: dict[str, Any], settings: Settings) -> None:
-        """source (Dict[str, Any]): Arguments of `load_classifier`.
+        """source (Dict[str, Any]): Arguments of `load_bundle`.
         settings (Settings): How to score."""
         super().__init__(None)
         self.source = source
@@ -120,7 +121,7 @@ class ClassifierShim(Shim):
         if self._model is None:
             with self._lock:  # two threads of a server must not both load
                 if self._model is None:
-                    self._model = load_classifier(settings=self.settings, **self.source)
+                    self._set(load_bundle(settings=self.settings, **self.source))
         return self._model
 
     def to_device(self, device_type: str, device_id: int) -> None:
@@ -135,7 +136,7 @@ class ClassifierShim(Shim):
 
     def from_disk(self, path: str | Path) -> "ClassifierShim":
         """path (str / Path): The folder that `to_disk` wrote."""
-        self._model = load_classifier(str(path), self.settings)
+        self._set(load_bundle(str(path), self.settings))
         return self
 
     def to_bytes(self) -> bytes:
@@ -146,11 +147,14 @@ class ClassifierShim(Shim):
             name = self.source["name"]
             message = Errors.E047.format(name=name, size=size, limit=_MAX_BYTES)
             raise ScoringError(message)
-        return srsly.msgpack_dumps(self.classifier.to_dict())
+        return srsly.msgpack_dumps(bundle_to_dict(self.classifier.bundle))
 
     def from_bytes(self, data: bytes) -> "ClassifierShim":
-        self._model = Classifier.from_dict(srsly.msgpack_loads(data), self.settings)
+        self._set(bundle_from_dict(srsly.msgpack_loads(data), self.settings))
         return self
+
+    def _set(self, bundle: Bundle) -> None:
+        self._model = Classifier(bundle, self.settings)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}

@@ -62,11 +62,14 @@ def folder(tmp_path_factory):
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf8")
     (folder / "tokenizer.json").write_bytes(TOKENIZER.read_bytes())
     tensors = random_tensors(DecoderConfig.from_dict(CONFIG))
+    # Matrices of deviation 0.02, as transformers initializes them, and a head that
+    # gives logits of deviation 3: the range in which a trained head decides.
+    scales = {name: 1 if "norm" in name else 1 / 15 for name in tensors}
+    scales["score.weight"] = 1 / 3
     small = {
-        name: (tensor if "norm" in name else tensor / 10).to(torch.bfloat16)
+        name: (tensor * scales[name]).to(torch.bfloat16)
         for name, tensor in tensors.items()
     }
-    small["score.weight"] = tensors["score.weight"].to(torch.bfloat16)
     save_file(small, folder / "model.safetensors")
     return folder
 

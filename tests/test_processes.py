@@ -91,13 +91,13 @@ def test_threads_load_once(make_nlp, monkeypatch):
     from spacy_duoguard import model
 
     loads = []
-    load = model.load_classifier
+    load = model.load_bundle
 
     def counting(*args, **kwargs):
         loads.append(args)
         return load(*args, **kwargs)
 
-    monkeypatch.setattr(model, "load_classifier", counting)
+    monkeypatch.setattr(model, "load_bundle", counting)
     nlp = make_nlp()
     with ThreadPoolExecutor(8) as pool:
         docs = list(pool.map(nlp, ["The dog sleeps."] * 16))

@@ -1,9 +1,8 @@
 """Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
 
-import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import CheckpointError, Errors, ScoringError, SettingsError, Warnings
+from ..errors import Errors, ScoringError, SettingsError, Warnings
 from ..taxonomy import CATEGORIES
-from .checkpoint import (
-    WEIGHTS,
-    Stored,
-    dump_weights,
-    load_decoder,
-    open_weights,
-    parse_weights,
-    write_weights,
-)
-from .config import DecoderConfig
+from .bundle import Bundle, load_bundle, write_bundle
 from .decoder import Decoder
-from .device import batch_tokens, resolve_device, resolve_precision
-from .hub import DEMO, KNOWN_TOKENIZERS, Repository, open_repository, require
+from .device import batch_tokens
 from .packing import pack, plan_batches
 from .settings import Settings
-from .windows import TextTokenizer, check_windows, keep_ends, split_windows
-
-FORMAT_VERSION = 1
-CONFIG = "config.json"
-TOKENIZER = "tokenizer.json"
-PROVENANCE = "duoguard.json"
+from .windows import TextTokenizer, keep_ends, split_windows
 
 
 @dataclass(frozen=True)
@@ -69,25 +53,27 @@ class Classifier:
     Instances have no state that scoring changes: threads can share one.
     """
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        tokenizer: TextTokenizer,
-        settings: Settings,
-        *,
-        provenance: Mapping[str, Any] | None = None,
-    ) -> None:
-        """decoder (Decoder): On the device to score on.
-        tokenizer (TextTokenizer): The one that the decoder was trained with.
+    def __init__(self, bundle: Bundle, settings: Settings) -> None:
+        """bundle (Bundle): The decoder, on the device to score on, and its tokenizer.
         settings (Settings): Windows and budgets. Its device and precision are not
             applied here: the decoder has them.
-        provenance (Optional[Mapping[str, Any]]): Names and commits of the sources.
         """
-        self.decoder = decoder
-        self.tokenizer = tokenizer
+        self.bundle = bundle
         self.settings = settings
-        self.provenance = dict(provenance or {})
         self._pid = os.getpid()
+
+    @property
+    def decoder(self) -> Decoder:
+        return self.bundle.decoder
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        return self.bundle.tokenizer
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Names, revisions and commits that the weights and tokenizer came from."""
+        return self.bundle.provenance
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -135,13 +121,14 @@ class Classifier:
             max_windows=max_windows,
             max_batch_tokens=max_batch_tokens,
         )
-        return load_classifier(
+        bundle = load_bundle(
             name,
             settings,
             revision=revision,
             tokenizer=tokenizer,
             tokenizer_revision=tokenizer_revision,
         )
+        return cls(bundle, settings)
 
     def score(self, texts: Iterable[str]) -> np.ndarray:
         """Score texts. Long ones are scored in windows, without limit.
@@ -234,150 +221,7 @@ class Classifier:
 
         path (str / Path): The folder, made if it does not exist.
         """
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_weights(self.decoder, folder / WEIGHTS)
-        (folder / CONFIG).write_text(self._config_json(), encoding="utf8")
-        (folder / TOKENIZER).write_text(self.tokenizer.data, encoding="utf8")
-        provenance = {"format_version": FORMAT_VERSION, **self.provenance}
-        text = json.dumps(provenance, indent=2)
-        (folder / PROVENANCE).write_text(text, encoding="utf8")
-
-    def to_dict(self) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): Strings and bytes, all that `from_dict` needs."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "config": self._config_json(),
-            "tokenizer": self.tokenizer.data,
-            "weights": dump_weights(self.decoder),
-            "provenance": self.provenance,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], settings: Settings) -> "Classifier":
-        """data (Mapping[str, Any]): From `to_dict`.
-        settings (Settings): How to score.
-        RETURNS (Classifier): Ready to score."""
-        source = "the saved bytes"
-        _check_format(data.get("format_version"), source)
-        return _build(
-            DecoderConfig.from_json(data["config"]),
-            TextTokenizer(data["tokenizer"], source=source),
-            settings,
-            lambda: parse_weights(data["weights"], source=source),
-            source=source,
-            provenance=data["provenance"],
-        )
-
-    def _config_json(self) -> str:
-        config = self.decoder.config.to_dict(self.labels)
-        config["torch_dtype"] = str(self.decoder.dtype).removeprefix("torch.")
-        return json.dumps(config, indent=2)
-
-
-def check_parts(
-    config: DecoderConfig, tokenizer: TextTokenizer, settings: Settings
-) -> None:
-    """Check that the parts of a classifier fit each other.
-
-    config (DecoderConfig): The architecture.
-    tokenizer (TextTokenizer): The tokenizer.
-    settings (Settings): The windows.
-    RAISES (CheckpointError): A head that is not for our categories, or a tokenizer
-        that is another model's.
-    RAISES (SettingsError): Windows that leave gaps or exceed the model's positions.
-    """
-    expected, positions = len(CATEGORIES), config.max_position_embeddings
-    if config.num_labels != expected:
-        message = Errors.E014.format(rows=config.num_labels, expected=expected)
-        raise CheckpointError(message)
-    tokenizer.check_fits(config.vocab_size)
-    check_windows(
-        window=settings.window, stride=settings.stride, n_special=tokenizer.n_special
-    )
-    if settings.window > positions:
-        message = Errors.E005.format(window=settings.window, positions=positions)
-        raise SettingsError(message)
-
-
-def load_classifier(
-    name: str,
-    settings: Settings,
-    *,
-    revision: str = "main",
-    tokenizer: str | None = None,
-    tokenizer_revision: str = "main",
-) -> Classifier:
-    """As `Classifier.from_pretrained`, with the settings in one argument."""
-    if name == DEMO:
-        warnings.warn(Warnings.W001, stacklevel=3)
-    model = open_repository(name, revision=revision)
-    config = DecoderConfig.from_json(_read(model, CONFIG))
-    tokenizer = tokenizer or KNOWN_TOKENIZERS.get(name)
-    home = (
-        open_repository(tokenizer, revision=tokenizer_revision) if tokenizer else model
-    )
-    text_tokenizer = TextTokenizer(_read(home, TOKENIZER), source=home.name)
-    provenance = _read_provenance(model) or {
-        "model": name,
-        "revision": revision,
-        "commit": model.commit,
-        "tokenizer": tokenizer,
-        "tokenizer_revision": tokenizer_revision,
-        "tokenizer_commit": home.commit,
-    }
-    return _build(
-        config,
-        text_tokenizer,
-        settings,
-        lambda: open_weights(model),
-        source=model.name,
-        provenance=provenance,
-    )
-
-
-def _build(
-    config: DecoderConfig,
-    tokenizer: TextTokenizer,
-    settings: Settings,
-    weights: Callable[[], Mapping[str, Stored]],
-    *,
-    source: str,
-    provenance: Mapping[str, Any],
-) -> Classifier:
-    check_parts(config, tokenizer, settings)  # before a gigabyte is downloaded
-    device = resolve_device(settings.device)
-    dtype = resolve_precision(settings.precision, device)
-    decoder = load_decoder(config, weights(), source=source, device=device, dtype=dtype)
-    return Classifier(decoder, tokenizer, settings, provenance=provenance)
-
-
-def _read(repository: Repository, filename: str) -> str:
-    path = require(repository, filename)
-    try:
-        return path.read_text(encoding="utf8")
-    except (OSError, UnicodeDecodeError) as e:
-        message = Errors.E018.format(
-            source=repository.name, kind=filename, problem=type(e).__name__
-        )
-        raise CheckpointError(message) from e
-
-
-def _read_provenance(repository: Repository) -> dict[str, Any]:
-    """What `to_disk` noted. Only folders can have it."""
-    if repository.commit is not None or repository.find(PROVENANCE) is None:
-        return {}
-    data = json.loads(_read(repository, PROVENANCE))
-    _check_format(data.pop("format_version", None), repository.name)
-    return dict(data)
-
-
-def _check_format(version: Any, source: str) -> None:
-    if version != FORMAT_VERSION:
-        message = Errors.E021.format(
-            name=source, version=version, supported=FORMAT_VERSION
-        )
-        raise CheckpointError(message)
+        write_bundle(self.bundle, path)
 
 
 def _parts(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
@@ -388,7 +232,7 @@ def _parts(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
     return [(0, max_chars - last), (n_chars - last, n_chars)]
 
 
-def _aggregate(cut: _Cut, rows: Any) -> TextScores:
+def _aggregate(cut: _Cut, rows: Iterator[np.ndarray]) -> TextScores:
     """Take the rows of a text's windows from the iterator."""
     windows = tuple(WindowScores(start, end, next(rows)) for start, end in cut.offsets)
     if windows:

@@ -1,0 +1,214 @@
+"""What a model's folder holds: decoder, tokenizer, and where they came from."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, Errors, SettingsError, Warnings
+from ..taxonomy import CATEGORIES
+from .checkpoint import (
+    WEIGHTS,
+    Stored,
+    dump_weights,
+    load_decoder,
+    open_weights,
+    parse_weights,
+    write_weights,
+)
+from .config import DecoderConfig
+from .decoder import Decoder
+from .device import resolve_device, resolve_precision
+from .hub import (
+    DEMO,
+    KNOWN_TOKENIZERS,
+    Folder,
+    HubRepository,
+    Repository,
+    open_repository,
+    require,
+)
+from .settings import Settings
+from .windows import TextTokenizer, check_windows
+
+FORMAT_VERSION = 1
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+PROVENANCE = "duoguard.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The parts of a classifier."""
+
+    decoder: Decoder
+    tokenizer: TextTokenizer
+    provenance: dict[str, Any]  # names, revisions and commits of the sources
+
+
+def load_bundle(
+    name: str,
+    settings: Settings,
+    *,
+    revision: str = "main",
+    tokenizer: str | None = None,
+    tokenizer_revision: str = "main",
+) -> Bundle:
+    """Load from a folder or from the hub; the arguments are those of
+    `Classifier.from_pretrained`."""
+    if name == DEMO:
+        warnings.warn(Warnings.W001, stacklevel=2)
+    model = open_repository(name, revision=revision)
+    config = DecoderConfig.from_json(_read(model, CONFIG))
+    if tokenizer is None and isinstance(model, HubRepository):
+        tokenizer = KNOWN_TOKENIZERS.get(name)
+    home = model
+    if tokenizer is not None:
+        home = open_repository(tokenizer, revision=tokenizer_revision)
+    remedy = "Set tokenizer to the folder or hub name of the one it was trained with."
+    data = _read(home, TOKENIZER, remedy=remedy)
+    provenance = _read_provenance(model) or {
+        "model": name,
+        "revision": revision,
+        "commit": model.commit,
+        "tokenizer": tokenizer,
+        "tokenizer_revision": tokenizer_revision,
+        "tokenizer_commit": home.commit,
+    }
+    return _build(
+        config,
+        TextTokenizer(data, source=home.name),
+        settings,
+        lambda: open_weights(model),
+        source=model.name,
+        provenance=provenance,
+    )
+
+
+def write_bundle(bundle: Bundle, path: str | Path) -> None:
+    """Write a folder that `load_bundle` reads, and `transformers` too.
+
+    bundle (Bundle): What to write.
+    path (str / Path): The folder, made if it does not exist.
+    """
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    provenance = {"format_version": FORMAT_VERSION, **bundle.provenance}
+    write_weights(bundle.decoder, folder / WEIGHTS)
+    for filename, text in (
+        (CONFIG, _config_json(bundle.decoder)),
+        (TOKENIZER, bundle.tokenizer.data),
+        (PROVENANCE, json.dumps(provenance, indent=2)),
+    ):
+        (folder / filename).write_text(text, encoding="utf8")
+
+
+def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
+    """bundle (Bundle): What to write.
+    RETURNS (Dict[str, Any]): Strings and bytes, for `bundle_from_dict`."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "config": _config_json(bundle.decoder),
+        "tokenizer": bundle.tokenizer.data,
+        "weights": dump_weights(bundle.decoder),
+        "provenance": bundle.provenance,
+    }
+
+
+def bundle_from_dict(data: Mapping[str, Any], settings: Settings) -> Bundle:
+    """data (Mapping[str, Any]): From `bundle_to_dict`.
+    settings (Settings): Where and how to compute.
+    RETURNS (Bundle): The same parts."""
+    source = "the saved bytes"
+    _check_format(data.get("format_version"), source)
+    return _build(
+        DecoderConfig.from_json(data["config"]),
+        TextTokenizer(data["tokenizer"], source=source),
+        settings,
+        lambda: parse_weights(data["weights"], source=source),
+        source=source,
+        provenance=dict(data["provenance"]),
+    )
+
+
+def check_parts(
+    config: DecoderConfig, tokenizer: TextTokenizer, settings: Settings
+) -> None:
+    """Check that the parts of a classifier fit each other.
+
+    config (DecoderConfig): The architecture.
+    tokenizer (TextTokenizer): The tokenizer.
+    settings (Settings): The windows.
+    RAISES (CheckpointError): A head that is not for our categories, or a tokenizer
+        that is another model's.
+    RAISES (SettingsError): Windows that leave gaps or exceed the model's positions.
+    """
+    expected, positions = len(CATEGORIES), config.max_position_embeddings
+    if config.num_labels != expected:
+        message = Errors.E014.format(rows=config.num_labels, expected=expected)
+        raise CheckpointError(message)
+    tokenizer.check_fits(config.vocab_size)
+    check_windows(
+        window=settings.window, stride=settings.stride, n_special=tokenizer.n_special
+    )
+    if settings.window > positions:
+        message = Errors.E005.format(window=settings.window, positions=positions)
+        raise SettingsError(message)
+
+
+def _build(
+    config: DecoderConfig,
+    tokenizer: TextTokenizer,
+    settings: Settings,
+    weights: Callable[[], Mapping[str, Stored]],
+    *,
+    source: str,
+    provenance: dict[str, Any],
+) -> Bundle:
+    check_parts(config, tokenizer, settings)  # before a gigabyte is downloaded
+    device = resolve_device(settings.device)
+    dtype = resolve_precision(settings.precision, device)
+    decoder = load_decoder(config, weights(), source=source, device=device, dtype=dtype)
+    return Bundle(decoder, tokenizer, provenance)
+
+
+def _config_json(decoder: Decoder) -> str:
+    config = decoder.config.to_dict(CATEGORIES)
+    config["torch_dtype"] = str(decoder.dtype).removeprefix("torch.")
+    return json.dumps(config, indent=2)
+
+
+def _read(repository: Repository, filename: str, *, remedy: str = "") -> str:
+    path = require(repository, filename, remedy=remedy)
+    try:
+        return path.read_text(encoding="utf8")
+    except (OSError, UnicodeDecodeError) as e:
+        message = Errors.E018.format(
+            source=repository.name, kind=filename, problem=type(e).__name__
+        )
+        raise CheckpointError(message) from e
+
+
+def _read_provenance(repository: Repository) -> dict[str, Any]:
+    """What `write_bundle` noted; nothing for a folder that others made."""
+    if not isinstance(repository, Folder) or repository.find(PROVENANCE) is None:
+        return {}
+    try:
+        provenance = dict(json.loads(_read(repository, PROVENANCE)))
+    except (ValueError, TypeError) as e:
+        message = Errors.E018.format(
+            source=repository.name, kind=PROVENANCE, problem=type(e).__name__
+        )
+        raise CheckpointError(message) from e
+    _check_format(provenance.pop("format_version", None), repository.name)
+    return provenance
+
+
+def _check_format(version: Any, source: str) -> None:
+    if version != FORMAT_VERSION:
+        message = Errors.E021.format(
+            name=source, version=version, supported=FORMAT_VERSION
+        )
+        raise CheckpointError(message)
