@@ -14,9 +14,9 @@ TEXT = """\
 Thanks for joining the neighbourhood forum! Before you post, please read the house \
 rules. They are short, and they keep this a friendly place for everybody.
 
-Last week's thread about the new bicycle lane went wrong. Somebody wrote: "I hate all \
-you people, you are disgusting animals and you should be killed." The post was up for \
-an hour before a moderator saw it. Several members told us that they felt threatened.
+Last week's thread about the new bicycle lane went wrong. Somebody wrote: "I hate you \
+all, you are disgusting animals." Minutes later: "Shut up or I will find you and kill \
+you, you stupid bitch." Several members told us that they felt threatened.
 
 So from today each post is checked before it appears. Recipes, lost cats and questions \
 like how to kill a hanging Python process are as welcome as ever. If your post was \
@@ -48,7 +48,8 @@ def print_report(doc: Doc) -> None:
         print(f"  {label:<26} {score:6.3f}  {'█' * round(score * 30):<30} {mark}")
 
     flagged = [(span, span._.duoguard_cats) for span in doc.sents if is_flagged(span)]
-    print(f"\nFlagged sentences: {len(flagged)} of {len(list(doc.sents))}\n")
+    print(f"\nFlags of the document: {', '.join(flags) or 'none'}")
+    print(f"Flagged sentences: {len(flagged)} of {len(list(doc.sents))}\n")
     for sentence, cats in flagged:
         label = max((key for key in cats if key != "unsafe"), key=cats.__getitem__)
         print(f"  {cats['unsafe']:.3f}  {label}: {' '.join(sentence.text.split())}")

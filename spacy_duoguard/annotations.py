@@ -73,11 +73,12 @@ def annotate(
     def flags(values: Sequence[float]) -> list[str]:
         # A threshold of 1.0 is never exceeded, not even by a failure.
         if scores.status == "error":
-            return labels
+            return list(labels)
         pairs = zip(labels, values, strict=True)
         return [label for label, value in pairs if value > thresholds[label]]
 
     spans = [(span, values.tolist()) for span, values in scores.spans or ()]
+    before = doc.user_data.get(KEY) or {"spans": {}}
     doc.user_data[KEY] = {
         "labels": labels,
         "status": scores.status,
@@ -90,10 +91,10 @@ def annotate(
     }
     if scores.spans is not None:
         flagged = [
-            (Span(doc, span.start, span.end, label=label), value)
+            (Span(doc, span.start, span.end, label=label), cats[label])
             for span, values in spans
-            for label, value in zip(labels, values, strict=True)
-            if label in flags(values)
+            for cats in [dict(zip(labels, values, strict=True))]
+            for label in flags(values)
         ]
         doc.spans[spans_key] = SpanGroup(
             doc,
@@ -101,6 +102,8 @@ def annotate(
             attrs={"scores": [value for _, value in flagged]},
             spans=[span for span, _ in flagged],
         )
+    elif before["spans"]:
+        doc.spans.pop(spans_key, None)  # of an earlier run that wanted spans
 
 
 def to_cats(labels: Sequence[str], probabilities: Sequence[float]) -> dict[str, float]:
@@ -164,6 +167,12 @@ def install_extensions() -> None:
     for owner, name, getter in _EXTENSIONS:
         if not owner.has_extension(name):
             owner.set_extension(name, getter=getter)
-        elif owner.get_extension(name)[2] is not getter:
+        elif not _is_own(owner.get_extension(name)[2], getter):
             message = Errors.E045.format(owner=owner.__name__.lower(), name=name)
             raise SettingsError(message)
+
+
+def _is_own(found: Any, getter: Callable[..., Any]) -> bool:
+    """By name: a notebook that reloads this module makes the functions anew."""
+    names = [getattr(found, key, None) for key in ("__module__", "__name__")]
+    return names == [getter.__module__, getter.__name__]

@@ -1,6 +1,5 @@
 """The pipeline component."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -13,43 +12,16 @@ from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Model
 
 from .annotations import DocScores, annotate, install_extensions
 from .engine.classifier import Classifier
-from .engine.settings import check_limit
 from .errors import Errors, ScoringError, SettingsError
 from .model import get_shim
 from .scorer import score_categories
+from .settings import DEFAULT_CONFIG, check_settings, dump_settings, restore_settings
 from .spans import SpanGetter, get_sentences, get_spans
 from .taxonomy import CATEGORIES
-
-DEFAULT_CONFIG = Config().from_str(
-    """
-[duoguard]
-threshold = 0.5
-thresholds = {}
-sents = false
-span_getter = null
-span_context = "isolated"
-spans_key = "duoguard"
-max_chars = null
-scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
-
-[duoguard.model]
-@architectures = "spacy-duoguard.DuoGuard.v1"
-name = "DuoGuard/DuoGuard-0.5B"
-revision = "main"
-tokenizer = null
-tokenizer_revision = "main"
-precision = "auto"
-device = "auto"
-window = 512
-stride = 384
-max_windows = null
-max_batch_tokens = null
-"""
-)["duoguard"]
 
 # For docs that are read from disk where no component is made. If a name is taken, the
 # component says so when it is made; an error here would break every pipeline.
@@ -155,7 +127,7 @@ class DuoGuard(TrainablePipe):
             raise SettingsError(Errors.E042.format(name=name))
         if span_context != "isolated":
             raise SettingsError(Errors.E009.format(value=span_context))
-        check_limit("max_chars", max_chars)
+        get_shim(model)  # is it of our architecture?
         install_extensions()
         self.vocab = vocab
         self.model = model
@@ -168,7 +140,7 @@ class DuoGuard(TrainablePipe):
             "spans_key": spans_key,
             "max_chars": max_chars,
         }
-        self._check_thresholds()
+        check_settings(self.cfg)
         self._configured = deepcopy(self.cfg)
 
     @property
@@ -240,7 +212,12 @@ class DuoGuard(TrainablePipe):
         """Mark the docs as failed, then score them: nothing that breaks in between
         can leave one that looks safe."""
         self._set_failed(docs, [() if self.span_getter else None for _ in docs])
-        _ = self.classifier  # a checkpoint that does not load is no text's fault
+        try:
+            _ = self.classifier
+        except Exception:  # no text's fault, so no text is tried
+            for doc in docs:
+                self._fail(doc)
+            raise
         self._score(docs)
 
     def _score(self, docs: list[Doc]) -> None:
@@ -258,17 +235,21 @@ class DuoGuard(TrainablePipe):
 
     def _handle(self, doc: Doc, error: Exception) -> None:
         """Leave a doc as failed and pass the error on to the error handler."""
-        spans: Sequence[Span] | None = None
-        if self.span_getter is not None:
-            try:
-                spans = (self._get_spans([doc]) or [[]])[0]
-            except Exception:  # the getter is what failed: `error` says how
-                spans = ()
-        self._set_failed([doc], [spans])
+        self._fail(doc)
         if isinstance(error, KeyError):
             cause, error = error, ScoringError(Errors.E044.format(name=self.name))
             error.__cause__ = cause
         self.get_error_handler()(self.name, self, [doc], error)
+
+    def _fail(self, doc: Doc) -> None:
+        """Mark a doc as failed, and its spans as far as they can be had."""
+        spans: Sequence[Span] | None = None
+        if self.span_getter is not None:
+            try:
+                spans = get_spans(self.span_getter, [doc], name=self.name)[0]
+            except Exception:  # the getter is what failed, as the error to come says
+                spans = ()
+        self._set_failed([doc], [spans])
 
     def _set_failed(
         self, docs: Sequence[Doc], spans: Sequence[Sequence[Span] | None]
@@ -280,16 +261,6 @@ class DuoGuard(TrainablePipe):
         if self.span_getter is None:
             return None
         return get_spans(self.span_getter, docs, name=self.name)
-
-    def _check_thresholds(self) -> None:
-        own = self.cfg["thresholds"]
-        for key in own:
-            if key not in self.labels:
-                names = ", ".join(self.labels)
-                raise SettingsError(Errors.E002.format(key=key, categories=names))
-        for key, value in {"*": self.cfg["threshold"], **own}.items():
-            if not 0.0 <= value <= 1.0:  # false for NaN as well
-                raise SettingsError(Errors.E001.format(key=key, value=value))
 
     def initialize(
         self,
@@ -308,10 +279,6 @@ class DuoGuard(TrainablePipe):
         """RAISES (ScoringError): Always; this version does not train."""
         raise ScoringError(Errors.E046.format(name=self.name))
 
-    def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
-        """RAISES (ScoringError): Always; this version does not train."""
-        raise ScoringError(Errors.E046.format(name=self.name))
-
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Serialize weights, tokenizer and settings.
 
@@ -320,7 +287,7 @@ class DuoGuard(TrainablePipe):
         RAISES (ScoringError): The weights are too large for msgpack.
         """
         serialize = {
-            "cfg": lambda: self._dump_settings().encode("utf8"),
+            "cfg": lambda: dump_settings(self.cfg, self._configured),
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
             "model": self.model.to_bytes,
         }
@@ -336,9 +303,9 @@ class DuoGuard(TrainablePipe):
         RETURNS (DuoGuard): This component.
         """
         deserialize: dict[str, Callable[[bytes], Any]] = {
-            "cfg": self._restore_settings,
             "vocab": lambda data: self.vocab.from_bytes(data, exclude=exclude),
             "model": self.model.from_bytes,
+            "cfg": self._restore,
         }
         util.from_bytes(bytes_data, deserialize, exclude)
         return self
@@ -350,7 +317,7 @@ class DuoGuard(TrainablePipe):
         exclude (Iterable[str]): As in `to_bytes`.
         """
         serialize = {
-            "cfg": lambda p: p.write_text(self._dump_settings(), encoding="utf8"),
+            "cfg": lambda p: p.write_bytes(dump_settings(self.cfg, self._configured)),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": get_shim(self.model).to_disk,
         }
@@ -364,23 +331,12 @@ class DuoGuard(TrainablePipe):
         RETURNS (DuoGuard): This component.
         """
         deserialize: dict[str, Callable[[Path], Any]] = {
-            "cfg": lambda p: self._restore_settings(p.read_text(encoding="utf8")),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
             "model": get_shim(self.model).from_disk,
+            "cfg": lambda p: self._restore(p.read_bytes()),
         }
         util.from_disk(path, deserialize, exclude)
         return self
 
-    def _dump_settings(self) -> str:
-        # Not srsly's JSON, which reads 0.3 back as 0.30000000000000004.
-        return json.dumps({"settings": self.cfg, "configured": self._configured})
-
-    def _restore_settings(self, data: str | bytes) -> None:
-        """Take over saved settings, but for those that this pipeline's config sets
-        to something new: `spacy.load(path, config=...)` must have its way."""
-        saved = json.loads(data)
-        for key, value in saved["settings"].items():
-            mine = self._configured[key]
-            if mine in (saved["configured"][key], DEFAULT_CONFIG[key]):
-                self.cfg[key] = value
-        self._check_thresholds()
+    def _restore(self, data: bytes) -> None:
+        self.cfg.update(restore_settings(data, self._configured, name=self.name))

@@ -25,8 +25,8 @@ class ScoringError(DuoGuardError, RuntimeError):
 class Errors:
     # Settings
     E001 = (
-        "[E001] threshold for '{key}' ({value}) must lie in [0, 1]: it is compared "
-        "with a probability. Set it to a number in that range."
+        "[E001] {name} ({value!r}) must lie in [0, 1]: it is compared with a "
+        "probability. Set it to a number in that range."
     )
     E002 = (
         "[E002] thresholds has the key '{key}', which is no category of this model. "
@@ -36,7 +36,7 @@ class Errors:
         "[E003] stride ({stride}) must lie in [1, window] = [1, {window}]: windows "
         "with gaps would leave text unscored. Lower stride or raise window{specials}."
     )
-    E004 = "[E004] {name} ({value}) must be an integer of at least {least}. {remedy}"
+    E004 = "[E004] {name} ({value!r}) must be an integer of at least 1.{remedy}"
     E005 = (
         "[E005] window ({window}) exceeds the {positions} positions of this model. "
         "Set window to at most {positions}."
@@ -104,6 +104,15 @@ class Errors:
         "[E021] '{name}' was saved in format version {version}; this version of "
         "spacy-duoguard reads version {supported}. Install a matching release."
     )
+    E022 = (
+        "[E022] config.json lists the twelve categories in another order ({found}, "
+        "…). Scores would carry wrong names: use a checkpoint with the order of the "
+        "model card."
+    )
+    E023 = (
+        "[E023] The saved settings of '{name}' cannot be read: {problem}. Use an "
+        "undamaged copy of the pipeline."
+    )
     # Downloads
     E030 = (
         "[E030] '{name}' is gated: its owner must grant you access. Accept its terms "
@@ -169,6 +178,10 @@ class Errors:
         "[E049] texts is a single string. Give a list of texts: the characters of a "
         "string would each be scored as a text."
     )
+    E050 = (
+        "[E050] The span getter returned something that is no span of its doc. It "
+        "must return, for each doc, spans of that doc."
+    )
 
 
 class Warnings:
@@ -177,7 +190,12 @@ class Warnings:
         "moderation: use 'DuoGuard/DuoGuard-0.5B' for that."
     )
     W002 = (
-        "[W002] This process was forked after torch had started threads, which would "
-        "hang here: scoring goes on with one torch thread. To choose the number, "
-        "start the workers before scoring or use the 'spawn' start method."
+        "[W002] This process was forked, and could hang if torch had started threads "
+        "before: scoring goes on with one torch thread. To use more, start the "
+        "workers with the 'spawn' method."
+    )
+    W003 = (
+        "[W003] '{name}' was saved with {key} = {saved!r}, but is loaded into a "
+        "pipeline whose config has the default, {mine!r}. The config has its way: set "
+        "{key} there if you want the saved value."
     )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,10 +12,16 @@ from spacy.tokens import Doc
 from thinc.api import Model, Shim, get_torch_default_device
 from thinc.types import Floats2d
 
-from .engine.bundle import Bundle, bundle_from_dict, bundle_to_dict, load_bundle
+from .engine.bundle import (
+    Bundle,
+    bundle_from_dict,
+    bundle_to_dict,
+    load_bundle,
+    read_bundle,
+)
 from .engine.classifier import Classifier
 from .engine.settings import Settings
-from .errors import Errors, ScoringError, SettingsError
+from .errors import CheckpointError, Errors, ScoringError, SettingsError
 from .taxonomy import CATEGORIES
 
 # The longest byte string that msgpack can hold, less room for all but the weights.
@@ -129,6 +136,7 @@ class ClassifierShim(Shim):
         kind = "cuda" if device_type == "gpu" else device_type
         device = f"cuda:{device_id}" if kind == "cuda" else kind
         self.classifier.decoder.to(torch.device(device))
+        self.settings = replace(self.settings, device=device)
 
     def to_disk(self, path: str | Path) -> None:
         """path (str / Path): The folder for the weights and the tokenizer."""
@@ -136,7 +144,7 @@ class ClassifierShim(Shim):
 
     def from_disk(self, path: str | Path) -> "ClassifierShim":
         """path (str / Path): The folder that `to_disk` wrote."""
-        self._set(load_bundle(str(path), self.settings))
+        self._set(read_bundle(path, self.settings))
         return self
 
     def to_bytes(self) -> bytes:
@@ -150,7 +158,14 @@ class ClassifierShim(Shim):
         return srsly.msgpack_dumps(bundle_to_dict(self.classifier.bundle))
 
     def from_bytes(self, data: bytes) -> "ClassifierShim":
-        self._set(bundle_from_dict(srsly.msgpack_loads(data), self.settings))
+        try:
+            parts = srsly.msgpack_loads(data)
+        except Exception as e:  # msgpack's errors have no base of their own
+            message = Errors.E018.format(
+                source="the saved bytes", kind="a model", problem=type(e).__name__
+            )
+            raise CheckpointError(message) from e
+        self._set(bundle_from_dict(parts, self.settings))
         return self
 
     def _set(self, bundle: Bundle) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from spacy.scorer import PRFScore, ROCAUCScore
 from spacy.training import Example
 
+from .annotations import KEY
 from .taxonomy import CATEGORIES, UNSAFE
 
 
@@ -32,7 +33,8 @@ def score_categories(
 ) -> dict[str, Any]:
     """Score predicted against gold `doc.cats`. A category is predicted where its
     probability is strictly greater than its threshold, and `unsafe` where any is.
-    Categories that the gold leaves out are not counted.
+    Categories that the gold leaves out are not counted. As on the doc itself, a doc
+    whose scoring failed has every category.
 
     examples (Iterable[Example]): Predicted and reference docs.
     threshold (float): Of all categories that `thresholds` does not name.
@@ -50,7 +52,8 @@ def score_categories(
         gold, cats = _gold(eg.reference.cats, labels), eg.predicted.cats
         if not all(label in cats for label in labels):
             continue  # not scored by the component
-        flagged = {label: cats[label] > limits[label] for label in labels}
+        failed = (eg.predicted.user_data.get(KEY) or {}).get("status") == "error"
+        flagged = {label: failed or cats[label] > limits[label] for label in labels}
         flagged[UNSAFE] = any(flagged.values())
         values = {**cats, UNSAFE: max(cats[label] for label in labels)}
         for label, truth in gold.items():
@@ -89,8 +92,8 @@ class _Tally:
 
 def _gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, bool]:
     """What the reference says of each category and of `unsafe`. A gold `unsafe` of 0
-    says that all categories are 0; without it, `unsafe` is known if a category is
-    positive or all are known."""
+    says that all categories are 0, one of 1 only that the text is unsafe; without it,
+    `unsafe` is known if a category is positive or all are known."""
     gold = {label: cats[label] > 0.5 for label in labels if label in cats}
     overall = cats.get(UNSAFE)
     if overall is not None and overall <= 0.5:

@@ -27,7 +27,7 @@ def get_spans(getter: SpanGetter, docs: list[Doc], *, name: str) -> list[list[Sp
     name (str): The component's name, for messages.
     RETURNS (List[List[Span]]): The spans of each doc.
     RAISES (SettingsError): Sentences are wanted and not set.
-    RAISES (ScoringError): Not one list for each doc.
+    RAISES (ScoringError): Not one list for each doc, or not of its own spans.
     """
     try:
         spans = [list(group) for group in getter(docs)]
@@ -38,4 +38,7 @@ def get_spans(getter: SpanGetter, docs: list[Doc], *, name: str) -> list[list[Sp
     if len(spans) != len(docs):
         message = Errors.E043.format(got=len(spans), expected=len(docs))
         raise ScoringError(message)
+    for doc, group in zip(docs, spans, strict=True):
+        if not all(isinstance(span, Span) and span.doc is doc for span in group):
+            raise ScoringError(Errors.E050)
     return spans

@@ -151,7 +151,7 @@ def test_windows_tell_where_a_long_texts_score_comes_from(make_nlp):
     windows = doc._.duoguard_windows
     assert len(windows) > 10
     assert windows[0]["start"] == 0
-    assert windows[-1]["end"] >= len(LONG.rstrip())
+    assert windows[-1]["end"] == len(LONG)
     for left, right in pairwise(windows):
         assert left["start"] < right["start"] <= left["end"] < right["end"] + 1
     for i, category in enumerate(CATEGORIES):
@@ -160,6 +160,19 @@ def test_windows_tell_where_a_long_texts_score_comes_from(make_nlp):
     place = windows[3]
     alone = nlp(LONG[place["start"] : place["end"]]).cats
     assert place["probs"] == pytest.approx([alone[key] for key in CATEGORIES], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cafe\u0301 " * 30, "\u1112\u1161\u11ab" * 40, "\U0001f468\u200d\U0001f469" * 9],
+)
+def test_windows_leave_no_character_out(make_nlp, text):
+    for doc in make_nlp(model={"window": 16, "stride": 12}).pipe([text, text[:5]]):
+        windows = doc._.duoguard_windows
+        assert windows[0]["start"] == 0
+        assert windows[-1]["end"] == len(doc.text)
+        for left, right in pairwise(windows):
+            assert right["start"] <= left["end"]
 
 
 @pytest.mark.parametrize("max_windows", [1, 2, 5])
@@ -175,6 +188,8 @@ def test_max_windows_keeps_both_ends_and_says_so(make_nlp, max_windows):
 
 
 def test_max_chars_keeps_both_ends_and_says_so(make_nlp):
+    with pytest.raises(SettingsError, match="E004"):
+        make_nlp().get_pipe("duoguard").classifier.analyze([LONG], max_chars=0)
     nlp = make_nlp(max_chars=100)
     doc = nlp(LONG)
     assert doc._.duoguard_status == "truncated"

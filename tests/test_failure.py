@@ -6,6 +6,7 @@ from conftest import TEXTS
 from spacy.util import ignore_error, raise_error
 
 from spacy_duoguard.errors import ScoringError
+from spacy_duoguard.spans import get_sentences
 from spacy_duoguard.taxonomy import CATEGORIES
 
 BAD = "BAD"
@@ -186,6 +187,10 @@ def test_a_model_that_does_not_load_raises_and_leaves_docs_closed(make_nlp, tmp_
         nlp.get_pipe("duoguard")(doc)
     assert doc.cats == ONES
     nlp.set_error_handler(ignore_error)
-    assert nlp("The dog sleeps.").cats == ONES
+    nlp.add_pipe("sentencizer", first=True)
+    nlp.get_pipe("duoguard").span_getter = get_sentences
+    doc = nlp("The dog sleeps. So do I.")
+    assert doc.cats == ONES
+    assert [sent._.duoguard_cats for sent in doc.sents] == [ONES, ONES]
     with pytest.raises(ValueError, match=r"E017.*config\.json"):
         list(nlp.pipe(["The dog sleeps."]))

@@ -18,6 +18,7 @@ def main():
     folder, method, when = sys.argv[1:]
     multiprocessing.set_start_method(method)
     torch.set_num_threads(2)
+    torch.randn(4_000_000).relu().sum()  # starts the threads of torch
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     model = {"name": folder, "precision": "float32", "device": "cpu"}
@@ -69,7 +70,7 @@ def test_two_processes_equal_one(threaded_folder, tmp_path, method, when):
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "equal 40\n"
-    assert ("W002" in run.stderr) == (method == "fork" and when == "after")
+    assert ("W002" in run.stderr) == (method == "fork")
 
 
 def test_threads_share_a_classifier(classifier):

@@ -36,7 +36,7 @@ def test_every_file_of_the_package_is_on_the_map():
 
 
 def test_every_setting_is_in_the_table():
-    from spacy_duoguard.component import DEFAULT_CONFIG
+    from spacy_duoguard.settings import DEFAULT_CONFIG
 
     for key in DEFAULT_CONFIG:
         assert f"`{key}`" in README or key == "model"

@@ -90,6 +90,13 @@ def test_docs_that_were_not_scored_are_left_out():
     assert score_categories([eg])["duoguard_unsafe_f"] is None
 
 
+def test_a_failed_doc_has_every_category():
+    eg = example(dict.fromkeys(CATEGORIES, 1.0), all_zero(Hate=1.0))
+    assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 0.0
+    eg.predicted.user_data["duoguard"] = {"status": "error"}
+    assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 1.0
+
+
 def test_a_prefix_keeps_two_components_apart():
     eg = example({"Hate": 0.9}, all_zero(Hate=1.0))
     scores = make_scorer("strict")([eg])

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from conftest import QWEN2, TEXTS, write_checkpoint
 
 from spacy_duoguard.engine.checkpoint import stored_tensors
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.errors import CheckpointError, ScoringError
+from spacy_duoguard.errors import CheckpointError, ScoringError, SettingsError
 
 
 def scores(nlp):
@@ -60,9 +61,12 @@ def test_component_disk_onto_another_one(make_nlp, tmp_path, other_folder):
     nlp.get_pipe("duoguard").to_disk(tmp_path / "component")
     other = make_nlp(model={"name": str(other_folder)})
     assert other("a").cats != nlp("a").cats
-    other.get_pipe("duoguard").from_disk(tmp_path / "component")
+    with pytest.warns(UserWarning, match="W003") as caught:
+        other.get_pipe("duoguard").from_disk(tmp_path / "component")
     assert_equal(nlp, other)
-    assert other.get_pipe("duoguard").cfg == nlp.get_pipe("duoguard").cfg
+    assert len(caught) == 2  # threshold and thresholds: the config has its way
+    assert other.get_pipe("duoguard").cfg["threshold"] == 0.5
+    assert "threshold = 0.8" in str(caught[0].message)
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
@@ -118,6 +122,12 @@ def test_the_saved_folder_stands_alone(make_nlp, tmp_path, checkpoint):
     assert [row.max() for row in rows] == [cats["unsafe"] for cats in expected]
 
 
+def test_saved_files_are_as_readable_as_each_other(make_nlp, tmp_path):
+    make_nlp().to_disk(tmp_path)
+    model = tmp_path / "duoguard" / "model"
+    assert len({path.stat().st_mode for path in model.iterdir()}) == 1
+
+
 def test_provenance_survives_two_rounds(make_nlp, tmp_path, qwen2_folder):
     nlp = make_nlp()
     nlp.to_disk(tmp_path / "one")
@@ -156,6 +166,10 @@ def test_overrides_of_a_saved_pipeline_have_their_way(make_nlp, tmp_path):
     changed = spacy.load(tmp_path, config=config).get_pipe("duoguard")
     assert changed.cfg["threshold"] == 0.2
     assert changed.cfg["thresholds"] == {"Hate": 0.3}
+    config = {"components.duoguard.threshold": 0.5}  # the default, but meant
+    with pytest.warns(UserWarning, match=r"W003.*threshold = 0\.8"):
+        default = spacy.load(tmp_path, config=config).get_pipe("duoguard")
+    assert default.cfg["threshold"] == 0.5
 
 
 def test_windows_of_a_saved_pipeline_can_be_overridden(make_nlp, tmp_path):
@@ -169,10 +183,45 @@ def test_settings_that_went_bad_on_disk_are_refused(make_nlp, tmp_path):
     make_nlp().to_disk(tmp_path)
     path = tmp_path / "duoguard" / "cfg"
     saved = json.loads(path.read_text(encoding="utf8"))
-    saved["settings"]["threshold"] = 7
-    path.write_text(json.dumps(saved), encoding="utf8")
-    with pytest.raises(ValueError, match="E001"):
-        spacy.load(tmp_path)
+    for key, value, code in BAD_SETTINGS:
+        bad = {**saved, "settings": {**saved["settings"], key: value}}
+        path.write_text(json.dumps(bad), encoding="utf8")
+        with pytest.raises(SettingsError, match=code):
+            spacy.load(tmp_path)
+        component = make_nlp().get_pipe("duoguard")
+        with pytest.raises(SettingsError, match=code):
+            component.from_disk(tmp_path / "duoguard", exclude=["vocab"])
+        assert component.cfg == saved["configured"]
+    for text in ("{", "[]", "{}", '{"settings": 1, "configured": 2}'):
+        path.write_text(text, encoding="utf8")
+        with pytest.raises(SettingsError, match="E023"):
+            spacy.load(tmp_path)
+
+
+BAD_SETTINGS = [
+    ("threshold", 7, "E001"),
+    ("thresholds", {"Hate": True}, "E001"),
+    ("thresholds", {"Hat": 0.5}, "E002"),
+    ("max_chars", -5, "E004"),
+]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"\xc0", b"\x81\xa1a\x01"])
+def test_damaged_bytes_are_refused_and_change_nothing(make_nlp, data):
+    nlp = make_nlp()
+    expected = scores(nlp)
+    shim = nlp.get_pipe("duoguard").model.shims[0]
+    with pytest.raises(CheckpointError, match="E018"):
+        shim.from_bytes(data)
+    assert scores(nlp) == expected
+
+
+def test_a_missing_model_folder_is_no_hub_name(make_nlp, tmp_path, monkeypatch):
+    make_nlp().to_disk(tmp_path)
+    shutil.rmtree(tmp_path / "duoguard" / "model")
+    monkeypatch.chdir(tmp_path)  # so that the path reads "duoguard/model"
+    with pytest.raises(CheckpointError, match=r"E017.*config\.json"):
+        spacy.load(".")
 
 
 def test_weights_too_large_for_bytes(make_nlp, monkeypatch):

@@ -16,7 +16,8 @@ from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, Settin
     [
         ({"threshold": 1.5}, ["E001", "1.5", "[0, 1]"]),
         ({"threshold": -0.1}, ["E001", "-0.1"]),
-        ({"thresholds": {"Hate": 2}}, ["E001", "'Hate'", "2"]),
+        ({"threshold": "0.5"}, ["E001", "'0.5'"]),
+        ({"thresholds": {"Hate": 2}}, ["E001", "thresholds['Hate']", "2"]),
         ({"thresholds": {"Hat": 0.5}}, ["E002", "'Hat'", "Violent crimes"]),
         ({"thresholds": {"unsafe": 0.5}}, ["E002", "'unsafe'"]),
         ({"span_context": "document"}, ["E009", "'document'", "'isolated'"]),
@@ -119,9 +120,8 @@ def test_a_model_of_another_architecture():
     nlp = spacy.blank("en")
     config = {"@architectures": "spacy.TextCatBOW.v3", "exclusive_classes": False}
     config.update(ngram_size=1, no_output_layer=False, length=64)
-    component = nlp.add_pipe("duoguard", config={"model": config})
     with pytest.raises(SettingsError, match="E048"):
-        _ = component.classifier
+        nlp.add_pipe("duoguard", config={"model": config})
 
 
 def test_every_error_has_its_code_and_no_two_share_one():

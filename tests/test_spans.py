@@ -7,6 +7,7 @@ import spacy
 from conftest import TEXTS
 from spacy import displacy
 from spacy.tokens import Span
+from spacy.util import ignore_error
 
 from spacy_duoguard.errors import ScoringError, SettingsError
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -107,6 +108,28 @@ def test_a_span_getter_that_returns_too_few_lists(make_nlp):
     nlp.get_pipe("duoguard").span_getter = lambda docs: []
     with pytest.raises(ScoringError, match="E043"):
         nlp(TEXT)
+
+
+@pytest.mark.parametrize("kind", ["foreign", "number"])
+def test_a_span_getter_that_returns_no_spans_of_the_doc(make_nlp, kind):
+    nlp = make_nlp()
+    foreign = nlp(TEXT)
+    returned = {"foreign": foreign[0:1], "number": 5}[kind]
+    nlp.get_pipe("duoguard").span_getter = lambda docs: [[returned] for _ in docs]
+    with pytest.raises(ScoringError, match="E050"):
+        nlp(TEXT)
+    nlp.set_error_handler(ignore_error)
+    docs = list(nlp.pipe([TEXT, "short"]))
+    assert [doc.cats["unsafe"] for doc in docs] == [1.0, 1.0]
+    assert [len(doc.spans["duoguard"]) for doc in docs] == [0, 0]
+
+
+def test_spans_of_an_earlier_run_go(make_nlp):
+    doc = make_nlp(sents=True, threshold=0.0)(TEXT)
+    assert doc.spans["duoguard"]
+    doc = make_nlp().get_pipe("duoguard")(doc)
+    assert "duoguard" not in doc.spans
+    assert next(iter(doc.sents))._.duoguard_cats is None
 
 
 def test_a_span_getter_of_the_users_own(make_nlp):

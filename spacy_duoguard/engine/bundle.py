@@ -31,6 +31,7 @@ from .hub import (
     require,
 )
 from .settings import Settings
+from .threads import leave_parents_threads
 from .windows import TextTokenizer, check_windows
 
 FORMAT_VERSION = 1
@@ -61,30 +62,30 @@ def load_bundle(
     if name == DEMO:
         warnings.warn(Warnings.W001, stacklevel=2)
     model = open_repository(name, revision=revision)
-    config = DecoderConfig.from_json(_read(model, CONFIG))
     if tokenizer is None and isinstance(model, HubRepository):
         tokenizer = KNOWN_TOKENIZERS.get(name)
     home = model
     if tokenizer is not None:
         home = open_repository(tokenizer, revision=tokenizer_revision)
-    remedy = "Set tokenizer to the folder or hub name of the one it was trained with."
-    data = _read(home, TOKENIZER, remedy=remedy)
-    provenance = _read_provenance(model) or {
+    provenance = {
         "model": name,
         "revision": revision,
-        "commit": model.commit,
         "tokenizer": tokenizer,
         "tokenizer_revision": tokenizer_revision,
-        "tokenizer_commit": home.commit,
     }
-    return _build(
-        config,
-        TextTokenizer(data, source=home.name),
-        settings,
-        lambda: open_weights(model),
-        source=model.name,
-        provenance=provenance,
-    )
+    return _load(model, home, settings, provenance)
+
+
+def read_bundle(path: str | Path, settings: Settings) -> Bundle:
+    """Load what `write_bundle` wrote; never from anywhere else.
+
+    path (str / Path): The folder.
+    settings (Settings): Where and how to compute.
+    RETURNS (Bundle): The same parts.
+    RAISES (CheckpointError): Files that are missing or damaged.
+    """
+    folder = Folder(Path(path))
+    return _load(folder, folder, settings, {})
 
 
 def write_bundle(bundle: Bundle, path: str | Path) -> None:
@@ -122,6 +123,13 @@ def bundle_from_dict(data: Mapping[str, Any], settings: Settings) -> Bundle:
     settings (Settings): Where and how to compute.
     RETURNS (Bundle): The same parts."""
     source = "the saved bytes"
+    kinds = {"config": str, "tokenizer": str, "weights": bytes, "provenance": dict}
+    if not isinstance(data, Mapping) or not all(
+        isinstance(data.get(key), kind) for key, kind in kinds.items()
+    ):
+        problem = f"not a mapping with {', '.join(kinds)}"
+        message = Errors.E018.format(source=source, kind="a model", problem=problem)
+        raise CheckpointError(message)
     _check_format(data.get("format_version"), source)
     return _build(
         DecoderConfig.from_json(data["config"]),
@@ -130,6 +138,30 @@ def bundle_from_dict(data: Mapping[str, Any], settings: Settings) -> Bundle:
         lambda: parse_weights(data["weights"], source=source),
         source=source,
         provenance=dict(data["provenance"]),
+    )
+
+
+def _load(
+    model: Repository,
+    home: Repository,
+    settings: Settings,
+    provenance: dict[str, Any],
+) -> Bundle:
+    """Load the weights of one place and the tokenizer of another."""
+    config = DecoderConfig.from_json(_read(model, CONFIG))
+    remedy = "Set tokenizer to the folder or hub name of the one it was trained with."
+    data = _read(home, TOKENIZER, remedy=remedy)
+    commits = {"commit": model.commit, "tokenizer_commit": home.commit}
+    own = _read_provenance(model)
+    if home is not model:
+        own = {key: value for key, value in own.items() if "tokenizer" not in key}
+    return _build(
+        config,
+        TextTokenizer(data, source=home.name),
+        settings,
+        lambda: open_weights(model),
+        source=model.name,
+        provenance={**provenance, **commits, **own},
     )
 
 
@@ -167,6 +199,7 @@ def _build(
     source: str,
     provenance: dict[str, Any],
 ) -> Bundle:
+    leave_parents_threads()
     check_parts(config, tokenizer, settings)  # before a gigabyte is downloaded
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)

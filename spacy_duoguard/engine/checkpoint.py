@@ -130,6 +130,9 @@ def load_decoder(
     RAISES (CheckpointError): A tensor is missing, surplus, of another shape or dtype,
         or holds a value no working model has.
     """
+    if config.num_hidden_layers > len(stored):  # before a list of all is made
+        problem = f"{len(stored)} tensors for {config.num_hidden_layers} layers"
+        raise CheckpointError(Errors.E015.format(source=source, problem=problem))
     slots = tensor_slots(config)
     _check_complete(slots, stored, source)
     # Nothing is allocated before the stored shapes are known to match.
@@ -283,7 +286,10 @@ def stored_tensors(decoder: Decoder) -> dict[str, Tensor]:
 
 def write_weights(decoder: Decoder, path: Path) -> None:
     """decoder (Decoder): What to write. path (Path): The safetensors file."""
+    path.touch()
+    mode = path.stat().st_mode
     save_file(stored_tensors(decoder), path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors lets nobody but the owner read its files
 
 
 def dump_weights(decoder: Decoder) -> bytes:

@@ -1,7 +1,5 @@
 """Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
 
-import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import Errors, ScoringError, SettingsError, Warnings
+from ..errors import Errors, ScoringError, SettingsError
 from ..taxonomy import CATEGORIES
 from .bundle import Bundle, load_bundle, write_bundle
 from .decoder import Decoder
 from .device import batch_tokens
 from .packing import pack, plan_batches
-from .settings import Settings
+from .settings import Settings, check_limit
+from .threads import leave_parents_threads
 from .windows import TextTokenizer, keep_ends, split_windows
 
 
@@ -50,7 +49,7 @@ class _Cut:
 class Classifier:
     """A DuoGuard classifier: the decoder, its tokenizer, and how to score with them.
 
-    Instances have no state that scoring changes: threads can share one.
+    Scoring changes nothing in an instance: threads can share one.
     """
 
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
@@ -60,7 +59,6 @@ class Classifier:
         """
         self.bundle = bundle
         self.settings = settings
-        self._pid = os.getpid()
 
     @property
     def decoder(self) -> Decoder:
@@ -155,6 +153,7 @@ class Classifier:
         """
         if isinstance(texts, str):
             raise SettingsError(Errors.E049)
+        check_limit("max_chars", max_chars)
         texts = list(texts)
         cuts = {text: self._cut(text, max_chars) for text in dict.fromkeys(texts)}
         windows = [ids for cut in cuts.values() for ids in cut.ids]
@@ -174,8 +173,8 @@ class Classifier:
                 window=settings.window - n_special,
                 stride=settings.stride,
             ):
-                offsets = tokens.offsets[first:stop]
-                place = start + int(offsets.min()), start + int(offsets.max())
+                left, right = tokens.place(first, stop)
+                place = start + left, start + right
                 windows.append((tokens.ids[first:stop], place))
         kept = keep_ends(windows, settings.max_windows)
         return _Cut(
@@ -187,7 +186,7 @@ class Classifier:
     def _probabilities(self, windows: Sequence[np.ndarray]) -> np.ndarray:
         """windows (Sequence[ndarray]): Token ids of each window.
         RETURNS (ndarray): (n_windows, n_labels), float32."""
-        self._leave_parents_threads()
+        leave_parents_threads()
         device = self.decoder.device
         budget = self.settings.max_batch_tokens or batch_tokens(device)
         logits = np.empty((len(windows), len(self.labels)), dtype=np.float32)
@@ -199,22 +198,6 @@ class Classifier:
         if failed:
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
         return torch.from_numpy(logits).sigmoid().numpy()
-
-    def _leave_parents_threads(self) -> None:
-        """A forked process inherits the bookkeeping of its parent's thread pool but
-        not the threads, and would wait for them for ever."""
-        if os.getpid() == self._pid:
-            return
-        self._pid = os.getpid()
-        if self.decoder.device.type == "cpu" and torch.get_num_threads() > 1:
-            torch.set_num_threads(1)
-            warnings.warn(Warnings.W002, stacklevel=2)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_pid"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _pid=os.getpid())
 
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` reads, and `transformers` too.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import CheckpointError, Errors
+from ..taxonomy import CATEGORIES
 
 ARCHITECTURES = {
     "Qwen2ForSequenceClassification": "qwen2",
@@ -69,7 +70,7 @@ class DecoderConfig:
         """
         try:
             data = json.loads(text)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise CheckpointError(Errors.E010.format(problem=e)) from e
         if not isinstance(data, dict):
             raise CheckpointError(Errors.E010.format(problem="not a JSON object"))
@@ -139,8 +140,9 @@ class DecoderConfig:
 def _read_architecture(data: Mapping[str, Any]) -> str:
     names = data.get("architectures")
     model_type = data.get("model_type")
-    known = isinstance(names, list) and len(names) == 1 and names[0] in ARCHITECTURES
-    if not known or ARCHITECTURES[names[0]] != model_type:  # type: ignore[index]
+    name = names[0] if isinstance(names, list) and len(names) == 1 else None
+    known = ARCHITECTURES.get(name) if isinstance(name, str) else None
+    if known is None or known != model_type:
         raise CheckpointError(
             Errors.E011.format(
                 architectures=names,
@@ -156,8 +158,10 @@ def _refuse_other_mathematics(data: Mapping[str, Any], model_type: str) -> None:
         value = data.get(key, allowed[0])
         if value not in allowed:
             raise CheckpointError(Errors.E012.format(key=key, value=value))
-    layer_types = data.get("layer_types") or ["full_attention"]
-    if set(layer_types) != {"full_attention"}:
+    layer_types = data.get("layer_types") or []
+    if not isinstance(layer_types, list):
+        raise CheckpointError(Errors.E012.format(key="layer_types", value=layer_types))
+    if layer_types != ["full_attention"] * len(layer_types):
         raise CheckpointError(Errors.E012.format(key="layer_types", value=layer_types))
     if model_type == "qwen2" and data.get("attention_bias") is False:
         raise CheckpointError(Errors.E012.format(key="attention_bias", value=False))
@@ -174,9 +178,9 @@ def _read_rope(data: Mapping[str, Any]) -> tuple[float, Llama3Scaling | None]:
     if old is not None and not isinstance(old, dict):
         raise CheckpointError(Errors.E012.format(key="rope_scaling", value=old))
     thetas = {
-        float(source["rope_theta"])
+        _number(source["rope_theta"])
         for source in (data, new or {})
-        if _is_number(source.get("rope_theta"))
+        if source.get("rope_theta") is not None
     }
     if len(thetas) != 1 or not min(thetas) > 0:
         raise CheckpointError(Errors.E013.format(found=sorted(thetas)))
@@ -216,6 +220,9 @@ def _num_labels(data: Mapping[str, Any]) -> int:
         return 2
     if not isinstance(id2label, dict) or not id2label:
         raise CheckpointError(Errors.E010.format(problem="id2label is no object"))
+    names = [str(id2label.get(str(i))) for i in range(len(id2label))]
+    if names != list(CATEGORIES) and sorted(names) == sorted(CATEGORIES):
+        raise CheckpointError(Errors.E022.format(found=names[0]))
     return len(id2label)
 
 
@@ -230,11 +237,11 @@ def _size(data: Mapping[str, Any], key: str, *, default: int | None = None) -> i
 
 
 def _positive(data: Mapping[str, Any], key: str) -> float:
-    value = data.get(key)
-    if not _is_number(value) or not 0 < value < math.inf:  # type: ignore[operator]
-        problem = f"{key} is {value!r}, not a positive number"
+    value = _number(data.get(key))
+    if not value > 0:
+        problem = f"{key} is {data.get(key)!r}, not a positive number"
         raise CheckpointError(Errors.E010.format(problem=problem))
-    return float(value)  # type: ignore[arg-type]
+    return value
 
 
 def _optional_id(data: Mapping[str, Any], key: str) -> int | None:
@@ -242,5 +249,11 @@ def _optional_id(data: Mapping[str, Any], key: str) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(value: Any) -> float:
+    """A finite number, or 0.0 for what is none: all numbers here must be positive."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    try:
+        return float(value) if math.isfinite(value) else 0.0
+    except OverflowError:  # an integer beyond all floats
+        return 0.0

@@ -45,6 +45,6 @@ def check_limit(name: str, value: int | None) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        remedy = "Leave it null for the default."
-        message = Errors.E004.format(name=name, value=value, least=1, remedy=remedy)
+        remedy = " Leave it null for the default."
+        message = Errors.E004.format(name=name, value=value, remedy=remedy)
         raise SettingsError(message)

@@ -27,6 +27,9 @@ from ..errors import CheckpointError, Errors, SettingsError
 # pieces). A wider gap means that the tokenizer is another model's.
 _MAX_SPARE_ROWS = 1024
 
+# One character each of Latin, Cyrillic, Arabic, Han and the pictographs.
+_PROBES = "a\u044f\u0634\u65e5\U0001f642"
+
 T = TypeVar("T")
 
 
@@ -36,6 +39,22 @@ class Tokens:
 
     ids: np.ndarray  # (n_tokens,) int32
     offsets: np.ndarray  # (n_tokens, 2) int32, characters of the text
+    n_chars: int
+
+    def place(self, start: int, stop: int) -> tuple[int, int]:
+        """Where a run of pieces lies in the text. A piece's own offsets can leave out
+        characters that normalization merged into it: they belong to the piece before
+        them.
+
+        start (int): The first piece.
+        stop (int): One after the last piece.
+        RETURNS (Tuple[int, int]): Character offsets, start and end.
+        """
+        left = int(self.offsets[start:stop, 0].min()) if start else 0
+        right = int(self.offsets[start:stop, 1].max())
+        if stop == len(self.ids):
+            return left, self.n_chars
+        return left, max(right, int(self.offsets[stop, 0]))
 
 
 class TextTokenizer:
@@ -68,6 +87,7 @@ class TextTokenizer:
             raise CheckpointError(problem) from e
         self.prefix, self.suffix = self._specials()
         self._check_added(added)
+        self._check_lossless()
 
     @property
     def n_special(self) -> int:
@@ -80,6 +100,7 @@ class TextTokenizer:
         return Tokens(
             ids=np.asarray(encoding.ids, dtype=np.int32),
             offsets=np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2),
+            n_chars=len(text),
         )
 
     def frame(self, ids: np.ndarray) -> np.ndarray:
@@ -103,7 +124,7 @@ class TextTokenizer:
             problem = f"it has {self._pieces} pieces for {vocab_size} embedding rows"
         else:
             return
-        raise CheckpointError(Errors.E019.format(source=self.source, problem=problem))
+        raise self._refused(problem)
 
     def _specials(self) -> tuple[np.ndarray, np.ndarray]:
         """The tokens that the post-processor puts before and after a text."""
@@ -112,20 +133,32 @@ class TextTokenizer:
         ids = np.asarray(encoding.ids, dtype=np.int32)
         body = np.flatnonzero(~mask)
         if not len(body):
-            problem = Errors.E019.format(source=self.source, problem="no piece for 'a'")
-            raise CheckpointError(problem)
+            raise self._refused("it has no piece for U+0061")
         return ids[: body[0]], ids[body[-1] + 1 :]
 
     def _check_added(self, added: Sequence[dict[str, Any]]) -> None:
         """A vocabulary that holds the added tokens as pieces could still give their
         ids: such a tokenizer is refused."""
-        ids = {token["id"] for token in added}
+        try:
+            ids = {int(token["id"]) for token in added}
+            contents = [str(token["content"]) for token in added]
+        except (KeyError, TypeError, ValueError) as e:
+            raise self._refused("added_tokens are no list of tokens") from e
         self._pieces = len({*self._backend.get_vocab().values(), *ids})
-        for token in added:
-            if ids.intersection(self.encode(token["content"]).ids.tolist()):
-                problem = f"text can spell its added token {token['id']}"
-                message = Errors.E019.format(source=self.source, problem=problem)
-                raise CheckpointError(message)
+        for content in contents:
+            spelt = ids.intersection(self.encode(content).ids.tolist())
+            if spelt:
+                raise self._refused(f"text can spell its added token {min(spelt)}")
+
+    def _check_lossless(self) -> None:
+        """A tokenizer without bytes or an unknown piece drops what it cannot spell:
+        text in another script would be empty, and pass."""
+        for character in _PROBES:
+            if not len(self.encode(character).ids):
+                raise self._refused(f"it has no piece for U+{ord(character):04X}")
+
+    def _refused(self, problem: str) -> CheckpointError:
+        return CheckpointError(Errors.E019.format(source=self.source, problem=problem))
 
 
 def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
@@ -138,9 +171,7 @@ def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
     """
     for name, value in (("window", window), ("stride", stride)):
         if not isinstance(value, int) or isinstance(value, bool):
-            raise SettingsError(
-                Errors.E004.format(name=name, value=value, least=1, remedy="")
-            )
+            raise SettingsError(Errors.E004.format(name=name, value=value, remedy=""))
     if not 1 <= stride <= window - n_special:
         specials = (
             f" ({n_special} tokens of each window belong to the tokenizer's template)"
@@ -188,7 +219,7 @@ def keep_ends(windows: list[T], max_windows: int | None) -> list[T]:
 def _parse(data: str, source: str) -> dict[str, Any]:
     try:
         settings = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         message = Errors.E018.format(source=source, kind="a tokenizer.json", problem=e)
         raise CheckpointError(message) from e
     if not isinstance(settings, dict):

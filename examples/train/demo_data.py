@@ -1,0 +1,164 @@
+"""Rows, split, views and tokenizer of the demo checkpoint."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+from spacy_duoguard.taxonomy import CATEGORIES
+
+LANGUAGES = ("En", "Fr", "Es")
+OPENAI, RTP_LX, TOXIC_CHAT = "openai", "rtp_lx_prompt", "toxic_chat"
+TRAINED_ON = (OPENAI, RTP_LX)
+PIECES = 8000
+END_OF_TEXT = "<|endoftext|>"
+
+# How Qwen2.5 cuts text into words before it applies its merges.
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A text and what is known of it."""
+
+    file: str
+    language: str
+    index: int  # in its file; in `openai` the same text in each language
+    text: str
+    gold: np.ndarray  # (12,) float32, zeros where they are not known
+    unsafe: float
+    known: bool  # are the twelve categories known, or only `unsafe`?
+
+    @property
+    def held_out(self) -> bool:
+        return self.index % 5 == 0
+
+
+@dataclass(frozen=True)
+class View:
+    """A row's text, whole or a part of it."""
+
+    row: int  # into the training rows
+    text: str
+
+
+def read_rows(folder: Path, file: str) -> list[Row]:
+    """Read one file in each language.
+
+    folder (Path): Has a subfolder for each language.
+    file (str): Its name, without the ending.
+    RETURNS (List[Row]): By language, then in the order of the file.
+    """
+    rows = []
+    for language in LANGUAGES:
+        path = folder / language / f"{file}.json"
+        records = json.loads(path.read_text(encoding="utf8"))
+        for index, record in enumerate(records):
+            gold = _gold(record) if file == OPENAI else np.zeros(12, np.float32)
+            flag = record["class" if file == RTP_LX else "moderation_flag"]
+            known = file == OPENAI or (file == RTP_LX and not flag)
+            text = record["prompt"]
+            rows.append(Row(file, language, index, text, gold, float(flag), known))
+    return rows
+
+
+def _gold(record: dict) -> np.ndarray:
+    """The categories of an `openai` row, from keys such as "C1(Violent Crimes)"."""
+    gold = np.zeros(len(CATEGORIES), np.float32)
+    for key, value in record["parsed_result"]["MODERATION_RESULT"].items():
+        gold[int(key[1 : key.index("(")]) - 1] = value
+    return gold
+
+
+def make_views(
+    rows: Sequence[Row], n_crops: int, rng: np.random.Generator
+) -> list[View]:
+    """Each row's whole text, then random runs of words from the `openai` texts, which
+    are long enough to cut.
+
+    rows (Sequence[Row]): The training rows.
+    n_crops (int): Runs of each text, before duplicates go.
+    rng (Generator): Where they start and end.
+    RETURNS (List[View]): The first `len(rows)` are the whole texts, in order.
+    """
+    whole = [View(i, row.text) for i, row in enumerate(rows)]
+    crops = {}
+    for i, row in enumerate(rows):
+        words = row.text.split(" ")
+        if row.file != OPENAI or len(words) < 12:
+            continue
+        for _ in range(n_crops):
+            size = int(rng.integers(8, max(8, int(len(words) * 0.8)) + 1))
+            start = int(rng.integers(0, len(words) - size + 1))
+            crops[View(i, " ".join(words[start : start + size]))] = None
+    return whole + list(crops)
+
+
+def make_mixtures(
+    rows: Sequence[Row], n_texts: int, rng: np.random.Generator
+) -> list[str]:
+    """Texts that nobody wrote: runs of words from one to four rows of a language. They
+    have no gold labels, but the teacher labels any text, and none is there to be
+    learnt by heart.
+
+    rows (Sequence[Row]): The training rows.
+    n_texts (int): How many.
+    rng (Generator): What they are made of.
+    RETURNS (List[str]): The texts.
+    """
+    words = {
+        language: [row.text.split(" ") for row in rows if row.language == language]
+        for language in LANGUAGES
+    }
+    texts = []
+    for _ in range(n_texts):
+        sources = words[LANGUAGES[rng.integers(len(LANGUAGES))]]
+        mixture: list[str] = []
+        for _ in range(rng.choice([1, 2, 2, 3, 4])):
+            source = sources[rng.integers(len(sources))]
+            size = min(len(source), int(rng.integers(3, 25)))
+            start = rng.integers(0, len(source) - size + 1)
+            mixture += source[start : start + size]
+        texts.append(" ".join(mixture))
+    return texts
+
+
+def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
+    """Train a byte-level BPE tokenizer in the form of Qwen2.5's.
+
+    texts (Iterable[str]): The training texts.
+    RETURNS (Tokenizer): With one added token, whose id follows those of the pieces.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=PIECES,
+        min_frequency=2,
+        initial_alphabet=sorted(byte_level.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    end = AddedToken(END_OF_TEXT, normalized=False, special=True)
+    tokenizer.add_special_tokens([end])
+    return tokenizer

@@ -1,0 +1,100 @@
+"""The settings that the component keeps: defaults, checks, saved and restored."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from thinc.api import Config
+
+from .engine.settings import check_limit
+from .errors import Errors, SettingsError, Warnings
+from .taxonomy import CATEGORIES
+
+DEFAULT_CONFIG = Config().from_str(
+    """
+[duoguard]
+threshold = 0.5
+thresholds = {}
+sents = false
+span_getter = null
+span_context = "isolated"
+spans_key = "duoguard"
+max_chars = null
+scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
+
+[duoguard.model]
+@architectures = "spacy-duoguard.DuoGuard.v1"
+name = "DuoGuard/DuoGuard-0.5B"
+revision = "main"
+tokenizer = null
+tokenizer_revision = "main"
+precision = "auto"
+device = "auto"
+window = 512
+stride = 384
+max_windows = null
+max_batch_tokens = null
+"""
+)["duoguard"]
+
+
+def check_settings(cfg: Mapping[str, Any]) -> None:
+    """Check the settings that a component keeps.
+
+    cfg (Mapping[str, Any]): Its `cfg`.
+    RAISES (SettingsError): A value out of range, or a threshold of no category.
+    """
+    check_limit("max_chars", cfg["max_chars"])
+    limits = {"threshold": cfg["threshold"]}
+    for key, value in cfg["thresholds"].items():
+        if key not in CATEGORIES:
+            names = ", ".join(CATEGORIES)
+            raise SettingsError(Errors.E002.format(key=key, categories=names))
+        limits[f"thresholds['{key}']"] = value
+    for name, value in limits.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0.0 <= value <= 1.0:  # false for NaN as well
+            raise SettingsError(Errors.E001.format(name=name, value=value))
+
+
+def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> bytes:
+    """cfg (Mapping[str, Any]): The settings as they are.
+    configured (Mapping[str, Any]): As they were when the component was made.
+    RETURNS (bytes): Both, as JSON."""
+    # Not srsly's JSON, which reads 0.3 back as 0.30000000000000004.
+    return json.dumps({"settings": cfg, "configured": configured}).encode("utf8")
+
+
+def restore_settings(
+    data: bytes, configured: Mapping[str, Any], *, name: str
+) -> dict[str, Any]:
+    """Take over settings that were changed after the saved component was made, as by
+    a tool that calibrates. Otherwise this pipeline's config has its way: it is what
+    `spacy.load(path, config=...)` overrides.
+
+    data (bytes): From `dump_settings`.
+    configured (Mapping[str, Any]): As this component was made.
+    name (str): The component's name, for messages.
+    RETURNS (Dict[str, Any]): The settings to go on with.
+    RAISES (SettingsError): Not settings, or a value out of range.
+    """
+    try:
+        saved = json.loads(data)
+        now, made = saved["settings"], saved["configured"]
+        changes = {key: now[key] for key in configured if now[key] != made[key]}
+    except (ValueError, KeyError, TypeError) as e:
+        message = Errors.E023.format(name=name, problem=type(e).__name__)
+        raise SettingsError(message) from e
+    for key, mine in configured.items():
+        if mine == made[key]:
+            continue
+        changes.pop(key, None)
+        if mine == DEFAULT_CONFIG[key]:
+            message = Warnings.W003.format(
+                name=name, key=key, saved=made[key], mine=mine
+            )
+            warnings.warn(message, stacklevel=2)
+    restored = {**configured, **changes}
+    check_settings(restored)
+    return restored
