@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import spacy
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from spacy.language import Language
 from tokenizers import (
     AddedToken,
@@ -187,6 +187,27 @@ def write_checkpoint(
     tensors = random_tensors(DecoderConfig.from_dict(data), seed=seed)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def shard(folder: Path, n: int) -> dict[str, Any]:
+    """Split the weights of a checkpoint over files with an index, as transformers
+    does. RETURNS the index."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    weight_map = {}
+    for i in range(n):
+        name = f"model-{i + 1:05}-of-{n:05}.safetensors"
+        part = {key: tensors[key] for key in list(tensors)[i::n]}
+        save_file(part, folder / name, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(part, name))
+    return write_index(folder, {"metadata": {}, "weight_map": weight_map})
+
+
+def write_index(folder: Path, index: dict[str, Any]) -> dict[str, Any]:
+    """Write the index of a sharded checkpoint, and return it."""
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps(index), encoding="utf8")
+    return index
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def load_bundle(
         "model": name,
         "revision": revision,
         "tokenizer": tokenizer,
-        "tokenizer_revision": tokenizer_revision,
+        "tokenizer_revision": tokenizer_revision if tokenizer else revision,
     }
     return _load(model, home, settings, provenance)
 

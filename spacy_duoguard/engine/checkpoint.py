@@ -191,9 +191,12 @@ def open_weights(repository: Repository) -> dict[str, Stored]:
         raise CheckpointError(message)
     weight_map = _read_index(path)
     stored: dict[str, Stored] = {}
+    places: list[tuple[str, str]] = []
     for shard in sorted(set(weight_map.values())):
-        stored.update(_open_file(require(repository, shard)))
-    if set(stored) != set(weight_map):
+        part = _open_file(require(repository, shard))
+        stored.update(part)
+        places += [(name, shard) for name in part]
+    if sorted(places) != sorted(weight_map.items()):
         problem = "the index and the shards name different tensors"
         message = Errors.E015.format(source=repository.name, problem=problem)
         raise CheckpointError(message)

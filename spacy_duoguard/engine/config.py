@@ -179,7 +179,7 @@ def _read_rope(data: Mapping[str, Any]) -> tuple[float, Llama3Scaling | None]:
         raise CheckpointError(Errors.E012.format(key="rope_scaling", value=old))
     thetas = {
         _number(source["rope_theta"])
-        for source in (data, new or {})
+        for source in (data, new or {}, old or {})
         if source.get("rope_theta") is not None
     }
     if len(thetas) != 1 or not min(thetas) > 0:
@@ -187,8 +187,9 @@ def _read_rope(data: Mapping[str, Any]) -> tuple[float, Llama3Scaling | None]:
     scaling = _read_scaling(new or old or {})
     if new and old and _read_scaling(old) != scaling:
         raise CheckpointError(Errors.E012.format(key="rope_scaling", value=old))
-    if (new or {}).get("partial_rotary_factor") not in (None, 1.0):
-        raise CheckpointError(Errors.E012.format(key="rope_parameters", value=new))
+    for key, rope in (("rope_parameters", new), ("rope_scaling", old)):
+        if (rope or {}).get("partial_rotary_factor") not in (None, 1.0):
+            raise CheckpointError(Errors.E012.format(key=key, value=rope))
     return thetas.pop(), scaling
 
 

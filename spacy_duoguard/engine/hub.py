@@ -15,7 +15,8 @@ KNOWN_TOKENIZERS: dict[str, str] = {
     "DuoGuard/DuoGuard-1B-Llama-3.2-transfer": "meta-llama/Llama-3.2-1B",
 }
 
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# As huggingface_hub checks them, which would blame the network.
+_HUB_NAME = re.compile(r"(?!.*(--|\.\.))[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 class Folder:
@@ -50,7 +51,7 @@ class HubRepository:
         """
         # Imported here: it costs a tenth of a second that local folders need not pay.
         from huggingface_hub import errors as hub
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
         revision = self.commit or self.revision
         try:
@@ -63,6 +64,11 @@ class HubRepository:
             message = Errors.E032.format(name=self.name, revision=revision)
             raise DownloadError(message) from e
         except hub.LocalEntryNotFoundError as e:
+            # The cache notes files that the hub does not have, by an object instead
+            # of a path: without a network that answer still holds.
+            cached = try_to_load_from_cache(self.name, filename, revision=revision)
+            if cached is not None and not isinstance(cached, str):
+                return None
             raise self._failed(filename, e) from e
         except hub.EntryNotFoundError:
             return None

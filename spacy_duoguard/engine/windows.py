@@ -145,6 +145,10 @@ class TextTokenizer:
         except (KeyError, TypeError, ValueError) as e:
             raise self._refused("added_tokens are no list of tokens") from e
         self._pieces = len({*self._backend.get_vocab().values(), *ids})
+        pieces = {id_: piece for piece, id_ in self._backend.get_vocab().items()}
+        for token in added:
+            if pieces.get(token["id"], token["content"]) != token["content"]:
+                raise self._refused(f"added token {token['id']} is a piece as well")
         for content in contents:
             spelt = ids.intersection(self.encode(content).ids.tolist())
             if spelt:
