@@ -21,11 +21,10 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (Tensor): (rows, size). RETURNS (Tensor): The same shape and dtype."""
-        # The mean of squares needs float32: bfloat16 keeps eight bits of it.
-        wide = x.float()
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * scale).to(x.dtype) * self.weight
+        """x (Tensor): (rows, size), float32. RETURNS (Tensor): The same shape and
+        dtype."""
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return x * scale * self.weight.float()
 
 
 class Attention(nn.Module):
@@ -75,7 +74,9 @@ class SwiGLU(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Attention and feed-forward, each behind a norm and beside a residual."""
+    """Attention and feed-forward, each behind a norm and beside a residual. The
+    residual stream is float32: rounded to bfloat16 at each of its sums, it would
+    carry most of the error of a forward."""
 
     def __init__(self, config: DecoderConfig, **factory: Any) -> None:
         super().__init__()
@@ -86,9 +87,11 @@ class DecoderLayer(nn.Module):
         self.mlp = SwiGLU(config, **factory)
 
     def forward(self, x: Tensor, rotary: "Rotary", batch: PackedBatch) -> Tensor:
-        """x (Tensor): (total, hidden_size). RETURNS (Tensor): The same shape."""
-        x = x + self.attention(self.input_norm(x), rotary, batch)
-        return x + self.mlp(self.mlp_norm(x))
+        """x (Tensor): (total, hidden_size), float32. RETURNS (Tensor): The same."""
+        dtype = self.mlp_norm.weight.dtype
+        normed = self.input_norm(x).to(dtype)
+        x = x + self.attention(normed, rotary, batch).float()
+        return x + self.mlp(self.mlp_norm(x).to(dtype)).float()
 
 
 class Rotary:
@@ -158,16 +161,16 @@ class Decoder(nn.Module):
         """batch (PackedBatch): Sequences on this module's device.
         RETURNS (Tensor): Logits, (n_sequences, num_labels), float32.
         """
-        return self.score(self.norm(self.hidden(batch)[batch.last_rows]).float())
+        return self.score(self.norm(self.hidden(batch)[batch.last_rows]))
 
     def hidden(self, batch: PackedBatch) -> Tensor:
         """The last layer's output before the final norm.
 
         batch (PackedBatch): Sequences on this module's device.
-        RETURNS (Tensor): (total, hidden_size), in the module's dtype.
+        RETURNS (Tensor): (total, hidden_size), float32.
         """
-        x = self.embedding(batch.token_ids)
-        rotary = Rotary(self.frequencies, batch.positions, x.dtype)
+        x = self.embedding(batch.token_ids).float()
+        rotary = Rotary(self.frequencies, batch.positions, self.dtype)
         for layer in self.layers:
             x = layer(x, rotary, batch)
         return x
