@@ -45,11 +45,14 @@ def print_report(doc: Doc) -> None:
     flags = doc._.duoguard_flags
     for label, score in doc.cats.items():
         mark = "flagged" if label in flags else ""
-        print(f"  {label:<26} {score:6.3f}  {'█' * round(score * 30):<30} {mark}")
+        print(
+            f"  {label:<26} {score:6.3f}  {'#' * round(score * 30):<30} {mark}".rstrip()
+        )
 
-    flagged = [(span, span._.duoguard_cats) for span in doc.sents if is_flagged(span)]
+    sentences = [sent for sent in doc.sents if not sent.text.isspace()]
+    flagged = [(span, span._.duoguard_cats) for span in sentences if is_flagged(span)]
     print(f"\nFlags of the document: {', '.join(flags) or 'none'}")
-    print(f"Flagged sentences: {len(flagged)} of {len(list(doc.sents))}\n")
+    print(f"Flagged sentences: {len(flagged)} of {len(sentences)}\n")
     for sentence, cats in flagged:
         label = max((key for key in cats if key != "unsafe"), key=cats.__getitem__)
         print(f"  {cats['unsafe']:.3f}  {label}: {' '.join(sentence.text.split())}")

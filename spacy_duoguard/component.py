@@ -41,7 +41,8 @@ with suppress(SettingsError):
     ],
     default_config=DEFAULT_CONFIG,
     default_score_weights={
-        "duoguard_score": 1.0,
+        # No weight: what cannot be trained must not dilute the score of what is.
+        "duoguard_score": None,
         "duoguard_unsafe_f": None,
         "duoguard_unsafe_p": None,
         "duoguard_unsafe_r": None,
@@ -88,9 +89,10 @@ def make_duoguard(
 class DuoGuard(TrainablePipe):
     """Scores docs, and spans of them, with a DuoGuard classifier.
 
-    Sets `doc.cats` to the probabilities of the categories and `unsafe`, and the
-    attributes that `annotations` describes. A doc that cannot be scored reads as
-    unsafe, whatever the error handler does.
+    Sets `doc.cats` to the probabilities of the categories and `unsafe`, the attributes
+    `doc._.duoguard_flags`, `doc._.duoguard_status`, `doc._.duoguard_windows` and
+    `span._.duoguard_cats`, and where spans are scored `doc.spans[spans_key]`. A doc
+    that cannot be scored reads as unsafe, whatever the error handler does.
     """
 
     def __init__(
@@ -118,8 +120,8 @@ class DuoGuard(TrainablePipe):
             `span_getters` of spacy-transformers.
         span_context (str): "isolated": each span is scored as a text of its own.
         spans_key (str): The group of `doc.spans` for flagged spans.
-        max_chars (Optional[int]): Of longer docs and spans only the two ends are
-            scored.
+        max_chars (Optional[int]): The most characters of a doc or span that are
+            scored, half of them from each end.
         scorer (Optional[Callable]): The scoring method.
         RAISES (SettingsError): A setting out of range or at odds with another.
         """
@@ -145,7 +147,7 @@ class DuoGuard(TrainablePipe):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The categories; `unsafe` is derived of them."""
+        """RETURNS (Tuple[str, ...]): The categories; `unsafe` is their maximum."""
         return CATEGORIES
 
     @property

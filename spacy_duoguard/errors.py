@@ -182,6 +182,15 @@ class Errors:
         "[E050] The span getter returned something that is no span of its doc. It "
         "must return, for each doc, spans of that doc."
     )
+    E051 = "[E051] Text {i} is of type '{kind}', not a string. Give strings only."
+    E052 = (
+        "[E052] A text holds half of a surrogate pair, which is no character. Replace "
+        "it, as by text.encode('utf8', 'replace').decode('utf8')."
+    )
+    E053 = (
+        "[E053] spans_key ({value!r}) must be a string that is not empty: it names the "
+        "group of doc.spans for flagged spans."
+    )
 
 
 class Warnings:
@@ -196,6 +205,6 @@ class Warnings:
     )
     W003 = (
         "[W003] '{name}' was saved with {key} = {saved!r}, but is loaded into a "
-        "pipeline whose config has the default, {mine!r}. The config has its way: set "
-        "{key} there if you want the saved value."
+        "pipeline whose config has the default, {mine!r}. The config's value is used: "
+        "set {key} there if you want the saved one."
     )

@@ -46,6 +46,8 @@ def check_settings(cfg: Mapping[str, Any]) -> None:
     RAISES (SettingsError): A value out of range, or a threshold of no category.
     """
     check_limit("max_chars", cfg["max_chars"])
+    if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
+        raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     limits = {"threshold": cfg["threshold"]}
     for key, value in cfg["thresholds"].items():
         if key not in CATEGORIES:
@@ -70,8 +72,8 @@ def restore_settings(
     data: bytes, configured: Mapping[str, Any], *, name: str
 ) -> dict[str, Any]:
     """Take over settings that were changed after the saved component was made, as by
-    a tool that calibrates. Otherwise this pipeline's config has its way: it is what
-    `spacy.load(path, config=...)` overrides.
+    a tool that calibrates. Otherwise the values of this pipeline's config stay: they
+    are what `spacy.load(path, config=...)` overrides.
 
     data (bytes): From `dump_settings`.
     configured (Mapping[str, Any]): As this component was made.

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.decoder import rotary_frequencies
 from spacy_duoguard.engine.reference import reference_scores
-from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.errors import ScoringError, SettingsError
 
 LONG = " ".join(TEXTS)  # a few hundred tokens, one window
 
@@ -145,6 +145,11 @@ def test_texts_may_be_an_iterator_and_not_a_string(classifier):
     assert np.array_equal(found, classifier.score(TEXTS))
     with pytest.raises(SettingsError, match="E049"):
         classifier.score("The dog sleeps.")
+    for wrong in (None, 3, b"bytes"):
+        with pytest.raises(SettingsError, match=rf"E051.*1.*{type(wrong).__name__}"):
+            classifier.score(["The dog sleeps.", wrong])
+    with pytest.raises(ScoringError, match="E052"):
+        classifier.score(["The dog \ud800."])
 
 
 def test_a_template_token_begins_every_window_and_counts(llama_folder):

@@ -38,6 +38,15 @@ def test_it_warns_that_it_is_not_for_moderation():
     assert "not fit for moderation" in Warnings.W001
 
 
+def test_a_saved_copy_still_warns(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("duoguard", config={"model": {"name": "demo"}})
+    with pytest.warns(UserWarning, match="W001"):
+        nlp.to_disk(tmp_path)
+    with pytest.warns(UserWarning, match="W001"):
+        spacy.load(tmp_path)
+
+
 def test_it_is_small_and_complete():
     names = {path.name for path in DEMO_FOLDER.iterdir()}
     assert names == {"README.md", "config.json", "model.safetensors", "tokenizer.json"}

@@ -24,6 +24,8 @@ from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, Settin
         ({"max_chars": 0}, ["E004", "max_chars", "0"]),
         ({"model": {"stride": 600}}, ["E003", "600", "512"]),
         ({"model": {"stride": 0}}, ["E003", "(0)"]),
+        ({"model": {"window": 0}}, ["E004", "window", "(0)"]),
+        ({"spans_key": ""}, ["E053", "''"]),
         ({"model": {"window": 64}}, ["E003", "384", "64"]),
         ({"model": {"max_windows": 0}}, ["E004", "max_windows", "0"]),
         ({"model": {"max_batch_tokens": -1}}, ["E004", "max_batch_tokens", "-1"]),
@@ -53,7 +55,18 @@ def test_the_factory_does_not_ask_whether_the_model_exists(make_nlp):
 
 
 @pytest.mark.parametrize(
-    "name", ["/no/such/folder", "./missing", "a/b/c", "", "has space/name", "../up"]
+    "name",
+    [
+        "/no/such/folder",
+        "./missing",
+        "a/b/c",
+        "",
+        "has space/name",
+        "../up",
+        "a--b/c",
+        "x" * 5000,
+        "a/\0",
+    ],
 )
 def test_names_that_are_neither_folder_nor_hub_name(name):
     with pytest.raises(CheckpointError, match="E020"):

@@ -59,8 +59,6 @@ def load_bundle(
 ) -> Bundle:
     """Load from a folder or from the hub; the arguments are those of
     `Classifier.from_pretrained`."""
-    if name == DEMO:
-        warnings.warn(Warnings.W001, stacklevel=2)
     model = open_repository(name, revision=revision)
     if tokenizer is None and isinstance(model, HubRepository):
         tokenizer = KNOWN_TOKENIZERS.get(name)
@@ -199,6 +197,8 @@ def _build(
     source: str,
     provenance: dict[str, Any],
 ) -> Bundle:
+    if provenance.get("model") == DEMO:  # also where it was saved under another name
+        warnings.warn(Warnings.W001, stacklevel=2)
     leave_parents_threads()
     check_parts(config, tokenizer, settings)  # before a gigabyte is downloaded
     device = resolve_device(settings.device)

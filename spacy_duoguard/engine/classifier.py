@@ -62,10 +62,12 @@ class Classifier:
 
     @property
     def decoder(self) -> Decoder:
+        """The torch module: packed token ids to logits."""
         return self.bundle.decoder
 
     @property
     def tokenizer(self) -> TextTokenizer:
+        """The tokenizer backend: text to token ids."""
         return self.bundle.tokenizer
 
     @property
@@ -134,7 +136,7 @@ class Classifier:
         texts (Iterable[str]): The texts, in any order and of any length.
         RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32: for each text
             the maximum over its windows, 0.0 where it has no pieces.
-        RAISES (SettingsError): One string instead of several.
+        RAISES (SettingsError): One string instead of several, or no strings.
         RAISES (ScoringError): A logit is not finite.
         """
         scores = [text.probabilities for text in self.analyze(texts)]
@@ -146,8 +148,8 @@ class Classifier:
         """As `score`, with the windows that the scores come from.
 
         texts (Iterable[str]): The texts. Identical ones are scored once.
-        max_chars (Optional[int]): Of longer texts only the first and the last half
-            of so many characters are scored.
+        max_chars (Optional[int]): The most characters of a text that are scored, half
+            of them from each end.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (ScoringError): A logit is not finite.
         """
@@ -155,6 +157,10 @@ class Classifier:
             raise SettingsError(Errors.E049)
         check_limit("max_chars", max_chars)
         texts = list(texts)
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                message = Errors.E051.format(i=i, kind=type(text).__name__)
+                raise SettingsError(message)
         cuts = {text: self._cut(text, max_chars) for text in dict.fromkeys(texts)}
         windows = [ids for cut in cuts.values() for ids in cut.ids]
         rows = iter(self._probabilities(windows))

@@ -101,12 +101,18 @@ def open_repository(name: str, *, revision: str = "main") -> Repository:
     """
     if name == DEMO:
         return Folder(DEMO_FOLDER)
-    path = Path(name).expanduser()
-    if name and path.is_dir():
-        return Folder(path)
+    if name and _is_folder(name):
+        return Folder(Path(name).expanduser())
     if _HUB_NAME.fullmatch(name):
         return HubRepository(name, revision)
     raise CheckpointError(Errors.E020.format(name=name))
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, a null byte
+        return False
 
 
 def require(repository: Repository, filename: str, *, remedy: str = "") -> Path:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..errors import CheckpointError, Errors, SettingsError
+from ..errors import CheckpointError, Errors, ScoringError, SettingsError
 
 # Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
 # pieces). A wider gap means that the tokenizer is another model's.
@@ -95,8 +95,16 @@ class TextTokenizer:
         return len(self.prefix) + len(self.suffix)
 
     def encode(self, text: str) -> Tokens:
-        """text (str): Any text. RETURNS (Tokens): Its pieces, none of them added."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        """Cut a text into pieces.
+
+        text (str): Any text.
+        RETURNS (Tokens): Its pieces, none of them added.
+        RAISES (ScoringError): The text holds half of a surrogate pair.
+        """
+        try:
+            encoding = self._backend.encode(text, add_special_tokens=False)
+        except TypeError as e:  # what tokenizers says of a str that is no Unicode
+            raise ScoringError(Errors.E052) from e
         return Tokens(
             ids=np.asarray(encoding.ids, dtype=np.int32),
             offsets=np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2),
@@ -174,8 +182,10 @@ def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
     RAISES (SettingsError): `stride` outside [1, window - n_special].
     """
     for name, value in (("window", window), ("stride", stride)):
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise SettingsError(Errors.E004.format(name=name, value=value, remedy=""))
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if not number or window < 1:
+            message = Errors.E004.format(name=name, value=value, remedy="")
+            raise SettingsError(message)
     if not 1 <= stride <= window - n_special:
         specials = (
             f" ({n_special} tokens of each window belong to the tokenizer's template)"
