@@ -44,6 +44,10 @@ def test_every_setting_is_in_the_table():
         assert f"`model.{key}`" in README or key == "@architectures"
 
 
+def test_no_placeholder_is_left():
+    assert not re.findall(r"^[A-Z]{4,}$", README, flags=re.MULTILINE)
+
+
 def test_links_to_files_lead_somewhere():
     links = re.findall(r"\]\(([^)h][^)]*)\)", README)
     assert links
