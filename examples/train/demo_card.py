@@ -57,6 +57,7 @@ stay near 0.
 
 ## Training
 
+    pip install ".[train]"
     python examples/train/demo.py --data FOLDER --seed {seed}
 
 took {minutes:.0f} CPU minutes on two cores of a server, the teacher and the tokenizer \
