@@ -70,19 +70,19 @@ def annotate(
     probabilities = scores.probabilities.tolist()
     doc.cats.update(to_cats(labels, probabilities))
 
-    def flags(values: Sequence[float]) -> list[str]:
+    def flagged(values: Sequence[float]) -> list[tuple[str, float]]:
+        pairs = list(zip(labels, values, strict=True))
         # A threshold of 1.0 is never exceeded, not even by a failure.
         if scores.status == "error":
-            return list(labels)
-        pairs = zip(labels, values, strict=True)
-        return [label for label, value in pairs if value > thresholds[label]]
+            return pairs
+        return [(label, value) for label, value in pairs if value > thresholds[label]]
 
     spans = [(span, values.tolist()) for span, values in scores.spans or ()]
     before = doc.user_data.get(KEY) or {"spans": {}}
     doc.user_data[KEY] = {
         "labels": labels,
         "status": scores.status,
-        "flags": flags(probabilities),
+        "flags": [label for label, _ in flagged(probabilities)],
         "windows": [
             {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
             for w in scores.windows
@@ -90,17 +90,16 @@ def annotate(
         "spans": {_span_key(span): values for span, values in spans},
     }
     if scores.spans is not None:
-        flagged = [
-            (Span(doc, span.start, span.end, label=label), cats[label])
+        entries = [
+            (Span(doc, span.start, span.end, label=label), value)
             for span, values in spans
-            for cats in [dict(zip(labels, values, strict=True))]
-            for label in flags(values)
+            for label, value in flagged(values)
         ]
         doc.spans[spans_key] = SpanGroup(
             doc,
             name=spans_key,
-            attrs={"scores": [value for _, value in flagged]},
-            spans=[span for span, _ in flagged],
+            attrs={"scores": [value for _, value in entries]},
+            spans=[span for span, _ in entries],
         )
     elif before["spans"]:
         doc.spans.pop(spans_key, None)  # of an earlier run that wanted spans

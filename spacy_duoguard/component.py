@@ -181,9 +181,11 @@ class DuoGuard(TrainablePipe):
 
         docs (Iterable[Doc]): The docs.
         RETURNS (List[DocScores]): One for each doc, in order.
-        RAISES (SettingsError): Sentences are wanted and not set.
+        RAISES (SettingsError): Sentences are wanted and not set, or `cfg` was changed
+            to values that are not allowed.
         RAISES (ScoringError): A logit is not finite.
         """
+        check_settings(self.cfg)  # tools write into it: above NaN, nothing is flagged
         docs = list(docs)
         spans = self._get_spans(docs)
         texts = [doc.text for doc in docs]

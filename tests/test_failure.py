@@ -104,6 +104,25 @@ def test_a_span_getter_that_fails_for_one_doc(make_nlp):
     assert len(bad.spans["duoguard"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("threshold", float("nan"), "E001"),
+        ("thresholds", {"Hat": 0.1}, "E002"),
+        ("max_chars", 0, "E004"),
+    ],
+)
+def test_settings_that_were_changed_for_the_worse(make_nlp, key, value, code):
+    nlp = make_nlp()
+    component = nlp.get_pipe("duoguard")
+    component.cfg[key] = value
+    doc = nlp.make_doc("The dog sleeps.")
+    with pytest.raises(ValueError, match=code):
+        component(doc)
+    assert doc.cats == ONES
+    assert doc._.duoguard_flags == list(CATEGORIES)
+
+
 def test_results_of_an_earlier_run_do_not_outlive_a_failure(breaking):
     nlp = breaking(ValueError("broken"))
     component = nlp.get_pipe("duoguard")
