@@ -161,7 +161,16 @@ class Decoder(nn.Module):
         """batch (PackedBatch): Sequences on this module's device.
         RETURNS (Tensor): Logits, (n_sequences, num_labels), float32.
         """
-        return self.score(self.norm(self.hidden(batch)[batch.last_rows]))
+        return self.score(self.pooled(batch))
+
+    def pooled(self, batch: PackedBatch) -> Tensor:
+        """What the head reads.
+
+        batch (PackedBatch): Sequences on this module's device.
+        RETURNS (Tensor): The normed last row of each sequence,
+            (n_sequences, hidden_size), float32.
+        """
+        return self.norm(self.hidden(batch)[batch.last_rows])
 
     def hidden(self, batch: PackedBatch) -> Tensor:
         """The last layer's output before the final norm.
