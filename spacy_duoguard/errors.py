@@ -191,6 +191,11 @@ class Errors:
         "[E053] spans_key ({value!r}) must be a string that is not empty: it names the "
         "group of doc.spans for flagged spans."
     )
+    E054 = (
+        "[E054] precision 'int8' is not available on device '{device}': it needs a CPU "
+        "with VNNI instructions and a torch with oneDNN's int8 products. Set precision "
+        "to 'auto', or device to 'cpu'."
+    )
 
 
 class Warnings:

@@ -48,7 +48,7 @@ def create_duoguard(
     tokenizer (Optional[str]): Folder or hub name of the tokenizer; None is the known
         one for this name, else the model's own.
     tokenizer_revision (str): Branch, tag or commit of the tokenizer.
-    precision (str): "auto", "float32" or "bfloat16".
+    precision (str): "auto", "float32", "bfloat16" or "int8".
     device (str): "auto" (follows spacy.prefer_gpu), "cpu", "cuda", "cuda:N", "mps".
     window (int): Tokens of a window.
     stride (int): Tokens from the start of one window to that of the next.

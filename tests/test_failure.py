@@ -5,6 +5,7 @@ import torch
 from conftest import TEXTS
 from spacy.util import ignore_error, raise_error
 
+from spacy_duoguard.engine.cpu import CpuForward
 from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.spans import get_sentences
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -152,11 +153,11 @@ def test_a_key_error_is_not_taken_for_a_missing_initialize(breaking, handler):
 def test_logits_that_are_not_finite_are_a_failure(make_nlp, monkeypatch, value):
     nlp = make_nlp()
     component = nlp.get_pipe("duoguard")
-    decoder, tokenizer = component.classifier.decoder, component.classifier.tokenizer
+    tokenizer = component.classifier.tokenizer
     texts = ["one dog", "two dogs", "three dogs and a fox", "four"]
     bad_ids = torch.from_numpy(tokenizer.encode(texts[2]).ids.astype("int64"))
     expected = [nlp(text).cats for text in texts]
-    forward = type(decoder).forward
+    forward = CpuForward.__call__
 
     def broken(self, batch):
         logits = forward(self, batch).clone()
@@ -167,7 +168,7 @@ def test_logits_that_are_not_finite_are_a_failure(make_nlp, monkeypatch, value):
                 logits[i, 3] = value
         return logits
 
-    monkeypatch.setattr(type(decoder), "forward", broken)
+    monkeypatch.setattr(CpuForward, "__call__", broken)
     with pytest.raises(ScoringError, match="E040"):
         list(nlp.pipe(texts))
     nlp.set_error_handler(ignore_error)

@@ -133,7 +133,7 @@ def make_rows(lengths, kv_heads, dtype):
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_packed_attention_is_attention_of_each_sequence(lengths, kv_heads):
     rows = make_rows(lengths, kv_heads, torch.float32)
-    output = packed_attention(*rows, pack(make_sequences(lengths)).groups)
+    output = packed_attention(*rows, pack(make_sequences(lengths)))
     assert output.shape == (sum(lengths), 32)
     assert (output - plain_attention(*rows, lengths)).abs().max() < 1e-6
 
@@ -141,10 +141,10 @@ def test_packed_attention_is_attention_of_each_sequence(lengths, kv_heads):
 @pytest.mark.parametrize("kv_heads", [2, 4])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_packed_attention_has_the_gradients_of_each_sequence(lengths, kv_heads):
-    groups = pack(make_sequences(lengths)).groups
+    batch = pack(make_sequences(lengths))
     rows = make_rows(lengths, kv_heads, torch.float64)
     rows = [tensor.requires_grad_() for tensor in rows]
-    outputs = packed_attention(*rows, groups), plain_attention(*rows, lengths)
+    outputs = packed_attention(*rows, batch), plain_attention(*rows, lengths)
     assert (outputs[0] - outputs[1]).abs().max() < 1e-12
     weights = torch.linspace(-1, 1, outputs[0].numel(), dtype=torch.float64)
     ours, plain = (

@@ -30,7 +30,7 @@ from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, Settin
         ({"model": {"max_windows": 0}}, ["E004", "max_windows", "0"]),
         ({"model": {"max_batch_tokens": -1}}, ["E004", "max_batch_tokens", "-1"]),
         ({"model": {"precision": "int4"}}, ["E006", "'int4'", "'bfloat16'"]),
-        ({"model": {"precision": "int8"}}, ["E006", "'int8'"]),
+        ({"model": {"precision": "int4"}}, ["E006", "'int4'"]),
         ({"model": {"device": "tpu"}}, ["E007", "'tpu'", "'cuda:N'"]),
         ({"model": {"device": "cuda:x"}}, ["E007", "'cuda:x'"]),
     ],

@@ -13,6 +13,7 @@ from ..taxonomy import CATEGORIES
 from .bundle import Bundle, load_bundle, write_bundle
 from .decoder import Decoder
 from .device import batch_tokens
+from .forward import CurrentForward
 from .packing import pack, plan_batches
 from .settings import Settings, check_limit
 from .threads import leave_parents_threads
@@ -55,10 +56,13 @@ class Classifier:
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         """bundle (Bundle): The decoder, on the device to score on, and its tokenizer.
         settings (Settings): Windows and budgets. Its device and precision are not
-            applied here: the decoder has them.
+            applied here, "int8" apart: the decoder has them.
         """
         self.bundle = bundle
         self.settings = settings
+        self._forward = CurrentForward(
+            bundle.decoder, eight_bit=settings.precision == "int8"
+        )
 
     @property
     def decoder(self) -> Decoder:
@@ -102,7 +106,7 @@ class Classifier:
         tokenizer (Optional[str]): Folder or hub name of the tokenizer. None is the
             known one for this name, else the model's own.
         tokenizer_revision (str): Branch, tag or commit of the tokenizer.
-        precision (str): "auto", "float32" or "bfloat16".
+        precision (str): "auto", "float32", "bfloat16" or "int8".
         device (str): "auto" (CUDA where torch has it), "cpu", "cuda", "cuda:N", "mps".
         window (int): Tokens of a window.
         stride (int): Tokens from the start of one window to that of the next.
@@ -195,11 +199,17 @@ class Classifier:
         leave_parents_threads()
         device = self.decoder.device
         budget = self.settings.max_batch_tokens or batch_tokens(device)
+        batches = plan_batches([len(ids) for ids in windows], max_tokens=budget)
         logits = np.empty((len(windows), len(self.labels)), dtype=np.float32)
         with torch.inference_mode():
-            for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
-                packed = pack([windows[i] for i in batch], device=device)
-                logits[batch] = self.decoder(packed).cpu().numpy()
+            forward = self._forward.get()
+            # A GPU works on while the host packs: results are fetched at the end.
+            outputs = [
+                forward(pack([windows[i] for i in batch], device=device))
+                for batch in batches
+            ]
+            for batch, output in zip(batches, outputs, strict=True):
+                logits[batch] = output.cpu().numpy()
         failed = int((~np.isfinite(logits)).any(axis=1).sum())
         if failed:
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import packed_attention
+from .attention import AttentionFunction, packed_attention
 from .config import DecoderConfig, Llama3Scaling
 from .packing import PackedBatch
 
@@ -46,13 +46,22 @@ class Attention(nn.Module):
             **factory,
         )
 
-    def forward(self, x: Tensor, rotary: "Rotary", batch: PackedBatch) -> Tensor:
-        """x (Tensor): (total, hidden_size). RETURNS (Tensor): The same shape."""
+    def forward(
+        self,
+        x: Tensor,
+        rotary: "Rotary",
+        batch: PackedBatch,
+        attend: AttentionFunction,
+        rows: Tensor | None,
+    ) -> Tensor:
+        """x (Tensor): (total, hidden_size). rows (Optional[Tensor]): Rows to return,
+        None for all. RETURNS (Tensor): (rows, hidden_size)."""
         qkv = self.qkv_proj(x).view(len(x), -1, self.head_dim)
         rotated = rotary(qkv[:, : self.heads + self.kv_heads])
         query, key = rotated.split([self.heads, self.kv_heads], dim=1)
         value = qkv[:, self.heads + self.kv_heads :]
-        return self.o_proj(packed_attention(query, key, value, batch.groups))
+        attended = attend(query, key, value, batch)
+        return self.o_proj(attended if rows is None else attended[rows])
 
 
 class SwiGLU(nn.Module):
@@ -86,11 +95,20 @@ class DecoderLayer(nn.Module):
         self.mlp_norm = RMSNorm(size, eps, **factory)
         self.mlp = SwiGLU(config, **factory)
 
-    def forward(self, x: Tensor, rotary: "Rotary", batch: PackedBatch) -> Tensor:
-        """x (Tensor): (total, hidden_size), float32. RETURNS (Tensor): The same."""
+    def forward(
+        self,
+        x: Tensor,
+        rotary: "Rotary",
+        batch: PackedBatch,
+        attend: AttentionFunction = packed_attention,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """x (Tensor): (total, hidden_size), float32. rows (Optional[Tensor]): Rows to
+        return, None for all. RETURNS (Tensor): (rows, hidden_size), float32."""
         dtype = self.mlp_norm.weight.dtype
         normed = self.input_norm(x).to(dtype)
-        x = x + self.attention(normed, rotary, batch).float()
+        kept = x if rows is None else x[rows]
+        x = kept + self.attention(normed, rotary, batch, attend, rows).float()
         return x + self.mlp(self.mlp_norm(x).to(dtype)).float()
 
 
@@ -163,26 +181,37 @@ class Decoder(nn.Module):
         """
         return self.score(self.pooled(batch))
 
-    def pooled(self, batch: PackedBatch) -> Tensor:
-        """What the head reads.
+    def pooled(
+        self, batch: PackedBatch, attend: AttentionFunction = packed_attention
+    ) -> Tensor:
+        """What the head reads. The last layer computes no other rows.
 
         batch (PackedBatch): Sequences on this module's device.
+        attend (AttentionFunction): How to attend.
         RETURNS (Tensor): The normed last row of each sequence,
             (n_sequences, hidden_size), float32.
         """
-        return self.norm(self.hidden(batch)[batch.last_rows])
+        return self.norm(self.hidden(batch, attend, rows=batch.last_rows))
 
-    def hidden(self, batch: PackedBatch) -> Tensor:
+    def hidden(
+        self,
+        batch: PackedBatch,
+        attend: AttentionFunction = packed_attention,
+        *,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         """The last layer's output before the final norm.
 
         batch (PackedBatch): Sequences on this module's device.
-        RETURNS (Tensor): (total, hidden_size), float32.
+        attend (AttentionFunction): How to attend.
+        rows (Optional[Tensor]): The packed rows to return, None for all.
+        RETURNS (Tensor): (rows, hidden_size), float32.
         """
         x = self.embedding(batch.token_ids).float()
         rotary = Rotary(self.frequencies, batch.positions, self.dtype)
-        for layer in self.layers:
-            x = layer(x, rotary, batch)
-        return x
+        for layer in self.layers[:-1]:
+            x = layer(x, rotary, batch, attend)
+        return self.layers[-1](x, rotary, batch, attend, rows)
 
 
 def rotary_frequencies(config: DecoderConfig) -> Tensor:

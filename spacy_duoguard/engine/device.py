@@ -5,14 +5,16 @@ import re
 import torch
 
 from ..errors import Errors, SettingsError
+from .eight_bit import eight_bit_products
 
-PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16")
+PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16", "int8")
 
 _DEVICE = re.compile(r"auto|cpu|cuda|cuda:\d+|mps")
 
 # Tokens of a packed batch. On a CPU larger batches gain nothing once the products
-# are bound by arithmetic, and cost memory; a GPU wants more to fill it.
-_BATCH_TOKENS: dict[str, int] = {"cpu": 2048, "cuda": 65536, "mps": 8192}
+# are bound by arithmetic, and leave the cache; a GPU wants more to fill it.
+# `examples/benchmarks/budget.py` measures them anew.
+_BATCH_TOKENS: dict[str, int] = {"cpu": 1024, "cuda": 65536, "mps": 8192}
 
 
 def check_device(device: str) -> None:
@@ -58,13 +60,23 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """precision (str): One of `PRECISIONS`.
     device (torch.device): Where it is to be computed.
     RETURNS (torch.dtype): "auto" is bfloat16 where the hardware multiplies it
-        natively (CUDA from 8.0, CPUs with AMX or AVX512-BF16), else float32.
-    RAISES (SettingsError): An unknown precision.
+        natively (CUDA from 8.0, CPUs with AMX or AVX512-BF16), else float32. "int8" is
+        the same: what is not a product with weights, and what is saved, has this dtype.
+    RAISES (SettingsError): An unknown precision, or one that is not to be had here.
     """
     check_precision(precision)
-    if precision == "auto":
+    if precision == "int8":
+        check_eight_bit(device)
+    if precision in ("auto", "int8"):
         return torch.bfloat16 if _has_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+def check_eight_bit(device: torch.device) -> None:
+    """device (torch.device): Where to multiply eight bits.
+    RAISES (SettingsError): It does not do that natively."""
+    if device.type != "cpu" or not eight_bit_products():
+        raise SettingsError(Errors.E054.format(device=device))
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -27,6 +27,8 @@ class PackedBatch:
     token_ids: Tensor  # (total,) int64
     positions: Tensor  # (total,) int64, from 0 within each sequence
     last_rows: Tensor  # (n_sequences,) int64, packed row of each last token
+    cu_seqlens: Tensor  # (n_sequences + 1,) int32, where sequences begin, and the end
+    longest: int  # length of the longest sequence
     groups: tuple[AttentionGroup, ...]
 
 
@@ -70,6 +72,8 @@ def pack(
         token_ids=_tensor(token_ids, device),
         positions=_tensor(positions, device),
         last_rows=_tensor(ends - 1, device),
+        cu_seqlens=_tensor(np.append(0, ends).astype(np.int32), device),
+        longest=int(lengths.max()),
         groups=tuple(_groups(lengths, starts, device)),
     )
 
@@ -117,4 +121,7 @@ def _group(
 
 
 def _tensor(array: np.ndarray, device: "torch.device | str") -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if torch.device(device).type == "cuda":  # the host need not wait for the copy
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

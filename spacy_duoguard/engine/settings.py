@@ -11,7 +11,7 @@ from .windows import check_windows
 class Settings:
     """Settings of a `Classifier`, checked when they are made.
 
-    precision (str): "auto", "float32" or "bfloat16".
+    precision (str): "auto", "float32", "bfloat16" or "int8".
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
     window (int): Tokens of a window; 512 is the length that DuoGuard was trained on.
     stride (int): Tokens from the start of one window to that of the next.

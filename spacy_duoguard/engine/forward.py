@@ -1,0 +1,73 @@
+"""Which forward scores: chosen by device and precision, made when first needed."""
+
+import threading
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from .cpu import CpuForward
+from .cuda import CudaForward
+from .decoder import Decoder
+from .device import check_eight_bit
+from .packing import PackedBatch
+
+
+class Forward(Protocol):
+    """A decoder's forward without gradients."""
+
+    def __call__(self, batch: PackedBatch, /) -> Tensor:
+        """As `Decoder.forward`."""
+
+    def pooled(self, batch: PackedBatch, /) -> Tensor:
+        """As `Decoder.pooled`."""
+
+
+def make_forward(decoder: Decoder, *, eight_bit: bool) -> Forward:
+    """decoder (Decoder): On the device to compute on.
+    eight_bit (bool): Multiply in eight bits.
+    RETURNS (Forward): The fastest one for the device.
+    RAISES (SettingsError): Eight bits where the device does not multiply them.
+    """
+    if eight_bit:
+        check_eight_bit(decoder.device)
+    if decoder.device.type == "cpu":
+        return CpuForward(decoder, eight_bit=eight_bit)
+    if decoder.device.type == "cuda":
+        return CudaForward(decoder)
+    return decoder
+
+
+class CurrentForward:
+    """The forward of a decoder as its weights are now. Weights that were laid out for
+    the hardware are a copy: when the decoder's change, it is made anew."""
+
+    def __init__(self, decoder: Decoder, *, eight_bit: bool) -> None:
+        """decoder (Decoder), eight_bit (bool): As for `make_forward`."""
+        self.decoder = decoder
+        self.eight_bit = eight_bit
+        self._made: tuple[Any, Forward] | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Forward:
+        """RETURNS (Forward): Of the present weights."""
+        state = _weights_state(self.decoder)
+        with self._lock:
+            if self._made is None or self._made[0] != state:
+                self._made = None  # two copies at once would double the memory
+                forward = make_forward(self.decoder, eight_bit=self.eight_bit)
+                self._made = state, forward
+            return self._made[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"decoder": self.decoder, "eight_bit": self.eight_bit}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _made=None, _lock=threading.Lock())
+
+
+def _weights_state(decoder: Decoder) -> list[tuple[Any, ...]]:
+    """Differs after an assignment to a parameter, also in place."""
+    return [
+        (weight.data_ptr(), weight._version, weight.dtype, weight.device)
+        for weight in decoder.layers.parameters()
+    ]
