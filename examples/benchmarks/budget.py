@@ -1,0 +1,58 @@
+"""Measure the batch budget anew on this machine: `model.max_batch_tokens`.
+
+    python examples/benchmarks/budget.py MODEL [--precision bfloat16]
+
+The default comes from a table by device, so that two loads on one machine take the same
+path. Where another budget is faster on your machine and your texts, set it.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from measure import alternate, median
+from workloads import make_workloads
+
+from spacy_duoguard.engine.classifier import Classifier
+
+BUDGETS = (256, 512, 1024, 2048, 4096)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("model", help="folder, hub name, or demo")
+    add("--precision", default="auto")
+    add("--device", default="auto")
+    add("--texts", type=Path, help="a text file, one text a line; default: made texts")
+    add("--count", type=int, default=128)
+    options = parser.parse_args()
+    classifier = Classifier.from_pretrained(
+        options.model, precision=options.precision, device=options.device
+    )
+
+    def length(text: str) -> int:
+        return len(classifier.tokenizer.encode(text).ids)
+
+    if options.texts:
+        lines = options.texts.read_text(encoding="utf8").splitlines()
+        texts = [line for line in lines if line][: options.count]
+    else:
+        workloads = make_workloads(None, count=options.count, length=length)
+        texts = workloads["real mix"]
+    total = sum(map(length, texts))
+    settings = classifier.settings
+    runs = {}
+    for budget in BUDGETS:
+        changed = Classifier(
+            classifier.bundle, replace(settings, max_batch_tokens=budget)
+        )
+        changed._forward = classifier._forward  # one copy of the laid out weights
+        runs[str(budget)] = lambda changed=changed: changed.score(texts)
+    print("| max_batch_tokens | tokens/s |\n|---|---|")
+    for budget, seconds in alternate(runs, rounds=3).items():
+        print(f"| {budget} | {total / median(seconds):,.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""A checkpoint of DuoGuard-0.5B's architecture with random weights.
+
+The speed of a forward does not depend on the values of the weights. Stored in bfloat16,
+as a release is.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+import spacy_duoguard
+from spacy_duoguard.engine.checkpoint import tensor_slots
+from spacy_duoguard.engine.config import DecoderConfig
+from spacy_duoguard.taxonomy import CATEGORIES
+
+# The config.json of Qwen2.5-0.5B with DuoGuard's head: 494,043,520 parameters.
+FULL = {
+    "architectures": ["Qwen2ForSequenceClassification"],
+    "model_type": "qwen2",
+    "hidden_act": "silu",
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32768,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 1000000.0,
+    "tie_word_embeddings": True,
+    "use_sliding_window": False,
+    "vocab_size": 151936,
+    "id2label": {str(i): name for i, name in enumerate(CATEGORIES)},
+}
+
+# The same shape, small enough to try the scripts with.
+TINY = {
+    **FULL,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 8192,
+}
+
+
+def make_checkpoint(folder: Path, *, tokenizer: Path | None, tiny: bool) -> None:
+    """Write a folder that this package and `transformers` load.
+
+    folder (Path): Where to write.
+    tokenizer (Optional[Path]): A tokenizer.json, None for the demo checkpoint's.
+    tiny (bool): Two small layers instead of the full architecture.
+    """
+    source = tokenizer or Path(spacy_duoguard.__file__).parent / "demo/tokenizer.json"
+    config = {**(TINY if tiny else FULL)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_bytes(source.read_bytes())
+    pad = json.loads(source.read_text("utf8"))["added_tokens"][0]
+    # Read by the peers; ours needs neither.
+    config["pad_token_id"] = pad["id"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf8")
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": pad["content"],
+        "padding_side": "right",
+        "model_max_length": 512,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf8")
+    draw = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, slot in tensor_slots(DecoderConfig.from_dict(config)).items():
+        noise = torch.randn(slot.shape, generator=draw) * 0.02
+        tensors[name] = (1 + noise if "norm" in name else noise).to(torch.bfloat16)
+    tensors["score.weight"] *= 10  # logits of deviation 3, as a trained head gives
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,0 +1,178 @@
+"""The systems that are compared: ours, and what a user would take instead.
+
+Each scores the same texts with the same weights. All but ours cut texts at 512 tokens,
+as their users do; only texts of one window are compared.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+Score = Callable[[Sequence[str]], np.ndarray]
+
+OURS = ("Classifier.score", "nlp.pipe")
+
+
+def make_system(name: str, folder: Path, cache: Path) -> Score:
+    """name (str): One of `system_names`.
+    folder (Path): The checkpoint.
+    cache (Path): For what a system converts once.
+    RETURNS (Score): Texts to probabilities, (n_texts, 12)."""
+    kind, _, option = name.partition(", ")
+    makers: dict[str, Callable[..., Score]] = {
+        "Classifier.score": _classifier,
+        "nlp.pipe": _component,
+        "card's loop": _card_loop,
+        "padded to 2,048": _padded_to_the_maximum,
+        "transformers, sorted": _sorted_batches,
+        "hf_text_pipe": _hf_text_pipe,
+        "OpenVINO": _openvino,
+        "vLLM": _vllm,
+    }
+    if name.startswith("transformers, sorted"):
+        kind, option = "transformers, sorted", name.rpartition(", ")[2]
+    return makers[kind](folder, option, cache)
+
+
+def system_names(*, precisions: Sequence[str]) -> list[str]:
+    """precisions (Sequence[str]): Of ours.
+    RETURNS (List[str]): Those that are installed."""
+    names = [f"{kind}, {precision}" for kind in OURS for precision in precisions]
+    names += ["card's loop, bfloat16", "padded to 2,048, bfloat16"]
+    names += [f"transformers, sorted, batch {size}" for size in (8, 32)]
+    if find_spec("spacy_huggingface_pipelines"):
+        names += [f"hf_text_pipe, batch {size}" for size in (1, 8, 32, 128)]
+    if find_spec("openvino") and find_spec("nncf"):
+        names += ["OpenVINO, bfloat16", "OpenVINO, int8"]
+    if find_spec("vllm"):
+        names += ["vLLM, bfloat16"]
+    return names
+
+
+def _classifier(folder: Path, precision: str, cache: Path) -> Score:
+    from spacy_duoguard.engine.classifier import Classifier
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    classifier = Classifier.from_pretrained(
+        str(folder), precision=precision, device=device
+    )
+    return classifier.score
+
+
+def _component(folder: Path, precision: str, cache: Path) -> Score:
+    import spacy
+
+    spacy.prefer_gpu()
+    nlp = spacy.blank("xx")
+    model = {"name": str(folder), "precision": precision}
+    nlp.add_pipe("duoguard", config={"model": model})
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        docs = nlp.pipe(texts)
+        return np.array([list(doc.cats.values())[:12] for doc in docs])
+
+    return score
+
+
+def _card_loop(folder: Path, precision: str, cache: Path) -> Score:
+    """As the model card does: one text at a time."""
+    model, tokenizer = _transformers(folder, precision)
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        return np.concatenate([_run(model, tokenizer, [text]) for text in texts])
+
+    return score
+
+
+def _padded_to_the_maximum(folder: Path, precision: str, cache: Path) -> Score:
+    """As the upstream evaluation does."""
+    model, tokenizer = _transformers(folder, precision.rpartition(", ")[2])
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        options = {"padding": "max_length", "max_length": 2048}
+        rows = [_run(model, tokenizer, [text], **options) for text in texts]
+        return np.concatenate(rows)
+
+    return score
+
+
+def _sorted_batches(folder: Path, option: str, cache: Path) -> Score:
+    model, tokenizer = _transformers(folder, "bfloat16")
+    size = int(option.removeprefix("batch "))
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 12))
+        for batch in batches_by_length(texts, size):
+            rows[batch] = _run(model, tokenizer, [texts[i] for i in batch])
+        return rows
+
+    return score
+
+
+def batches_by_length(texts: Sequence[str], size: int) -> Iterator[list[int]]:
+    """texts (Sequence[str]): The texts. size (int): Texts of a batch.
+    YIELDS (List[int]): Indices of texts of about the same length."""
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    for first in range(0, len(order), size):
+        yield order[first : first + size]
+
+
+def _transformers(folder: Path, precision: str) -> tuple[Any, Any]:
+    import transformers
+
+    dtype = getattr(torch, precision)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, torch_dtype=dtype
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    return model.to(device).eval(), tokenizer
+
+
+def _run(model: Any, tokenizer: Any, texts: list[str], **options: Any) -> np.ndarray:
+    options = {"padding": True, "max_length": 512, **options}
+    inputs = tokenizer(texts, return_tensors="pt", truncation=True, **options)
+    inputs = inputs.to(model.device)
+    with torch.inference_mode():
+        logits = model(**inputs).logits
+    return logits.float().sigmoid().cpu().numpy()
+
+
+def _hf_text_pipe(folder: Path, option: str, cache: Path) -> Score:
+    import spacy
+
+    spacy.prefer_gpu()
+    nlp = spacy.blank("xx")
+    kwargs = {"torch_dtype": "bfloat16", "function_to_apply": "sigmoid"}
+    nlp.add_pipe("hf_text_pipe", config={"model": str(folder), "kwargs": kwargs})
+    size = int(option.removeprefix("batch "))
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        docs = nlp.pipe(texts, batch_size=size)
+        names = nlp.get_pipe("hf_text_pipe").hf_pipeline.model.config.id2label
+        return np.array([[doc.cats[names[i]] for i in range(12)] for doc in docs])
+
+    return score
+
+
+def _openvino(folder: Path, precision: str, cache: Path) -> Score:
+    from openvino_peer import load
+
+    return load(folder, precision, cache)
+
+
+def _vllm(folder: Path, precision: str, cache: Path) -> Score:
+    """Never run by us: no machine with both vLLM and a GPU was at hand."""
+    import vllm
+
+    model = vllm.LLM(str(folder), runner="pooling", dtype=precision, max_model_len=512)
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        found = model.classify(list(texts), use_tqdm=False)
+        return np.array([output.outputs.probs for output in found])
+
+    return score

@@ -1,0 +1,90 @@
+"""What is scored: real texts from a folder, or made ones of like lengths."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+LANGUAGES = ("En", "Fr", "Es")
+MIXED = ("openai", "toxic_chat", "XSafety", "rtp_lx_prompt")
+# Mean length in words of each file's English texts, for made texts.
+MEAN_WORDS = {"openai": 110, "toxic_chat": 33, "XSafety": 19, "rtp_lx_prompt": 11}
+
+Workloads = dict[str, list[str]]
+
+
+def make_workloads(
+    folder: Path | None, *, count: int, length: Callable[[str], int], seed: int = 0
+) -> Workloads:
+    """The texts of each workload.
+
+    folder (Optional[Path]): With the evaluation files of the paper in a folder for
+        each language; None for made texts.
+    count (int): Texts of the mix. Other workloads are about as many tokens.
+    length (Callable[[str], int]): Tokens of a text.
+    seed (int): Of the order.
+    RETURNS (Dict[str, List[str]]): Texts by the workload's name.
+    """
+    draw = random.Random(seed)
+    sources = {
+        (language, name): _texts(folder, language, name, draw)
+        for language in LANGUAGES
+        for name in MIXED
+    }
+    pool = [text for texts in sources.values() for text in texts]
+    draw.shuffle(pool)
+    mix = [text for text in pool if 0 < length(text) <= 512][:count]
+    short = [
+        text for key, texts in sources.items() if "rtp" in key[1] for text in texts
+    ]
+    draw.shuffle(short)
+    documents = {n: _document(pool, n, length) for n in (2048, 8192)}
+    repeated = [draw.choice(mix[:i] or mix) for i in range(count)]
+    stream = [repeated[i] if draw.random() < 0.3 else mix[i] for i in range(len(mix))]
+    return {
+        "real mix": mix,
+        "short prompts": [text for text in short if length(text) <= 40][: 2 * count],
+        "documents of 2k tokens": [documents[2048]],
+        "document of 8k tokens": [documents[8192]],
+        "sentences, isolated": _sentences(documents[2048]),
+        "stream, 30 % repeated": stream,
+    }
+
+
+def _texts(
+    folder: Path | None, language: str, name: str, draw: random.Random
+) -> list[str]:
+    if folder is not None:
+        rows = json.loads((folder / language / f"{name}.json").read_text("utf8"))
+        return [row["prompt"] for row in rows]
+    texts = []
+    for _ in range(300):
+        words = min(400, max(1, round(draw.expovariate(1 / MEAN_WORDS[name]))))
+        made = (
+            "".join(_syllable(draw) for _ in range(draw.randint(1, 3)))
+            for _ in range(words)
+        )
+        texts.append(" ".join(made) + ".")
+    return texts
+
+
+def _syllable(draw: random.Random) -> str:
+    return draw.choice("bcdfglmnprst") + draw.choice("aeiou") + draw.choice("lnrs ")[:1]
+
+
+def _document(pool: list[str], tokens: int, length: Callable[[str], int]) -> str:
+    """Texts joined until there are so many tokens."""
+    text = ""
+    for part in pool:
+        text += part + "\n"
+        if length(text) >= tokens:
+            return text
+    raise ValueError(f"The texts hold fewer than {tokens} tokens: give more of them.")
+
+
+def _sentences(text: str) -> list[str]:
+    import spacy
+
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("sentencizer")
+    return [sent.text for sent in nlp(text).sents if sent.text.strip()]
