@@ -177,7 +177,7 @@ class TrainedComponent(TrainablePipe):
         losses (Optional[Dict[str, float]]): Where to add the loss: the divergence of
             the probabilities from the earlier ones, summed over categories and texts.
         RETURNS (Dict[str, float]): The same.
-        RAISES (ScoringError): All layers are trained: no copy of them is kept.
+        RAISES (SettingsError): All layers are trained: no copy of them is kept.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
