@@ -26,7 +26,7 @@ from thinc.api import SGD, Adam
 from spacy_duoguard.engine.checkpoint import tensor_slots
 from spacy_duoguard.engine.reference import reference_model
 from spacy_duoguard.engine.trainable import trained_parameters
-from spacy_duoguard.errors import ScoringError
+from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.taxonomy import CATEGORIES
 
 
