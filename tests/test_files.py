@@ -64,7 +64,7 @@ def test_a_save_that_is_cut_off_leaves_whole_files(
 
     def dying(aside, path):
         if len(done) == survived:
-            (path.parent / ".model.safetensors.1").write_bytes(b"half")
+            (path.parent / ".model.safetensors.part").write_bytes(b"half")
             raise KeyboardInterrupt
         done.append(path.name)
         replace(aside, path)

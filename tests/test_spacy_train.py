@@ -210,6 +210,8 @@ def test_frozen_scores_do_not_change(config, overrides, tmp_path, make_nlp):
     best = spacy.load(tmp_path / "out" / "model-best")
     expected = make_nlp()
     for doc, own in zip(best.pipe(TEXTS), expected.pipe(TEXTS), strict=True):
-        assert {key: doc.cats[key] for key in CATEGORIES} == pytest.approx(
-            {key: own.cats[key] for key in CATEGORIES}, abs=1e-5
-        )
+        # Not doc.cats, where the other component learnt to write "Hate" as well.
+        for mine, theirs in zip(
+            doc._.duoguard_windows, own._.duoguard_windows, strict=True
+        ):
+            assert mine["probs"] == pytest.approx(theirs["probs"], abs=1e-5)
