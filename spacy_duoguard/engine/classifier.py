@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ..errors import Errors, ScoringError, SettingsError
-from ..taxonomy import CATEGORIES
 from .bundle import Bundle, load_bundle, write_bundle
 from .decoder import Decoder
 from .device import batch_tokens
-from .forward import CurrentForward
+from .features import FeatureCache
+from .forward import CurrentForward, Forward
 from .packing import pack, plan_batches
 from .settings import Settings, check_limit
 from .threads import leave_parents_threads
@@ -39,11 +39,11 @@ class TextScores:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """The windows of one text before they are scored."""
 
-    ids: list[np.ndarray]
-    offsets: list[tuple[int, int]]
+    ids: list[np.ndarray]  # (n_tokens,) of each, framed
+    offsets: list[tuple[int, int]]  # characters of the text
     truncated: bool
 
 
@@ -63,6 +63,7 @@ class Classifier:
         self._forward = CurrentForward(
             bundle.decoder, eight_bit=settings.precision == "int8"
         )
+        self.cache: FeatureCache | None = None  # while the head alone is trained
 
     @property
     def decoder(self) -> Decoder:
@@ -82,7 +83,7 @@ class Classifier:
     @property
     def labels(self) -> tuple[str, ...]:
         """The categories, in the order of the columns of `score`."""
-        return CATEGORIES
+        return self.decoder.config.labels
 
     @classmethod
     def from_pretrained(
@@ -165,14 +166,17 @@ class Classifier:
             if not isinstance(text, str):
                 message = Errors.E051.format(i=i, kind=type(text).__name__)
                 raise SettingsError(message)
-        cuts = {text: self._cut(text, max_chars) for text in dict.fromkeys(texts)}
+        cuts = {text: self.cut(text, max_chars) for text in dict.fromkeys(texts)}
         windows = [ids for cut in cuts.values() for ids in cut.ids]
         rows = iter(self._probabilities(windows))
-        scores = {text: _aggregate(cut, rows) for text, cut in cuts.items()}
+        n_labels = len(self.labels)
+        scores = {text: _aggregate(cut, rows, n_labels) for text, cut in cuts.items()}
         return [scores[text] for text in texts]
 
-    def _cut(self, text: str, max_chars: int | None) -> _Cut:
-        """The windows of a text, as token ids and as character offsets."""
+    def cut(self, text: str, max_chars: int | None = None) -> Cut:
+        """text (str): Any text.
+        max_chars (Optional[int]): As in `analyze`.
+        RETURNS (Cut): Its windows, none where it has no pieces."""
         settings, n_special = self.settings, self.tokenizer.n_special
         windows = []
         parts = _parts(len(text), max_chars)
@@ -187,7 +191,7 @@ class Classifier:
                 place = start + left, start + right
                 windows.append((tokens.ids[first:stop], place))
         kept = keep_ends(windows, settings.max_windows)
-        return _Cut(
+        return Cut(
             ids=[self.tokenizer.frame(ids) for ids, _ in kept],
             offsets=[place for _, place in kept],
             truncated=len(parts) > 1 or len(kept) < len(windows),
@@ -205,8 +209,7 @@ class Classifier:
             forward = self._forward.get()
             # A GPU works on while the host packs: results are fetched at the end.
             outputs = [
-                forward(pack([windows[i] for i in batch], device=device))
-                for batch in batches
+                self._logits(forward, [windows[i] for i in batch]) for batch in batches
             ]
             for batch, output in zip(batches, outputs, strict=True):
                 logits[batch] = output.cpu().numpy()
@@ -214,6 +217,43 @@ class Classifier:
         if failed:
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
         return torch.from_numpy(logits).sigmoid().numpy()
+
+    def _logits(
+        self, forward: Forward, sequences: Sequence[np.ndarray]
+    ) -> torch.Tensor:
+        """forward (Forward): Of the present weights.
+        sequences (Sequence[ndarray]): Token ids of a packed batch.
+        RETURNS (Tensor): (n_sequences, n_labels), float32."""
+        device, cache = self.decoder.device, self.cache
+        if cache is None:
+            return forward(pack(sequences, device=device))
+        store, key = cache.batches, tuple(ids.tobytes() for ids in sequences)
+        rows = store.get(key)
+        if rows is None:
+            rows = forward.pooled(pack(sequences, device=device)).cpu().numpy()
+            store.put(key, rows, key_bytes=sum(len(ids) for ids in key))
+        return self.decoder.score(torch.from_numpy(rows).to(device))
+
+    def features(self, windows: Sequence[np.ndarray]) -> np.ndarray:
+        """What the head reads.
+
+        windows (Sequence[ndarray]): Token ids of each window, framed.
+        RETURNS (ndarray): (n_windows, hidden_size), float32.
+        """
+        leave_parents_threads()
+        device = self.decoder.device
+        budget = self.settings.max_batch_tokens or batch_tokens(device)
+        size = self.decoder.config.hidden_size
+        rows = np.empty((len(windows), size), dtype=np.float32)
+        with torch.inference_mode():
+            forward = self._forward.get()
+            for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
+                packed = pack([windows[i] for i in batch], device=device)
+                rows[batch] = forward.pooled(packed).cpu().numpy()
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cache": None}
 
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` reads, and `transformers` too.
@@ -231,11 +271,11 @@ def _parts(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
     return [(0, max_chars - last), (n_chars - last, n_chars)]
 
 
-def _aggregate(cut: _Cut, rows: Iterator[np.ndarray]) -> TextScores:
+def _aggregate(cut: Cut, rows: Iterator[np.ndarray], n_labels: int) -> TextScores:
     """Take the rows of a text's windows from the iterator."""
     windows = tuple(WindowScores(start, end, next(rows)) for start, end in cut.offsets)
     if windows:
         probabilities = np.max([window.probabilities for window in windows], axis=0)
     else:
-        probabilities = np.zeros(len(CATEGORIES), dtype=np.float32)
+        probabilities = np.zeros(n_labels, dtype=np.float32)
     return TextScores(probabilities, windows, cut.truncated)

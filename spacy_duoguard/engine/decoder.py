@@ -1,7 +1,7 @@
 """The decoder and its head: Qwen2 and Llama in one trainable module."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -95,6 +95,11 @@ class DecoderLayer(nn.Module):
         self.mlp_norm = RMSNorm(size, eps, **factory)
         self.mlp = SwiGLU(config, **factory)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype computed with, the residual stream apart."""
+        return self.mlp_norm.weight.dtype
+
     def forward(
         self,
         x: Tensor,
@@ -105,7 +110,7 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """x (Tensor): (total, hidden_size), float32. rows (Optional[Tensor]): Rows to
         return, None for all. RETURNS (Tensor): (rows, hidden_size), float32."""
-        dtype = self.mlp_norm.weight.dtype
+        dtype = self.dtype
         normed = self.input_norm(x).to(dtype)
         kept = x if rows is None else x[rows]
         x = kept + self.attention(normed, rotary, batch, attend, rows).float()
@@ -142,7 +147,8 @@ class Rotary:
 class Decoder(nn.Module):
     """A decoder-only transformer with a linear head on each sequence's last token.
 
-    The head is float32 in every precision; all else has the dtype given.
+    The head is float32 in every precision; all else has the dtype given, until it is
+    trained (`engine/trainable.py`).
     """
 
     def __init__(
@@ -156,6 +162,8 @@ class Decoder(nn.Module):
         self.config = config
         # Not a buffer: casting the module must leave the frequencies in float32.
         self.frequencies = rotary_frequencies(config)
+        # How many of the top layers were trained, and so are float32; None is all.
+        self.trained_layers: int | None = 0
         size, factory = config.hidden_size, {"device": device, "dtype": dtype}
         self.embedding = nn.Embedding(config.vocab_size, size, **factory)  # type: ignore[arg-type]
         self.layers = nn.ModuleList(
@@ -208,10 +216,18 @@ class Decoder(nn.Module):
         RETURNS (Tensor): (rows, hidden_size), float32.
         """
         x = self.embedding(batch.token_ids).float()
-        rotary = Rotary(self.frequencies, batch.positions, self.dtype)
-        for layer in self.layers[:-1]:
-            x = layer(x, rotary, batch, attend)
-        return self.layers[-1](x, rotary, batch, attend, rows)
+        rotaries: dict[torch.dtype, Rotary] = {}
+        last = len(self.layers) - 1
+        for i, module in enumerate(self.layers):
+            layer = cast(DecoderLayer, module)
+            if (
+                layer.dtype not in rotaries
+            ):  # a second where the top layers were trained
+                rotary = Rotary(self.frequencies, batch.positions, layer.dtype)
+                rotaries[layer.dtype] = rotary
+            kept = rows if i == last else None
+            x = layer(x, rotaries[layer.dtype], batch, attend, kept)
+        return x
 
 
 def rotary_frequencies(config: DecoderConfig) -> Tensor:
