@@ -10,7 +10,19 @@ from wasabi.util import can_render
 from .calibration import Calibration, Choice, Cuts, FlagCounts, Goal
 
 _BARS = "▁▂▃▄▅▆▇█"
-_HEADER = ("", "pos", "neg", "old", "new", "P", "R", "F", "FPR", "P at R 0.1 ... 1", "")
+_HEADER = (
+    "category",
+    "pos",
+    "neg",
+    "old",
+    "new",
+    "P",
+    "R",
+    "F",
+    "FPR",
+    "P at R 0.1 ... 1",
+    "",
+)
 _ALIGNS = ("l", *"rrrrrrrr", "l", "l")
 
 
@@ -39,6 +51,7 @@ def format_report(found: Calibration, goal: Goal) -> str:
 
 def _format_choice(choice: Choice) -> tuple[str, ...]:
     cuts, row = choice.cuts, choice.row(choice.new)
+    flagged = cuts.hits[row] + cuts.false[row]
     note = f"kept: {choice.kept}" if choice.kept else ""
     if not note and not cuts.hits[row]:
         note = "flags no positive text"
@@ -48,7 +61,7 @@ def _format_choice(choice: Choice) -> tuple[str, ...]:
         str(cuts.negatives),
         f"{choice.old:g}",
         f"{choice.new:g}",
-        _number(cuts.precision[row]) if cuts.positives else "-",
+        _number(cuts.precision[row]) if cuts.positives and flagged else "-",
         _number(cuts.recall[row]),
         _number(cuts.f[row]) if cuts.positives else "-",
         _number(cuts.fpr[row]),
@@ -102,7 +115,7 @@ def save_picture(found: Calibration, path: Path) -> None:
     from matplotlib.figure import Figure  # no pyplot: it would look for a display
 
     drawn = [own for own in found.choices if own.cuts.positives and own.cuts.negatives]
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.subplots()
     for choice in drawn:
         cuts, row = choice.cuts, choice.row(choice.new)
@@ -116,6 +129,6 @@ def save_picture(found: Calibration, path: Path) -> None:
         )
         axes.plot(cuts.recall[row], cuts.precision[row], "o", color=line.get_color())
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.legend(loc="lower left", fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, format="png")
