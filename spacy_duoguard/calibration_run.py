@@ -1,7 +1,6 @@
 """Calibrate a saved pipeline: one pass over labelled texts, then its files."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from wasabi import msg
 from .calibration import Calibration, Goal, calibrate
 from .calibration_report import format_report, has_matplotlib, save_picture
 from .component import DuoGuard
+from .engine.files import write_aside
 from .errors import Errors, SettingsError
 from .scorer import read_gold
 from .taxonomy import UNSAFE
@@ -172,13 +172,8 @@ def _write(folder: Path, name: str, found: Calibration) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Replace a file in one step, with what is on the disk already."""
-    aside = path.with_name(f".{path.name}.new")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    with write_aside(path) as aside:
+        aside.write_bytes(data)
 
 
 def _copy(source: Path, target: Path, change: Callable[[Path], None]) -> None:

@@ -3,25 +3,24 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 from spacy import util
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
-from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Model
 
 from .annotations import DocScores, annotate, install_extensions
 from .engine.classifier import Classifier
 from .errors import Errors, ScoringError, SettingsError
+from .losses import CategoryLoss, LogSumExp
 from .model import get_shim
+from .saving import SavedComponent
 from .scorer import score_categories
-from .settings import DEFAULT_CONFIG, check_settings, dump_settings, restore_settings
+from .settings import DEFAULT_CONFIG, check_settings
 from .spans import SpanGetter, get_sentences, get_spans
-from .taxonomy import CATEGORIES
+from .training import TrainedComponent
 
 # For docs that are read from disk where no component is made. If a name is taken, the
 # component says so when it is made; an error here would break every pipeline.
@@ -41,8 +40,7 @@ with suppress(SettingsError):
     ],
     default_config=DEFAULT_CONFIG,
     default_score_weights={
-        # No weight: what cannot be trained must not dilute the score of what is.
-        "duoguard_score": None,
+        "duoguard_score": 1.0,
         "duoguard_unsafe_f": None,
         "duoguard_unsafe_p": None,
         "duoguard_unsafe_r": None,
@@ -78,6 +76,7 @@ def make_duoguard(
     span_context: str,
     spans_key: str,
     max_chars: int | None,
+    loss: CategoryLoss,
     scorer: Callable | None,
 ) -> "DuoGuard":
     """The factory: builds, and neither loads nor downloads."""
@@ -92,11 +91,12 @@ def make_duoguard(
         span_context=span_context,
         spans_key=spans_key,
         max_chars=max_chars,
+        loss=loss,
         scorer=scorer,
     )
 
 
-class DuoGuard(TrainablePipe):
+class DuoGuard(SavedComponent, TrainedComponent):
     """Scores docs, and spans of them, with a DuoGuard classifier.
 
     Sets `doc.cats` to the probabilities of the categories and `unsafe`, the attributes
@@ -118,6 +118,7 @@ class DuoGuard(TrainablePipe):
         span_context: str = "isolated",
         spans_key: str = "duoguard",
         max_chars: int | None = None,
+        loss: CategoryLoss = LogSumExp(),  # noqa: B008
         scorer: Callable | None = score_categories,
     ) -> None:
         """vocab (Vocab): The shared vocabulary.
@@ -132,6 +133,7 @@ class DuoGuard(TrainablePipe):
         spans_key (str): The group of `doc.spans` for flagged spans.
         max_chars (Optional[int]): The most characters of a doc or span that are
             scored, half of them from each end.
+        loss (CategoryLoss): What training lowers, from the registry `losses`.
         scorer (Optional[Callable]): The scoring method.
         RAISES (SettingsError): A setting out of range or at odds with another.
         """
@@ -145,6 +147,7 @@ class DuoGuard(TrainablePipe):
         self.model = model
         self.name = name
         self.span_getter = get_sentences if sents else span_getter
+        self.loss = loss
         self.scorer = scorer
         self.cfg: dict[str, Any] = {
             "threshold": threshold,
@@ -154,11 +157,6 @@ class DuoGuard(TrainablePipe):
         }
         check_settings(self.cfg)
         self._configured = deepcopy(self.cfg)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The categories; `unsafe` is their maximum."""
-        return CATEGORIES
 
     @property
     def classifier(self) -> Classifier:
@@ -195,7 +193,8 @@ class DuoGuard(TrainablePipe):
             to values that are not allowed.
         RAISES (ScoringError): A logit is not finite.
         """
-        check_settings(self.cfg)  # tools write into it: above NaN, nothing is flagged
+        # Tools write into it: above NaN, nothing is flagged.
+        check_settings(self.cfg, self.labels)
         docs = list(docs)
         spans = self._get_spans(docs)
         texts = [doc.text for doc in docs]
@@ -275,82 +274,3 @@ class DuoGuard(TrainablePipe):
         if self.span_getter is None:
             return None
         return get_spans(self.span_getter, docs, name=self.name)
-
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-    ) -> None:
-        """Load the weights where none have arrived yet; never replace any.
-
-        get_examples (Callable[[], Iterable[Example]]): Not used.
-        nlp (Optional[Language]): The pipeline.
-        """
-        _ = self.classifier
-
-    def update(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
-        """RAISES (ScoringError): Always; this version does not train."""
-        raise ScoringError(Errors.E046.format(name=self.name))
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Serialize weights, tokenizer and settings.
-
-        exclude (Iterable[str]): "cfg", "model" or "vocab".
-        RETURNS (bytes): The serialized component.
-        RAISES (ScoringError): The weights are too large for msgpack.
-        """
-        serialize = {
-            "cfg": lambda: dump_settings(self.cfg, self._configured),
-            "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
-            "model": self.model.to_bytes,
-        }
-        return util.to_bytes(serialize, exclude)
-
-    def from_bytes(
-        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
-    ) -> "DuoGuard":
-        """Load what `to_bytes` returned.
-
-        bytes_data (bytes): The serialized component.
-        exclude (Iterable[str]): As in `to_bytes`.
-        RETURNS (DuoGuard): This component.
-        """
-        deserialize: dict[str, Callable[[bytes], Any]] = {
-            "vocab": lambda data: self.vocab.from_bytes(data, exclude=exclude),
-            "model": self.model.from_bytes,
-            "cfg": self._restore,
-        }
-        util.from_bytes(bytes_data, deserialize, exclude)
-        return self
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write weights, tokenizer and settings; loads them first if need be.
-
-        path (str / Path): The component's folder.
-        exclude (Iterable[str]): As in `to_bytes`.
-        """
-        serialize = {
-            "cfg": lambda p: p.write_bytes(dump_settings(self.cfg, self._configured)),
-            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
-            "model": get_shim(self.model).to_disk,
-        }
-        util.to_disk(path, serialize, exclude)
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "DuoGuard":
-        """Load what `to_disk` wrote, without a network.
-
-        path (str / Path): The component's folder.
-        exclude (Iterable[str]): As in `to_bytes`.
-        RETURNS (DuoGuard): This component.
-        """
-        deserialize: dict[str, Callable[[Path], Any]] = {
-            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": get_shim(self.model).from_disk,
-            "cfg": lambda p: self._restore(p.read_bytes()),
-        }
-        util.from_disk(path, deserialize, exclude)
-        return self
-
-    def _restore(self, data: bytes) -> None:
-        self.cfg.update(restore_settings(data, self._configured, name=self.name))

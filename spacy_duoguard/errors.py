@@ -161,11 +161,6 @@ class Errors:
         "[E045] The extension attribute {owner}._.{name} is taken by something else. "
         "Rename that one: Component 'duoguard' never overwrites an extension."
     )
-    E046 = (
-        "[E046] Component '{name}' cannot be trained in this version. List it in "
-        "[training] frozen_components (and in annotating_components where others "
-        "need its scores)."
-    )
     E047 = (
         "[E047] The weights of '{name}' take {size} bytes, more than the {limit} that "
         "to_bytes can hold. Use to_disk."
@@ -190,6 +185,65 @@ class Errors:
     E053 = (
         "[E053] spans_key ({value!r}) must be a string that is not empty: it names the "
         "group of doc.spans for flagged spans."
+    )
+    # Training
+    E060 = (
+        "[E060] trainable_layers ({value!r}) must be null for all layers, 0 for the "
+        "head, or the number of top layers to train with it."
+    )
+    E061 = (
+        "[E061] trainable_layers ({value}) exceeds the {depth} layers of this model. "
+        "Lower it, or set it to null to train everything."
+    )
+    E062 = (
+        "[E062] {label!r} cannot be a category: it must be a string that is not blank, "
+        "and 'unsafe' is the maximum over the categories. Choose another name."
+    )
+    E063 = (
+        "[E063] The gold value of '{key}' ({value!r}) must lie in [0, 1]. Correct it, "
+        "or leave the key out where the category is not known."
+    )
+    E064 = (
+        "[E064] The loss 'spacy-duoguard.logsumexp.v1' takes gold values of 0 or 1, "
+        "not {value:g}. Round them, or train with 'spacy-duoguard.bce.v1'."
+    )
+    E065 = (
+        "[E065] Component '{name}' has nothing to learn from: no example has a gold "
+        "value in doc.cats for 'unsafe' or one of its categories ({categories}). Name "
+        "the gold as the categories, add your own with add_label or in "
+        "[initialize.components.{name}.labels], or list the component in [training] "
+        "frozen_components."
+    )
+    E066 = (
+        "[E066] Component '{name}' is to learn from sentences, but a predicted doc has "
+        "no sentence boundaries. List the component that sets them ('sentencizer' or a "
+        "parser) in [training] annotating_components."
+    )
+    E067 = (
+        "[E067] A gold span has the label '{label}', which is no category of this "
+        "model. The categories are: {categories}. Correct it, or add it with add_label."
+    )
+    E068 = (
+        "[E068] A gold text has unsafe = {value!r} and all its categories at 0, but "
+        "'unsafe' is their maximum. Leave out the categories that are not known, or "
+        "add one for what makes it unsafe with add_label."
+    )
+    E069 = (
+        "[E069] Component '{name}' cannot be trained with precision = 'int8', which is "
+        "for inference only. Set precision to 'float32', 'bfloat16' or 'auto'."
+    )
+    E070 = (
+        "[E070] With all layers trainable there is no rehearsal: the copy it compares "
+        "with would be a second model. Set trainable_layers to the number of top "
+        "layers to train, or to 0 for the head."
+    )
+    E071 = (
+        "[E071] The device has not enough memory to train on one window ({tokens} "
+        "tokens). Lower max_batch_tokens, window or trainable_layers."
+    )
+    E072 = (
+        "[E072] The gradient of '{name}' is not finite. No weight was changed. Lower "
+        "the learning rate, and check the gold and the checkpoint."
     )
     # Calibration
     E080 = (
@@ -234,4 +288,17 @@ class Warnings:
         "[W003] '{name}' was saved with {key} = {saved!r}, but is loaded into a "
         "pipeline whose config has the default, {mine!r}. The config's value is used: "
         "set {key} there if you want the saved one."
+    )
+    W010 = (
+        "[W010] Component '{name}' leaves the keys {keys} of the gold doc.cats alone: "
+        "they are none of its categories. If they should be, add them with add_label."
+    )
+    W011 = (
+        "[W011] The reference docs hold spans under '{key}', but component '{name}' "
+        "scores no spans and learns nothing from them. Set sents or span_getter."
+    )
+    W012 = (
+        "[W012] {count} gold spans under '{key}' lie on no span that component "
+        "'{name}' scores, so that their categories are left open where they overlap "
+        "one. Draw gold spans as the span getter does."
     )

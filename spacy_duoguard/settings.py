@@ -2,14 +2,14 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thinc.api import Config
 
 from .engine.settings import check_limit
 from .errors import Errors, SettingsError, Warnings
-from .taxonomy import CATEGORIES
+from .taxonomy import CATEGORIES, UNSAFE
 
 DEFAULT_CONFIG = Config().from_str(
     """
@@ -23,6 +23,9 @@ spans_key = "duoguard"
 max_chars = null
 scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
 
+[duoguard.loss]
+@losses = "spacy-duoguard.logsumexp.v1"
+
 [duoguard.model]
 @architectures = "spacy-duoguard.DuoGuard.v1"
 name = "DuoGuard/DuoGuard-0.5B"
@@ -35,14 +38,17 @@ window = 512
 stride = 384
 max_windows = null
 max_batch_tokens = null
+trainable_layers = null
 """
 )["duoguard"]
 
 
-def check_settings(cfg: Mapping[str, Any]) -> None:
+def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) -> None:
     """Check the settings that a component keeps.
 
     cfg (Mapping[str, Any]): Its `cfg`.
+    labels (Optional[Sequence[str]]): Its categories; None where they are not known yet,
+        since the user's own come with the weights.
     RAISES (SettingsError): A value out of range, or a threshold of no category.
     """
     check_limit("max_chars", cfg["max_chars"])
@@ -50,8 +56,8 @@ def check_settings(cfg: Mapping[str, Any]) -> None:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     limits = {"threshold": cfg["threshold"]}
     for key, value in cfg["thresholds"].items():
-        if key not in CATEGORIES:
-            names = ", ".join(CATEGORIES)
+        if key == UNSAFE or (labels is not None and key not in labels):
+            names = ", ".join(labels or CATEGORIES)
             raise SettingsError(Errors.E002.format(key=key, categories=names))
         limits[f"thresholds['{key}']"] = value
     for name, value in limits.items():
@@ -69,7 +75,11 @@ def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> byte
 
 
 def restore_settings(
-    data: bytes, configured: Mapping[str, Any], *, name: str
+    data: bytes,
+    configured: Mapping[str, Any],
+    *,
+    name: str,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Take over settings that were changed after the saved component was made, as by
     a tool that calibrates. Otherwise the values of this pipeline's config stay: they
@@ -78,6 +88,7 @@ def restore_settings(
     data (bytes): From `dump_settings`.
     configured (Mapping[str, Any]): As this component was made.
     name (str): The component's name, for messages.
+    labels (Optional[Sequence[str]]): As in `check_settings`.
     RETURNS (Dict[str, Any]): The settings to go on with.
     RAISES (SettingsError): Not settings, or a value out of range.
     """
@@ -98,5 +109,5 @@ def restore_settings(
             )
             warnings.warn(message, stacklevel=2)
     restored = {**configured, **changes}
-    check_settings(restored)
+    check_settings(restored, labels)
     return restored

@@ -19,12 +19,15 @@ def get_sentences(docs: list[Doc]) -> list[list[Span]]:
     return [list(doc.sents) for doc in docs]
 
 
-def get_spans(getter: SpanGetter, docs: list[Doc], *, name: str) -> list[list[Span]]:
+def get_spans(
+    getter: SpanGetter, docs: list[Doc], *, name: str, unset: str = Errors.E041
+) -> list[list[Span]]:
     """Call a span getter and check what it returns.
 
     getter (SpanGetter): The getter.
     docs (List[Doc]): The docs.
     name (str): The component's name, for messages.
+    unset (str): The message where sentences are wanted and not set.
     RETURNS (List[List[Span]]): The spans of each doc.
     RAISES (SettingsError): Sentences are wanted and not set.
     RAISES (ScoringError): Not one list for each doc, or not of its own spans.
@@ -33,7 +36,7 @@ def get_spans(getter: SpanGetter, docs: list[Doc], *, name: str) -> list[list[Sp
         spans = [list(group) for group in getter(docs)]
     except ValueError as e:
         if "[E030]" in str(e):  # spaCy's "sentence boundaries unset"
-            raise SettingsError(Errors.E041.format(name=name)) from e
+            raise SettingsError(unset.format(name=name)) from e
         raise
     if len(spans) != len(docs):
         message = Errors.E043.format(got=len(spans), expected=len(docs))

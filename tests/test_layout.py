@@ -32,12 +32,14 @@ def imports(path, *, top_only=False):
         ("factories", "duoguard"),
         ("architectures", "spacy-duoguard.DuoGuard.v1"),
         ("scorers", "spacy-duoguard.scorer.v1"),
+        ("losses", "spacy-duoguard.logsumexp.v1"),
+        ("losses", "spacy-duoguard.bce.v1"),
     ],
 )
 def test_registered_by_entry_point(registry, name):
     spacy.blank("en")  # factories are registered when a pipeline is made
     assert spacy.registry.has(registry, name)
-    group = f"spacy_{registry}"
+    group = "thinc_losses" if registry == "losses" else f"spacy_{registry}"
     assert name in {entry.name for entry in metadata.entry_points(group=group)}
 
 
@@ -57,7 +59,10 @@ def test_the_engine_knows_no_spacy(path):
     assert not {"spacy", "thinc", "spacy_transformers"} & set(imports(path))
 
 
-@pytest.mark.parametrize("name", ["component", "model", "annotations", "scorer"])
+@pytest.mark.parametrize(
+    "name",
+    ["component", "model", "training", "saving", "gold", "annotations", "scorer"],
+)
 def test_no_heavy_imports_at_the_top_of_the_component(name):
     heavy = {"transformers", "huggingface_hub", "matplotlib", "ray", "sklearn"}
     assert not heavy & set(imports(PACKAGE / f"{name}.py", top_only=True))

@@ -18,7 +18,6 @@ from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, Settin
         ({"threshold": -0.1}, ["E001", "-0.1"]),
         ({"threshold": "0.5"}, ["E001", "'0.5'"]),
         ({"thresholds": {"Hate": 2}}, ["E001", "thresholds['Hate']", "2"]),
-        ({"thresholds": {"Hat": 0.5}}, ["E002", "'Hat'", "Violent crimes"]),
         ({"thresholds": {"unsafe": 0.5}}, ["E002", "'unsafe'"]),
         ({"span_context": "document"}, ["E009", "'document'", "'isolated'"]),
         ({"max_chars": 0}, ["E004", "max_chars", "0"]),
@@ -29,6 +28,9 @@ from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, Settin
         ({"model": {"window": 64}}, ["E003", "384", "64"]),
         ({"model": {"max_windows": 0}}, ["E004", "max_windows", "0"]),
         ({"model": {"max_batch_tokens": -1}}, ["E004", "max_batch_tokens", "-1"]),
+        ({"model": {"trainable_layers": -1}}, ["E060", "-1", "0 for the head"]),
+        ({"model": {"trainable_layers": 1.5}}, ["E060", "1.5"]),
+        ({"model": {"trainable_layers": True}}, ["E060", "True"]),
         ({"model": {"precision": "int4"}}, ["E006", "'int4'", "'bfloat16'"]),
         ({"model": {"precision": "int8"}}, ["E006", "'int8'"]),
         ({"model": {"device": "tpu"}}, ["E007", "'tpu'", "'cuda:N'"]),
@@ -42,7 +44,17 @@ def test_add_pipe_refuses(make_nlp, config, words):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["curve", "patience", "normalize", "loss"])
+def test_a_threshold_for_no_category(make_nlp):
+    """The user's own categories come with the weights: until then, a name can be one."""
+    nlp = make_nlp(thresholds={"Hat": 0.5})
+    for wrong in (lambda: nlp("a"), nlp.initialize):
+        with pytest.raises(SettingsError, match=r"E002.*'Hat'.*Violent crimes"):
+            wrong()
+    nlp.get_pipe("duoguard").add_label("Hat")
+    assert nlp("a")._.duoguard_status == "ok"
+
+
+@pytest.mark.parametrize("key", ["curve", "patience", "normalize"])
 def test_settings_that_do_nothing_yet_are_not_accepted(make_nlp, key):
     with pytest.raises(ValueError, match=key):
         make_nlp(**{key: True})

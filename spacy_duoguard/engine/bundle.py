@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, Errors, SettingsError, Warnings
-from ..taxonomy import CATEGORIES
 from .checkpoint import (
     WEIGHTS,
     Stored,
@@ -21,6 +20,7 @@ from .checkpoint import (
 from .config import DecoderConfig
 from .decoder import Decoder
 from .device import resolve_device, resolve_precision
+from .files import write_aside
 from .hub import (
     DEMO,
     KNOWN_TOKENIZERS,
@@ -32,12 +32,14 @@ from .hub import (
 )
 from .settings import Settings
 from .threads import leave_parents_threads
+from .trainable import check_depth, check_trainable
 from .windows import TextTokenizer, check_windows
 
 FORMAT_VERSION = 1
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 PROVENANCE = "duoguard.json"
+TRAINED = "trained_layers"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def read_bundle(path: str | Path, settings: Settings) -> Bundle:
     RAISES (CheckpointError): Files that are missing or damaged.
     """
     folder = Folder(Path(path))
-    return _load(folder, folder, settings, {})
+    return _load(folder, folder, settings, {}, restore=True)
 
 
 def write_bundle(bundle: Bundle, path: str | Path) -> None:
@@ -94,14 +96,15 @@ def write_bundle(bundle: Bundle, path: str | Path) -> None:
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    provenance = {"format_version": FORMAT_VERSION, **bundle.provenance}
+    provenance = {"format_version": FORMAT_VERSION, **_record(bundle)}
     write_weights(bundle.decoder, folder / WEIGHTS)
     for filename, text in (
         (CONFIG, _config_json(bundle.decoder)),
         (TOKENIZER, bundle.tokenizer.data),
         (PROVENANCE, json.dumps(provenance, indent=2)),
     ):
-        (folder / filename).write_text(text, encoding="utf8")
+        with write_aside(folder / filename) as aside:
+            aside.write_text(text, encoding="utf8")
 
 
 def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
         "config": _config_json(bundle.decoder),
         "tokenizer": bundle.tokenizer.data,
         "weights": dump_weights(bundle.decoder),
-        "provenance": bundle.provenance,
+        "provenance": _record(bundle),
     }
 
 
@@ -136,6 +139,7 @@ def bundle_from_dict(data: Mapping[str, Any], settings: Settings) -> Bundle:
         lambda: parse_weights(data["weights"], source=source),
         source=source,
         provenance=dict(data["provenance"]),
+        restore=True,
     )
 
 
@@ -144,6 +148,8 @@ def _load(
     home: Repository,
     settings: Settings,
     provenance: dict[str, Any],
+    *,
+    restore: bool = False,
 ) -> Bundle:
     """Load the weights of one place and the tokenizer of another."""
     config = DecoderConfig.from_json(_read(model, CONFIG))
@@ -160,6 +166,7 @@ def _load(
         lambda: open_weights(model),
         source=model.name,
         provenance={**provenance, **commits, **own},
+        restore=restore,
     )
 
 
@@ -175,7 +182,7 @@ def check_parts(
         that is another model's.
     RAISES (SettingsError): Windows that leave gaps or exceed the model's positions.
     """
-    expected, positions = len(CATEGORIES), config.max_position_embeddings
+    expected, positions = len(config.labels), config.max_position_embeddings
     if config.num_labels != expected:
         message = Errors.E014.format(rows=config.num_labels, expected=expected)
         raise CheckpointError(message)
@@ -196,6 +203,7 @@ def _build(
     *,
     source: str,
     provenance: dict[str, Any],
+    restore: bool = False,
 ) -> Bundle:
     if provenance.get("model") == DEMO:  # also where it was saved under another name
         warnings.warn(Warnings.W001, stacklevel=2)
@@ -203,12 +211,36 @@ def _build(
     check_parts(config, tokenizer, settings)  # before a gigabyte is downloaded
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
-    decoder = load_decoder(config, weights(), source=source, device=device, dtype=dtype)
+    trained = _read_trained(provenance.pop(TRAINED, 0), config, source)
+    decoder = load_decoder(
+        config,
+        weights(),
+        source=source,
+        device=device,
+        dtype=dtype,
+        trained_layers=trained if restore else 0,
+    )
     return Bundle(decoder, tokenizer, provenance)
 
 
+def _record(bundle: Bundle) -> dict[str, Any]:
+    """What is to be known of the weights beside themselves."""
+    trained = bundle.decoder.trained_layers
+    return {**bundle.provenance, **({} if trained == 0 else {TRAINED: trained})}
+
+
+def _read_trained(value: Any, config: DecoderConfig, source: str) -> int | None:
+    try:
+        check_trainable(value)
+        check_depth(config, value)
+    except SettingsError as e:
+        message = Errors.E018.format(source=source, kind=PROVENANCE, problem=e)
+        raise CheckpointError(message) from e
+    return value
+
+
 def _config_json(decoder: Decoder) -> str:
-    config = decoder.config.to_dict(CATEGORIES)
+    config = decoder.config.to_dict(decoder.config.labels)
     config["torch_dtype"] = str(decoder.dtype).removeprefix("torch.")
     return json.dumps(config, indent=2)
 

@@ -16,7 +16,9 @@ from torch import Tensor
 from ..errors import CheckpointError, Errors
 from .config import DecoderConfig
 from .decoder import Decoder
+from .files import write_aside
 from .hub import Repository, require
+from .trainable import widen
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -117,6 +119,7 @@ def load_decoder(
     source: str,
     device: torch.device,
     dtype: torch.dtype,
+    trained_layers: int | None = 0,
 ) -> Decoder:
     """Build a decoder from stored tensors: all of them, and no others.
 
@@ -126,6 +129,8 @@ def load_decoder(
     source (str): Where they came from, for messages.
     device (torch.device): Where the decoder is to be.
     dtype (torch.dtype): What it is to compute with.
+    trained_layers (Optional[int]): How many of the top layers are float32 all the
+        same, since they were trained; None for all.
     RETURNS (Decoder): In evaluation mode, without gradients.
     RAISES (CheckpointError): A tensor is missing, surplus, of another shape or dtype,
         or holds a value no working model has.
@@ -136,7 +141,9 @@ def load_decoder(
     slots = tensor_slots(config)
     _check_complete(slots, stored, source)
     # Nothing is allocated before the stored shapes are known to match.
-    decoder = Decoder(config, device="meta", dtype=dtype).to_empty(device=device)
+    decoder = Decoder(config, device="meta", dtype=dtype)
+    widen(decoder, trained_layers)
+    decoder.to_empty(device=device)
     parameters = dict(decoder.named_parameters())
     with torch.no_grad():
         for name, slot in slots.items():
@@ -289,10 +296,10 @@ def stored_tensors(decoder: Decoder) -> dict[str, Tensor]:
 
 def write_weights(decoder: Decoder, path: Path) -> None:
     """decoder (Decoder): What to write. path (Path): The safetensors file."""
-    path.touch()
-    mode = path.stat().st_mode
-    save_file(stored_tensors(decoder), path, metadata={"format": "pt"})
-    path.chmod(mode)  # safetensors lets nobody but the owner read its files
+    with write_aside(path) as aside:
+        mode = aside.stat().st_mode
+        save_file(stored_tensors(decoder), aside, metadata={"format": "pt"})
+        aside.chmod(mode)  # safetensors lets nobody but the owner read its files
 
 
 def dump_weights(decoder: Decoder) -> bytes:

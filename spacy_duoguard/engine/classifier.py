@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from ..errors import Errors, ScoringError, SettingsError
-from ..taxonomy import CATEGORIES
 from .bundle import Bundle, load_bundle, write_bundle
 from .decoder import Decoder
 from .device import batch_tokens
+from .features import FeatureCache
 from .packing import pack, plan_batches
 from .settings import Settings, check_limit
 from .threads import leave_parents_threads
@@ -38,11 +38,11 @@ class TextScores:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """The windows of one text before they are scored."""
 
-    ids: list[np.ndarray]
-    offsets: list[tuple[int, int]]
+    ids: list[np.ndarray]  # (n_tokens,) of each, framed
+    offsets: list[tuple[int, int]]  # characters of the text
     truncated: bool
 
 
@@ -59,6 +59,7 @@ class Classifier:
         """
         self.bundle = bundle
         self.settings = settings
+        self.cache: FeatureCache | None = None  # while the head alone is trained
 
     @property
     def decoder(self) -> Decoder:
@@ -78,7 +79,7 @@ class Classifier:
     @property
     def labels(self) -> tuple[str, ...]:
         """The categories, in the order of the columns of `score`."""
-        return CATEGORIES
+        return self.decoder.config.labels
 
     @classmethod
     def from_pretrained(
@@ -161,14 +162,17 @@ class Classifier:
             if not isinstance(text, str):
                 message = Errors.E051.format(i=i, kind=type(text).__name__)
                 raise SettingsError(message)
-        cuts = {text: self._cut(text, max_chars) for text in dict.fromkeys(texts)}
+        cuts = {text: self.cut(text, max_chars) for text in dict.fromkeys(texts)}
         windows = [ids for cut in cuts.values() for ids in cut.ids]
         rows = iter(self._probabilities(windows))
-        scores = {text: _aggregate(cut, rows) for text, cut in cuts.items()}
+        n_labels = len(self.labels)
+        scores = {text: _aggregate(cut, rows, n_labels) for text, cut in cuts.items()}
         return [scores[text] for text in texts]
 
-    def _cut(self, text: str, max_chars: int | None) -> _Cut:
-        """The windows of a text, as token ids and as character offsets."""
+    def cut(self, text: str, max_chars: int | None = None) -> Cut:
+        """text (str): Any text.
+        max_chars (Optional[int]): As in `analyze`.
+        RETURNS (Cut): Its windows, none where it has no pieces."""
         settings, n_special = self.settings, self.tokenizer.n_special
         windows = []
         parts = _parts(len(text), max_chars)
@@ -183,7 +187,7 @@ class Classifier:
                 place = start + left, start + right
                 windows.append((tokens.ids[first:stop], place))
         kept = keep_ends(windows, settings.max_windows)
-        return _Cut(
+        return Cut(
             ids=[self.tokenizer.frame(ids) for ids, _ in kept],
             offsets=[place for _, place in kept],
             truncated=len(parts) > 1 or len(kept) < len(windows),
@@ -193,17 +197,49 @@ class Classifier:
         """windows (Sequence[ndarray]): Token ids of each window.
         RETURNS (ndarray): (n_windows, n_labels), float32."""
         leave_parents_threads()
-        device = self.decoder.device
-        budget = self.settings.max_batch_tokens or batch_tokens(device)
+        budget = self.settings.max_batch_tokens or batch_tokens(self.decoder.device)
         logits = np.empty((len(windows), len(self.labels)), dtype=np.float32)
         with torch.inference_mode():
             for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
-                packed = pack([windows[i] for i in batch], device=device)
-                logits[batch] = self.decoder(packed).cpu().numpy()
+                logits[batch] = self._logits([windows[i] for i in batch]).cpu().numpy()
         failed = int((~np.isfinite(logits)).any(axis=1).sum())
         if failed:
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
         return torch.from_numpy(logits).sigmoid().numpy()
+
+    def _logits(self, sequences: Sequence[np.ndarray]) -> torch.Tensor:
+        """sequences (Sequence[ndarray]): Token ids of a packed batch.
+        RETURNS (Tensor): (n_sequences, n_labels), float32."""
+        device = self.decoder.device
+        if self.cache is None:
+            return self.decoder(pack(sequences, device=device))
+        key = tuple(ids.tobytes() for ids in sequences)
+        rows = self.cache.batches.get(key)
+        if rows is None:
+            rows = self.decoder.pooled(pack(sequences, device=device)).cpu().numpy()
+            size = sum(len(ids) for ids in key)
+            self.cache.batches.put(key, rows, key_bytes=size)
+        return self.decoder.score(torch.from_numpy(rows).to(device))
+
+    def features(self, windows: Sequence[np.ndarray]) -> np.ndarray:
+        """What the head reads.
+
+        windows (Sequence[ndarray]): Token ids of each window, framed.
+        RETURNS (ndarray): (n_windows, hidden_size), float32.
+        """
+        leave_parents_threads()
+        device = self.decoder.device
+        budget = self.settings.max_batch_tokens or batch_tokens(device)
+        size = self.decoder.config.hidden_size
+        rows = np.empty((len(windows), size), dtype=np.float32)
+        with torch.inference_mode():
+            for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
+                packed = pack([windows[i] for i in batch], device=device)
+                rows[batch] = self.decoder.pooled(packed).cpu().numpy()
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cache": None}
 
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` reads, and `transformers` too.
@@ -221,11 +257,11 @@ def _parts(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
     return [(0, max_chars - last), (n_chars - last, n_chars)]
 
 
-def _aggregate(cut: _Cut, rows: Iterator[np.ndarray]) -> TextScores:
+def _aggregate(cut: Cut, rows: Iterator[np.ndarray], n_labels: int) -> TextScores:
     """Take the rows of a text's windows from the iterator."""
     windows = tuple(WindowScores(start, end, next(rows)) for start, end in cut.offsets)
     if windows:
         probabilities = np.max([window.probabilities for window in windows], axis=0)
     else:
-        probabilities = np.zeros(len(CATEGORIES), dtype=np.float32)
+        probabilities = np.zeros(n_labels, dtype=np.float32)
     return TextScores(probabilities, windows, cut.truncated)

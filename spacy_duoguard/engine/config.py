@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import CheckpointError, Errors
-from ..taxonomy import CATEGORIES
+from ..taxonomy import CATEGORIES, UNSAFE
 
 ARCHITECTURES = {
     "Qwen2ForSequenceClassification": "qwen2",
@@ -58,6 +58,12 @@ class DecoderConfig:
     mlp_bias: bool = False
     tie_word_embeddings: bool = False
     pad_token_id: int | None = None
+    extra_labels: tuple[str, ...] = ()  # categories of the user's own
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The categories, in the order of the rows of the head."""
+        return (*CATEGORIES, *self.extra_labels)
 
     @classmethod
     def from_json(cls, text: str) -> "DecoderConfig":
@@ -104,6 +110,7 @@ class DecoderConfig:
             mlp_bias=bool(data.get("mlp_bias", False)) if llama else False,
             tie_word_embeddings=bool(data.get("tie_word_embeddings", False)),
             pad_token_id=_optional_id(data, "pad_token_id"),
+            extra_labels=_extra_labels(data),
         )
         if config.num_attention_heads % config.num_key_value_heads:
             problem = "num_attention_heads is no multiple of num_key_value_heads"
@@ -120,7 +127,8 @@ class DecoderConfig:
         RETURNS (Dict[str, Any]): JSON-serializable.
         """
         data = asdict(self)
-        for derived in ("num_labels", "qkv_bias", "o_bias", "mlp_bias"):
+        derived_keys = ("num_labels", "extra_labels", "qkv_bias", "o_bias", "mlp_bias")
+        for derived in derived_keys:
             del data[derived]
         names = labels or tuple(f"LABEL_{i}" for i in range(self.num_labels))
         data["architectures"] = [
@@ -225,6 +233,22 @@ def _num_labels(data: Mapping[str, Any]) -> int:
     if names != list(CATEGORIES) and sorted(names) == sorted(CATEGORIES):
         raise CheckpointError(Errors.E022.format(found=names[0]))
     return len(id2label)
+
+
+def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The categories that follow the twelve; none if others than those come first."""
+    id2label = data.get("id2label") or {}
+    names = [str(id2label.get(str(i), "")) for i in range(len(id2label))]
+    own = names[len(CATEGORIES) :]
+    given = names[: len(CATEGORIES)] == list(CATEGORIES)
+    if not given or not all(is_label(name) for name in own):
+        return ()
+    return tuple(own) if len({*names}) == len(names) else ()
+
+
+def is_label(name: Any) -> bool:
+    """name (Any): A name for a category. RETURNS (bool): Whether it can be one."""
+    return isinstance(name, str) and bool(name.strip()) and name != UNSAFE
 
 
 def _size(data: Mapping[str, Any], key: str, *, default: int | None = None) -> int:

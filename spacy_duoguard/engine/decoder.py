@@ -1,7 +1,7 @@
 """The decoder and its head: Qwen2 and Llama in one trainable module."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -86,9 +86,14 @@ class DecoderLayer(nn.Module):
         self.mlp_norm = RMSNorm(size, eps, **factory)
         self.mlp = SwiGLU(config, **factory)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype computed with, the residual stream apart."""
+        return self.mlp_norm.weight.dtype
+
     def forward(self, x: Tensor, rotary: "Rotary", batch: PackedBatch) -> Tensor:
         """x (Tensor): (total, hidden_size), float32. RETURNS (Tensor): The same."""
-        dtype = self.mlp_norm.weight.dtype
+        dtype = self.dtype
         normed = self.input_norm(x).to(dtype)
         x = x + self.attention(normed, rotary, batch).float()
         return x + self.mlp(self.mlp_norm(x).to(dtype)).float()
@@ -124,7 +129,8 @@ class Rotary:
 class Decoder(nn.Module):
     """A decoder-only transformer with a linear head on each sequence's last token.
 
-    The head is float32 in every precision; all else has the dtype given.
+    The head is float32 in every precision; all else has the dtype given, until it is
+    trained (`engine/trainable.py`).
     """
 
     def __init__(
@@ -138,6 +144,8 @@ class Decoder(nn.Module):
         self.config = config
         # Not a buffer: casting the module must leave the frequencies in float32.
         self.frequencies = rotary_frequencies(config)
+        # How many of the top layers were trained, and so are float32; None is all.
+        self.trained_layers: int | None = 0
         size, factory = config.hidden_size, {"device": device, "dtype": dtype}
         self.embedding = nn.Embedding(config.vocab_size, size, **factory)  # type: ignore[arg-type]
         self.layers = nn.ModuleList(
@@ -179,9 +187,12 @@ class Decoder(nn.Module):
         RETURNS (Tensor): (total, hidden_size), float32.
         """
         x = self.embedding(batch.token_ids).float()
-        rotary = Rotary(self.frequencies, batch.positions, self.dtype)
+        rotaries: dict[torch.dtype, Rotary] = {}
         for layer in self.layers:
-            x = layer(x, rotary, batch)
+            dtype = cast(DecoderLayer, layer).dtype
+            if dtype not in rotaries:  # a second one where the top layers were trained
+                rotaries[dtype] = Rotary(self.frequencies, batch.positions, dtype)
+            x = layer(x, rotaries[dtype], batch)
         return x
 
 

@@ -1,0 +1,142 @@
+"""A forward pass and its backward pass, batch by batch in bounded memory."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Errors, ScoringError
+from .decoder import Decoder
+from .packing import plan_batches
+from .trainable import trained_parameters
+
+
+class Budget:
+    """Tokens of a packed batch. Where they do not fit into the memory of the device
+    they are halved, for all batches to come."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+
+    def run(
+        self,
+        batches: Sequence[Sequence[int]],
+        lengths: Sequence[int],
+        work: Callable[[list[int]], None],
+    ) -> None:
+        """Do work for each batch, and for smaller ones where memory runs out.
+
+        batches (Sequence[Sequence[int]]): Indices into `lengths`.
+        lengths (Sequence[int]): Tokens of each sequence.
+        work (Callable): Takes a batch and changes nothing if it fails.
+        RAISES (ScoringError): A single sequence does not fit.
+        """
+        pending = [list(batch) for batch in batches]
+        while pending:
+            batch = pending.pop(0)
+            try:
+                work(batch)
+                continue
+            except torch.OutOfMemoryError as e:
+                # Without its frames, which hold the tensors that are in the way.
+                error = e.with_traceback(None)
+            total = sum(lengths[i] for i in batch)
+            if len(batch) == 1:
+                raise ScoringError(Errors.E071.format(tokens=total)) from error
+            self.tokens = min(self.tokens, total) // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            rest = [i for batch in (batch, *pending) for i in batch]
+            plan = plan_batches([lengths[i] for i in rest], max_tokens=self.tokens)
+            pending = [[rest[i] for i in part] for part in plan]
+
+
+class Pass:
+    """Rows of logits, and their gradients on the way back.
+
+    Where one batch takes all sequences, its graph is kept between the two directions.
+    Otherwise the forward pass keeps none, and the backward pass computes again what a
+    gradient arrives at.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        lengths: Sequence[int],
+        forward: Callable[[list[int]], Tensor],
+        budget: Budget,
+    ) -> None:
+        """decoder (Decoder): Whose parameters are trained.
+        lengths (Sequence[int]): Tokens of each sequence.
+        forward (Callable): From indices into `lengths` to their logits,
+            (n_indices, n_labels), float32.
+        budget (Budget): Of the batches.
+        """
+        self.decoder = decoder
+        self.lengths = lengths
+        self.forward = forward
+        self.budget = budget
+        self._kept: tuple[list[int], Tensor] | None = None
+
+    def logits(self, *, keep_graph: bool = True) -> np.ndarray:
+        """keep_graph (bool): Whether `backward` is to follow.
+        RETURNS (ndarray): (n_sequences, n_labels), float32.
+        RAISES (ScoringError): A logit is not finite, or memory ran out."""
+        total = len(self.lengths)
+        rows = np.zeros((total, self.decoder.config.num_labels), dtype=np.float32)
+
+        def work(batch: list[int]) -> None:
+            whole = keep_graph and len(batch) == total
+            with torch.set_grad_enabled(whole):
+                logits = self.forward(batch)
+            rows[batch] = logits.detach().cpu().numpy()
+            if whole:
+                self._kept = batch, logits
+
+        plan = plan_batches(self.lengths, max_tokens=self.budget.tokens)
+        self.budget.run(plan, self.lengths, work)
+        failed = int((~np.isfinite(rows)).any(axis=1).sum())
+        if failed:
+            raise ScoringError(Errors.E040.format(count=failed, total=total))
+        return rows
+
+    def backward(self, d_logits: np.ndarray) -> None:
+        """Add to the gradients of the trained parameters.
+
+        d_logits (ndarray): Of the loss with respect to the logits, of their shape.
+        RAISES (ScoringError): Memory ran out; no gradient of the failed batch is left.
+        """
+        kept, self._kept = self._kept, None
+        rows = np.flatnonzero(d_logits.any(axis=1)).tolist()
+        if kept is not None:
+            plan = [kept[0]] if rows else []
+        else:
+            lengths = [self.lengths[i] for i in rows]
+            parts = plan_batches(lengths, max_tokens=self.budget.tokens)
+            plan = [[rows[i] for i in part] for part in parts]
+        graph = [] if kept is None else [kept]
+        del kept
+
+        def work(batch: list[int]) -> None:
+            if graph:
+                logits = graph.pop()[1]
+            else:
+                with torch.enable_grad():
+                    logits = self.forward(batch)
+            self._accumulate(logits, d_logits[batch])
+
+        self.budget.run(plan, self.lengths, work)
+
+    def _accumulate(self, logits: Tensor, d_logits: np.ndarray) -> None:
+        parameters = list(trained_parameters(self.decoder).values())
+        # Not `backward`, which would leave half of the gradients of a batch behind
+        # where memory runs out in its middle.
+        gradients = torch.autograd.grad(
+            logits, parameters, torch.from_numpy(d_logits).to(logits)
+        )
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if parameter.grad is None:
+                parameter.grad = gradient.contiguous()
+            else:
+                parameter.grad += gradient
