@@ -250,7 +250,7 @@ class Errors:
         "[E080] Give exactly one of --target-fpr, --target-recall and --best-f: they "
         "choose the thresholds."
     )
-    E081 = "[E081] --{name} ({value}) must lie in [0, 1]: it is a rate, as in 0.05."
+    E081 = "[E081] The rate --{name} ({value}) must lie in [0, 1], as 0.05 does."
     E082 = (
         "[E082] {folder} has {found} of the factory 'duoguard'{names}. Give the name "
         "of one with --component."
