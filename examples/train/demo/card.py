@@ -62,9 +62,9 @@ each drawn once, and, every sixteenth, a training row or a part of it, labelled 
 regressions that have not seen it and mixed with the gold labels. The categories' \
 labels are scaled so that their maximum is the teacher's `unsafe`. The decoder, which \
 starts from word vectors counted in the training rows, learns from them by \
-`spacy train` (`configs/demo.cfg`), and the average of its weights over the steps is kept. The \
-settings were chosen on the rows `i % 5 == 1`, trained without; the held-out rows \
-decided nothing.
+`spacy train` (`configs/demo.cfg`), and the average of its weights over the steps is \
+kept. The settings were chosen on the rows `i % 5 == 1`, trained without; the held-out \
+rows decided nothing.
 
 ## Figures
 
