@@ -129,7 +129,6 @@ class TrainedComponent(TrainablePipe):
         validate_examples(examples, "DuoGuard.update")
         lessons = [lesson for lesson in self._lessons(examples) if lesson.gold.teaches]
         self._check_gold(examples, lessons)
-        lessons = [lesson for lesson in lessons if lesson.source.text]
         if lessons:
             trainer = get_shim(self.model).trainer
             texts = [lesson.source.text for lesson in lessons]
@@ -177,7 +176,7 @@ class TrainedComponent(TrainablePipe):
         losses (Optional[Dict[str, float]]): Where to add the loss: the divergence of
             the probabilities from the earlier ones, summed over categories and texts.
         RETURNS (Dict[str, float]): The same.
-        RAISES (ScoringError): All layers are trained: no copy of them is kept.
+        RAISES (SettingsError): All layers are trained: no copy of them is kept.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
@@ -217,10 +216,12 @@ class TrainedComponent(TrainablePipe):
 
     def _lessons(self, examples: Sequence[Example]) -> list[Lesson]:
         """The docs in order, then their spans."""
-        lessons = [
-            Lesson(eg.predicted, read_cats(eg.reference.cats, self.labels))
-            for eg in examples
-        ]
+        lessons = []
+        for eg in examples:
+            gold = read_cats(eg.reference.cats, self.labels)
+            if not eg.predicted.text:  # is never scored, whatever it should be
+                gold = read_cats({}, self.labels)
+            lessons.append(Lesson(eg.predicted, gold))
         marked = [eg for eg in examples if self._has_span_gold(eg)]
         if self.span_getter is None or not marked:
             return lessons

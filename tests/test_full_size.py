@@ -8,6 +8,8 @@ hold: it looks for them in a folder `shared` beside the clone.
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +125,13 @@ def test_bfloat16_hardly_depends_on_batch_mates(folder):
     difference = abs(classifier.score(texts) - alone).max()
     print(json.dumps({"batch_mates_max": float(difference)}))
     assert difference <= 3e-2
+
+
+def test_later_epochs_of_head_only_training(folder):
+    script = Path(__file__).parents[1] / "examples" / "benchmarks" / "head_only.py"
+    command = [sys.executable, str(script), "--model", str(folder), "--texts", "96"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    figures = json.loads(run.stdout.splitlines()[-1])
+    print(json.dumps(figures))
+    assert figures["parameters"] == 494_043_520
+    assert figures["ratio"] >= 50

@@ -1,8 +1,11 @@
 """The same numbers on a GPU: pytest -m gpu tests/test_gpu.py"""
 
 import pytest
+import spacy
 import torch
 from conftest import TEXTS
+from lessons import DEPTHS, assert_equal, gradients, make_examples, train, trainable
+from thinc.api import Adam
 
 from spacy_duoguard.engine.classifier import Classifier
 
@@ -42,3 +45,33 @@ def test_a_pipeline_on_the_gpu(make_nlp):
     expected = make_nlp(sents=True)
     for doc, other in zip(nlp.pipe(TEXTS), expected.pipe(TEXTS), strict=True):
         assert doc.cats == pytest.approx(other.cats, abs=1e-5)
+
+
+@DEPTHS
+def test_training_on_the_gpu(make_nlp, tmp_path, layers):
+    cpu = trainable(make_nlp, layers)
+    gpu = trainable(make_nlp, layers, model={"device": "cuda:0"})
+    examples = make_examples(cpu)
+    for nlp in (cpu, gpu):
+        nlp.initialize(lambda: examples)
+    expected = gradients(cpu, examples)
+    found = {name: grad.cpu() for name, grad in gradients(gpu, examples).items()}
+    assert_equal(found, expected, rel=1e-3)
+    assert train(gpu)[-1] == pytest.approx(train(cpu)[-1], abs=1e-2)
+    gpu.to_disk(tmp_path)
+    config = {"components.duoguard.model.device": "cpu"}
+    again = spacy.load(tmp_path, config=config)
+    for doc, other in zip(again.pipe(TEXTS), gpu.pipe(TEXTS), strict=True):
+        assert doc.cats == pytest.approx(other.cats, abs=1e-4)
+
+
+def test_averages_on_the_gpu(make_nlp):
+    nlp = trainable(make_nlp, 1, model={"device": "cuda:0"})
+    examples = make_examples(nlp)
+    optimizer = nlp.initialize(lambda: examples, sgd=Adam(0.01, use_averages=True))
+    for _ in range(3):
+        nlp.update(examples, sgd=optimizer)
+    scores = nlp("a").cats
+    with nlp.use_params(optimizer.averages):
+        assert nlp("a").cats != scores
+    assert nlp("a").cats == scores

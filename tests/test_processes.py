@@ -89,16 +89,16 @@ def test_threads_share_a_classifier(classifier):
 
 
 def test_threads_load_once(make_nlp, monkeypatch):
-    from spacy_duoguard import model
+    from spacy_duoguard import shim
 
     loads = []
-    load = model.load_bundle
+    load = shim.load_bundle
 
     def counting(*args, **kwargs):
         loads.append(args)
         return load(*args, **kwargs)
 
-    monkeypatch.setattr(model, "load_bundle", counting)
+    monkeypatch.setattr(shim, "load_bundle", counting)
     nlp = make_nlp()
     with ThreadPoolExecutor(8) as pool:
         docs = list(pool.map(nlp, ["The dog sleeps."] * 16))

@@ -226,7 +226,7 @@ def test_a_missing_model_folder_is_no_hub_name(make_nlp, tmp_path, monkeypatch):
 
 def test_weights_too_large_for_bytes(make_nlp, monkeypatch):
     nlp = make_nlp()
-    monkeypatch.setattr("spacy_duoguard.model._MAX_BYTES", 1000)
+    monkeypatch.setattr("spacy_duoguard.shim._MAX_BYTES", 1000)
     with pytest.raises(ScoringError, match=r"E047.*to_disk"):
         nlp.to_bytes()
 

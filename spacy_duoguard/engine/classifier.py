@@ -210,15 +210,14 @@ class Classifier:
     def _logits(self, sequences: Sequence[np.ndarray]) -> torch.Tensor:
         """sequences (Sequence[ndarray]): Token ids of a packed batch.
         RETURNS (Tensor): (n_sequences, n_labels), float32."""
-        device = self.decoder.device
-        if self.cache is None:
+        device, cache = self.decoder.device, self.cache
+        if cache is None:
             return self.decoder(pack(sequences, device=device))
-        key = tuple(ids.tobytes() for ids in sequences)
-        rows = self.cache.batches.get(key)
+        store, key = cache.batches, tuple(ids.tobytes() for ids in sequences)
+        rows = store.get(key)
         if rows is None:
             rows = self.decoder.pooled(pack(sequences, device=device)).cpu().numpy()
-            size = sum(len(ids) for ids in key)
-            self.cache.batches.put(key, rows, key_bytes=size)
+            store.put(key, rows, key_bytes=sum(len(ids) for ids in key))
         return self.decoder.score(torch.from_numpy(rows).to(device))
 
     def features(self, windows: Sequence[np.ndarray]) -> np.ndarray:

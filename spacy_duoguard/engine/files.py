@@ -14,7 +14,7 @@ def write_aside(path: Path) -> Iterator[Path]:
     path (Path): The file to make or to replace.
     YIELDS (Path): Where to write.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.part")
     try:
         aside.touch()  # with the permissions of any other new file
         yield aside

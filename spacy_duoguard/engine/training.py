@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import Errors, ScoringError
+from ..errors import Errors, SettingsError
 from .classifier import Classifier
 from .features import FeatureCache
 from .packing import pack
@@ -80,10 +80,10 @@ class Trainer:
         texts (Sequence[str]): The texts.
         max_chars (Optional[int]): As in `Classifier.analyze`.
         RETURNS (ndarray): (n_texts, n_labels at that time), float32.
-        RAISES (ScoringError): All layers are trained: no copy was kept.
+        RAISES (SettingsError): All layers are trained: no copy was kept.
         """
         if self.initial is None:
-            raise ScoringError(Errors.E070)
+            raise SettingsError(Errors.E070)
         decoder, values = self.classifier.decoder, dict(self.initial)
         head = values["score.weight"]
         # Rows of categories that were added since are computed, and left out.
