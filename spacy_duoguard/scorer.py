@@ -11,6 +11,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from .annotations import KEY
+from .gold import POSITIVE
 from .taxonomy import CATEGORIES, UNSAFE
 
 
@@ -84,11 +85,11 @@ def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, boo
     labels (Sequence[str]): The categories.
     RETURNS (Dict[str, bool]): What is known.
     """
-    gold = {label: cats[label] > 0.5 for label in labels if label in cats}
+    gold = {label: cats[label] > POSITIVE for label in labels if label in cats}
     overall = cats.get(UNSAFE)
-    if overall is not None and overall <= 0.5:
+    if overall is not None and overall <= POSITIVE:
         gold = {label: gold.get(label, False) for label in labels}
-    if any(gold.values()) or (overall is not None and overall > 0.5):
+    if any(gold.values()) or (overall is not None and overall > POSITIVE):
         gold[UNSAFE] = True
     elif len(gold) == len(labels):
         gold[UNSAFE] = False

@@ -10,6 +10,7 @@ import pytest
 import spacy
 from spacy.cli._util import app
 from spacy.tokens import DocBin
+from spacy.util import load_config
 from typer.testing import CliRunner
 
 from spacy_duoguard import calibration_run
@@ -92,6 +93,38 @@ def test_thresholds_survive_loading_and_keep_the_target(saved, dev):
     assert output.count("kept: no labelled text") == 10
     again = [doc.cats for doc in nlp.pipe(TEXTS)]
     assert again == [doc.cats for doc in before.pipe(TEXTS)]
+
+
+def test_both_files_say_the_same(saved, dev):
+    assert run(saved, dev, "--best-f", "--no-plot")[0] == 0
+    config = load_config(saved / "config.cfg")["components"]["duoguard"]
+    stored = json.loads((saved / "duoguard" / "cfg").read_text(encoding="utf8"))
+    for part in ("settings", "configured"):
+        assert stored[part]["thresholds"] == config["thresholds"]
+        assert stored[part]["threshold"] == config["threshold"]
+
+
+def test_thresholds_that_were_set_at_run_time_are_kept(make_nlp, dev, tmp_path):
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").cfg["thresholds"]["Jailbreak prompts"] = 0.25
+    nlp.to_disk(tmp_path / "pipeline")
+    assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
+    thresholds = (
+        spacy.load(tmp_path / "pipeline").get_pipe("duoguard").cfg["thresholds"]
+    )
+    assert thresholds["Jailbreak prompts"] == 0.25
+    assert set(thresholds) == {"Hate", "Privacy", "Jailbreak prompts"}
+
+
+def test_categories_of_ones_own(make_nlp, tmp_path):
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").add_label("Spoilers")
+    nlp.to_disk(tmp_path / "pipeline")
+    golds = [{"Spoilers": float(i % 2)} for i in range(len(TEXTS))]
+    dev = write_corpus(tmp_path / "own.spacy", golds)
+    assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
+    pipe = spacy.load(tmp_path / "pipeline").get_pipe("duoguard")
+    assert set(pipe.cfg["thresholds"]) == {"Spoilers"}
 
 
 @pytest.mark.parametrize("goal", [("--target-recall", 0.9), ("--best-f",)])
