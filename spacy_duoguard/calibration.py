@@ -112,9 +112,9 @@ def count_cuts(scores: np.ndarray, gold: np.ndarray) -> Cuts:
 def best_cut(cuts: Cuts, goal: Goal) -> int | None:
     """cuts (Cuts): Of both classes.
     goal (Goal): What to choose for.
-    RETURNS (Optional[int]): The row of the best cut that meets the goal. Among equals
-        that with fewer false positives, or where the false positive rate is the target,
-        and for F, with the higher recall. None where no cut meets it."""
+    RETURNS (Optional[int]): The row of the best cut that meets the goal: of equal
+        recalls the one with fewer false positives, of equal false positive rates or
+        equal F the one with the higher recall. None where no cut meets it."""
     recall, fpr = cuts.recall, cuts.fpr
     if goal.target_fpr is not None:
         allowed, order = fpr <= goal.target_fpr, (fpr, -recall)

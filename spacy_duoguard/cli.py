@@ -7,12 +7,58 @@ from typing import Annotated
 import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
-duoguard_cli = typer.Typer(
-    name="duoguard",
-    help="Commands for pipelines with the component 'duoguard'.",
-    no_args_is_help=True,
-)
+duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
 app.add_typer(duoguard_cli)
+
+Pipeline = Annotated[
+    Path,
+    typer.Argument(help="Folder of a saved pipeline", exists=True, file_okay=False),
+]
+Dev = Annotated[
+    Path, typer.Argument(help="Labelled texts: .spacy file or folder", exists=True)
+]
+TargetFpr = Annotated[
+    float | None,
+    typer.Option(help="Highest recall with at most this false positive rate"),
+]
+TargetRecall = Annotated[
+    float | None,
+    typer.Option(help="Lowest false positive rate with at least this recall"),
+]
+BestF = Annotated[bool, typer.Option("--best-f", help="Highest F")]
+Unsafe = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe",
+        help="One threshold for all categories, by gold 'unsafe': the target is then "
+        "for texts that are flagged at all",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Write a copy there and leave PIPELINE as it is"
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", "-F", help="Replace what is at --output")
+]
+Component = Annotated[
+    str | None,
+    typer.Option(help="Name of the component, where there are several"),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        help="PNG file for the precision-recall curves; by default beside the pipeline"
+    ),
+]
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Save no picture")]
+Code = Annotated[
+    Path | None,
+    typer.Option("--code", "-c", help="Python file to import first", exists=True),
+]
+GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for the CPU")]
 
 
 @duoguard_cli.callback()
@@ -22,67 +68,19 @@ def duoguard() -> None:
 
 @duoguard_cli.command("calibrate")
 def calibrate_cli(
-    pipeline: Annotated[
-        Path,
-        typer.Argument(help="Folder of a saved pipeline", exists=True, file_okay=False),
-    ],
-    dev: Annotated[
-        Path, typer.Argument(help="Labelled texts: .spacy file or folder", exists=True)
-    ],
-    target_fpr: Annotated[
-        float | None,
-        typer.Option(
-            "--target-fpr",
-            help="Highest recall with at most this false positive rate",
-        ),
-    ] = None,
-    target_recall: Annotated[
-        float | None,
-        typer.Option(
-            "--target-recall",
-            help="Lowest false positive rate with at least this recall",
-        ),
-    ] = None,
-    best_f: Annotated[bool, typer.Option("--best-f", help="Highest F")] = False,
-    unsafe: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe",
-            help="One threshold for all categories, by gold 'unsafe': the target is "
-            "then for texts that are flagged at all",
-        ),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Write a copy there and leave PIPELINE as it is"
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", "-F", help="Replace what is at --output")
-    ] = False,
-    component: Annotated[
-        str | None,
-        typer.Option(
-            "--component", help="Name of the component, where there are several"
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot",
-            help="PNG file for the precision-recall curves; beside the pipeline if not "
-            "given",
-        ),
-    ] = None,
-    no_plot: Annotated[bool, typer.Option("--no-plot", help="Save no picture")] = False,
-    code: Annotated[
-        Path | None,
-        typer.Option("--code", "-c", help="Python file to import first", exists=True),
-    ] = None,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")
-    ] = -1,
+    pipeline: Pipeline,
+    dev: Dev,
+    target_fpr: TargetFpr = None,
+    target_recall: TargetRecall = None,
+    best_f: BestF = False,
+    unsafe: Unsafe = False,
+    output: Output = None,
+    force: Force = False,
+    component: Component = None,
+    plot: Plot = None,
+    no_plot: NoPlot = False,
+    code: Code = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Choose thresholds on labelled texts and write them into a saved pipeline.
 
@@ -98,12 +96,12 @@ def calibrate_cli(
     from .calibration_run import Request, run
     from .errors import DuoGuardError
 
+    target = (output or pipeline).resolve()
+    picture = plot or target.with_name(f"{target.name}.precision-recall.png")
     try:
         goal = Goal(target_fpr, target_recall, best_f)
         import_code(code)
         setup_gpu(gpu_id)
-        target = (output or pipeline).resolve()
-        picture = plot or target.with_name(f"{target.name}.precision-recall.png")
         run(
             Request(
                 pipeline=pipeline,

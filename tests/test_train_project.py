@@ -314,7 +314,6 @@ def test_the_teacher_has_not_seen_what_it_labels(load, evaluation_files):
 
 # Its commands
 
-OFFLINE = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 BENIGN = "The bus to Lund leaves at nine."
 
 
@@ -364,7 +363,7 @@ def test_other_commands_of_spacy(project):
     command("evaluate", model, dev, "--output", "again.json")
     scores = json.loads((project / "again.json").read_text("utf8"))
     assert scores["duoguard_unsafe_f"] > 0.3
-    output = command("benchmark", "speed", model, dev, "--batches", 3, "--warmup", 1)
+    output = command("benchmark", "speed", model, dev, "--batches", 30, "--warmup", 1)
     assert "duoguard" not in output
     assert re.search(r"Mean: [\d.]+ words/s", output)
     keys = "duoguard", "threshold", "duoguard_macro_f"
