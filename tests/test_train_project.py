@@ -366,9 +366,13 @@ def test_other_commands_of_spacy(project):
     output = command("benchmark", "speed", model, dev, "--batches", 30, "--warmup", 1)
     assert "duoguard" not in output
     assert re.search(r"Mean: [\d.]+ words/s", output)
-    keys = "duoguard", "threshold", "duoguard_macro_f"
-    output = command("find-threshold", model, dev, *keys, "-n", 3)
-    assert "Best threshold" in output
+    # A category with a threshold of its own does not heed the common one.
+    for folder, key in (
+        ("training/head/model-best", "threshold"),
+        (model, "thresholds.Privacy"),
+    ):
+        keys = "duoguard", key, "duoguard_macro_f", "-n", 3
+        assert "Best threshold" in command("find-threshold", folder, dev, *keys)
     (project / "texts.txt").write_text(f"{BENIGN}\nA walk.\n", encoding="utf8")
     command("apply", model, "texts.txt", "out.spacy")
     bin_ = DocBin().from_disk(project / "out.spacy")
