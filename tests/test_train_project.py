@@ -373,8 +373,8 @@ def test_other_commands_of_spacy(project):
     ):
         keys = "duoguard", key, "duoguard_macro_f", "-n", 3
         assert "Best threshold" in command("find-threshold", folder, dev, *keys)
-    (project / "texts.txt").write_text(f"{BENIGN}\nA walk.\n", encoding="utf8")
-    command("apply", model, "texts.txt", "out.spacy")
+    write_lines(project / "texts.jsonl", {"text": BENIGN}, {"text": "A walk."})
+    command("apply", model, "texts.jsonl", "out.spacy")
     bin_ = DocBin().from_disk(project / "out.spacy")
     docs = list(bin_.get_docs(spacy.blank("en").vocab))
     assert [doc.text for doc in docs] == [BENIGN, "A walk."]
