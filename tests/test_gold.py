@@ -30,6 +30,7 @@ LABELS = ("A", "B", "C")
         ({"unsafe": 1.0, "A": 0.0}, [0, NAN, NAN], 1.0),
         ({"unsafe": 1.0, "A": 1.0}, [1, NAN, NAN], None),
         ({"unsafe": 0.75, "A": 0.25}, [0.25, NAN, NAN], 0.75),
+        ({"unsafe": 0.25, "A": 0.0}, [0, NAN, NAN], 0.25),
         ({"unsafe": 0.25, "A": 0.0, "B": 0.25, "C": 0.0}, [0, 0.25, 0], None),
         ({"POSITIVE": 1.0}, [NAN, NAN, NAN], None),
     ],
@@ -91,6 +92,15 @@ def test_an_entry_on_no_span_leaves_its_category_open_where_it_lies(doc):
     assert strays == 1
 
 
+def test_entries_that_only_touch_a_span_do_not_open_it():
+    vocab = spacy.blank("en").vocab
+    doc = spacy.tokens.Doc(vocab, words=list("abcdef"), spaces=[False] * 6)
+    spans = [doc[0:2], doc[4:6]]
+    golds, strays = read_group([Span(doc, 2, 4, label="A")], spans, LABELS)
+    assert [gold.truths.tolist() for gold in golds] == [[0, 0, 0], [0, 0, 0]]
+    assert strays == 1
+
+
 def test_a_span_can_be_unsafe_in_some_way(doc):
     spans = [doc[0:2], doc[2:4]]
     golds, _ = read_group([Span(doc, 0, 2, label="unsafe")], spans, LABELS)
@@ -102,7 +112,6 @@ def test_a_span_can_be_unsafe_in_some_way(doc):
 
 
 def test_an_entry_of_another_tokenization_is_found_by_its_characters(doc):
-    other = spacy.tokens.Doc(doc.vocab, words=["one", "t", "wo", "three"])
     other = spacy.tokens.Doc(
         doc.vocab,
         words=["one", "t", "wo", "three", "four", "five", "six"],

@@ -1,6 +1,7 @@
 """Categories of the user's own."""
 
 import json
+import math
 import pickle
 
 import numpy as np
@@ -62,6 +63,11 @@ def test_a_new_category_changes_no_verdict_before_it_is_trained(make_nlp):
     for doc, unsafe in zip(nlp.pipe(TEXTS), before, strict=True):
         assert doc.cats["unsafe"] == pytest.approx(unsafe, abs=1e-7)
         assert doc.cats["Spam"] <= unsafe + 1e-7
+        if len(doc._.duoguard_windows) == 1:
+            logits = [
+                math.log(doc.cats[key] / (1 - doc.cats[key])) for key in LABELS[:13]
+            ]
+            assert logits[12] == pytest.approx(sum(logits[:12]) / 12, abs=1e-3)
 
 
 def test_they_count_everywhere(own_nlp):
@@ -204,6 +210,21 @@ def test_one_is_added_in_the_midst_of_training(make_nlp):
     assert nlp("Buy the fox").cats["Spam"] > 0.9
     with nlp.use_params(optimizer.averages):
         assert list(nlp("a").cats) == [*CATEGORIES, "Spam", "unsafe"]
+
+
+def test_rehearsal_holds_the_categories_that_were_there(make_nlp):
+    nlp = trainable(make_nlp, 1)
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    component = nlp.get_pipe("duoguard")
+    component.rehearse(examples)  # training has begun
+    component.add_label("Spam")
+    with torch.no_grad():
+        decoder_of(nlp).score.weight.mul_(1.5)
+    assert component.rehearse(examples)["duoguard"] > 0.1
+    gradient = decoder_of(nlp).score.weight.grad
+    assert (gradient[:12].abs().sum(dim=1) > 0).all()
+    assert (gradient[12] == 0).all()
 
 
 def test_a_restored_component_has_the_labels_of_what_it_restores(make_nlp, tmp_path):

@@ -190,13 +190,13 @@ def test_accumulated_gradients_equal_one_update(make_nlp):
 
 def test_get_loss_takes_what_begin_update_gives(make_nlp):
     nlp = trainable(make_nlp, 0, loss={"@losses": "spacy-duoguard.bce.v1"})
-    examples = make_examples(nlp, [*TRAIN, ("a", {})])
+    examples = make_examples(nlp, [*TRAIN, ("a", {}), ("", {"Hate": 1.0})])
     nlp.initialize(lambda: examples)
     component = nlp.get_pipe("duoguard")
     logits, _ = component.model.begin_update([eg.predicted for eg in examples])
     loss, gradient = component.get_loss(examples, logits)
-    assert gradient.shape == (3, 12)
-    assert (gradient[2] == 0.0).all()
+    assert gradient.shape == (4, 12)
+    assert (gradient[2:] == 0.0).all()
     column = CATEGORIES.index("Hate")
     probability = nlp(TRAIN[0][0]).cats["Hate"]
     assert gradient[0, column] == pytest.approx(probability - 1.0, abs=1e-6)
