@@ -250,6 +250,33 @@ class Errors:
         "[E072] The gradient of '{name}' is not finite. No weight was changed. Lower "
         "the learning rate, and check the gold and the checkpoint."
     )
+    # Calibration
+    E080 = (
+        "[E080] Give exactly one of --target-fpr, --target-recall and --best-f: they "
+        "choose the thresholds."
+    )
+    E081 = "[E081] The rate --{name} ({value}) must lie in [0, 1], as 0.05 does."
+    E082 = (
+        "[E082] {folder} has {found} of the factory 'duoguard'{names}. Give the name "
+        "of one with --component."
+    )
+    E083 = (
+        "[E083] {path} cannot be read as a corpus in spaCy's format: {problem}. Give a "
+        ".spacy file, or a folder of them, as 'spacy convert' or DocBin.to_disk write."
+    )
+    E084 = (
+        "[E084] No threshold can be chosen from {path} ({docs} docs): {problem}. Its "
+        "docs need gold labels in doc.cats, 1 and 0 both{remedy}. Nothing was changed."
+    )
+    E085 = "[E085] {path} is there already. Give another --output, or --force."
+    E086 = (
+        "[E086] {path} is not a saved pipeline: {problem}. Give a folder that "
+        "nlp.to_disk or 'spacy train' wrote."
+    )
+    E087 = (
+        "[E087] The output {path} lies inside the pipeline {folder}, of which it is a "
+        "copy. Give a folder elsewhere."
+    )
 
 
 class Warnings:

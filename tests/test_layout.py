@@ -37,6 +37,7 @@ def imports(path, *, top_only=False):
     ],
 )
 def test_registered_by_entry_point(registry, name):
+    spacy.blank("en")  # factories are registered when a pipeline is made
     assert spacy.registry.has(registry, name)
     group = "thinc_losses" if registry == "losses" else f"spacy_{registry}"
     assert name in {entry.name for entry in metadata.entry_points(group=group)}
@@ -63,7 +64,7 @@ def test_the_engine_knows_no_spacy(path):
     ["component", "model", "training", "saving", "gold", "annotations", "scorer"],
 )
 def test_no_heavy_imports_at_the_top_of_the_component(name):
-    heavy = {"transformers", "huggingface_hub", "matplotlib", "ray"}
+    heavy = {"transformers", "huggingface_hub", "matplotlib", "ray", "sklearn"}
     assert not heavy & set(imports(PACKAGE / f"{name}.py", top_only=True))
 
 
@@ -84,4 +85,20 @@ def test_every_dependency_is_used_and_every_import_declared():
     used = {name for path in PACKAGE.rglob("*.py") for name in imports(path)}
     used -= {"spacy_duoguard", *sys.stdlib_module_names}
     # The span getters are reached through spaCy's registry, not by an import.
-    assert used == declared - {"spacy_transformers"}
+    expected = declared - {"spacy_transformers", "scikit_learn"} | {"sklearn"}
+    assert used == expected | {"matplotlib"}  # an extra, as the next test checks
+
+
+def test_what_is_optional_is_imported_in_functions_and_an_extra():
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf8")
+    assert "matplotlib" in config["options.extras_require"]["plot"]
+    for path in PACKAGE.rglob("*.py"):
+        assert "matplotlib" not in set(imports(path, top_only=True)), path
+
+
+def test_the_command_line_module_imports_nothing_of_ours_at_its_top():
+    path = PACKAGE / "cli.py"
+    assert set(imports(path, top_only=True)) == {"pathlib", "typing", "typer", "spacy"}
+    tree = ast.parse(path.read_text(encoding="utf8"))
+    assert not [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.level]

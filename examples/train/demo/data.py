@@ -1,4 +1,4 @@
-"""Rows, split, views and tokenizer of the demo checkpoint."""
+"""Rows and texts made of them, and the tokenizer, of the demo checkpoint."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -23,6 +23,7 @@ from spacy_duoguard.taxonomy import CATEGORIES
 LANGUAGES = ("En", "Fr", "Es")
 OPENAI, RTP_LX, TOXIC_CHAT = "openai", "rtp_lx_prompt", "toxic_chat"
 TRAINED_ON = (OPENAI, RTP_LX)
+N_PARTS, HELD_OUT = 5, 0
 PIECES = 8000
 END_OF_TEXT = "<|endoftext|>"
 
@@ -46,8 +47,9 @@ class Row:
     known: bool  # are the twelve categories known, or only `unsafe`?
 
     @property
-    def held_out(self) -> bool:
-        return self.index % 5 == 0
+    def part(self) -> int:
+        """Which fifth of its file it belongs to. Part 0 is held out."""
+        return self.index % N_PARTS
 
 
 @dataclass(frozen=True)
@@ -110,39 +112,42 @@ def make_views(
     return whole + list(crops)
 
 
-def make_mixtures(
-    rows: Sequence[Row], n_texts: int, rng: np.random.Generator
-) -> list[str]:
-    """Texts that nobody wrote: runs of words from one to four rows of a language. They
-    have no gold labels, but the teacher labels any text, and none is there to be
-    learnt by heart.
+class Mixer:
+    """Makes texts that nobody wrote: runs of words from one to four rows of a language.
+    They have no gold labels, but the teacher labels any text, and none is there to be
+    learnt by heart."""
 
-    rows (Sequence[Row]): The training rows.
-    n_texts (int): How many.
-    rng (Generator): What they are made of.
-    RETURNS (List[str]): The texts.
-    """
-    words = {
-        language: [row.text.split(" ") for row in rows if row.language == language]
-        for language in LANGUAGES
-    }
-    texts = []
-    for _ in range(n_texts):
-        sources = words[LANGUAGES[rng.integers(len(LANGUAGES))]]
+    def __init__(self, rows: Sequence[Row], rng: np.random.Generator) -> None:
+        """rows (Sequence[Row]): The training rows.
+        rng (Generator): What the texts are made of."""
+        self.rng = rng
+        languages = sorted({row.language for row in rows})
+        self.words = [
+            [row.text.split(" ") for row in rows if row.language == language]
+            for language in languages
+        ]
+
+    def draw(self, n_texts: int) -> list[str]:
+        """n_texts (int): How many.
+        RETURNS (List[str]): The texts."""
+        return [self._mix() for _ in range(n_texts)]
+
+    def _mix(self) -> str:
+        sources = self.words[self.rng.integers(len(self.words))]
         mixture: list[str] = []
-        for _ in range(rng.choice([1, 2, 2, 3, 4])):
-            source = sources[rng.integers(len(sources))]
-            size = min(len(source), int(rng.integers(3, 25)))
-            start = rng.integers(0, len(source) - size + 1)
+        for _ in range(self.rng.choice([1, 2, 2, 3, 4])):
+            source = sources[self.rng.integers(len(sources))]
+            size = min(len(source), int(self.rng.integers(3, 25)))
+            start = self.rng.integers(0, len(source) - size + 1)
             mixture += source[start : start + size]
-        texts.append(" ".join(mixture))
-    return texts
+        return " ".join(mixture)
 
 
-def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], *, n_pieces: int = PIECES) -> Tokenizer:
     """Train a byte-level BPE tokenizer in the form of Qwen2.5's.
 
     texts (Iterable[str]): The training texts.
+    n_pieces (int): Most pieces.
     RETURNS (Tokenizer): With one added token, whose id follows those of the pieces.
     """
     tokenizer = Tokenizer(models.BPE())
@@ -153,7 +158,7 @@ def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=PIECES,
+        vocab_size=n_pieces,
         min_frequency=2,
         initial_alphabet=sorted(byte_level.alphabet()),
         show_progress=False,

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from demo_data import OPENAI, Row
 from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.decomposition import TruncatedSVD
+
+from demo.data import OPENAI, Row
 
 _REACH = 3  # neighbours on each side that count as context
 

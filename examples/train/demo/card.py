@@ -1,18 +1,12 @@
-"""The demo checkpoint's figures on texts it was not trained on, and its card."""
+"""The card of the demo checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from demo_data import LANGUAGES, OPENAI, RTP_LX, TOXIC_CHAT, read_rows
-from demo_teacher import UNSAFE_COLUMN, Teacher
-from sklearn.metrics import f1_score, roc_auc_score
-
+from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
+from demo.figures import Figure
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.taxonomy import CATEGORIES
-
-THRESHOLD = 0.5
 
 _NAMES = {
     OPENAI: "OpenAI Moderation, held out",
@@ -43,7 +37,7 @@ Trained from scratch, tokenizer included, on English, French and Spanish texts f
 
 - OpenAI Moderation evaluation set (MIT): all twelve categories are labelled.
 - RTP-LX prompts (MIT and Apache-2.0): only safe or unsafe. A safe prompt is 0 in all \
-categories; an unsafe one teaches the maximum.
+categories; which ones an unsafe prompt has, only the teacher (below) says.
 
 Rows whose index is a multiple of five are held out, in every language: an OpenAI row \
 is the same text in each. RTP-LX rows are not aligned between the languages, so a \
@@ -57,24 +51,34 @@ stay near 0.
 
 ## Training
 
-    pip install ".[train]"
-    python examples/train/demo.py --data FOLDER --seed {seed}
+In `examples/train` of the repository:
 
-took {minutes:.0f} CPU minutes on two cores of a server, the teacher and the tokenizer \
-included. The decoder starts from word vectors counted in the training rows and is \
-taught by them and by a TF-IDF regression: out-of-fold probabilities for whole texts \
-and parts of them, mixed with the gold labels, and the regression's opinion of random \
-mixtures of runs of words. The settings were chosen on the rows `i % 5 == 1`, trained \
-without; the held-out rows decided nothing.
+    python -m spacy project run demo . --vars.data FOLDER
+
+takes less than an hour of one core of a server. A teacher, logistic regressions on \
+TF-IDF features that are scaled by how much oftener they occur in positive texts, \
+labels texts without end: random mixtures of runs of words from the training rows, \
+each drawn once, and, every sixteenth, a training row or a part of it, labelled by \
+regressions that have not seen it and mixed with the gold labels. The categories' \
+labels are scaled so that their maximum is the teacher's `unsafe`. The decoder, which \
+starts from word vectors counted in the training rows, learns from them by \
+`spacy train` (`configs/demo.cfg`), and the average of its weights over the steps is \
+kept. The settings were chosen on the rows `i % 5 == 1`, trained without; the held-out \
+rows decided nothing.
 
 ## Figures
 
 AUROC and F1 (threshold 0.5) of `unsafe`, of the stored weights in float32; texts \
-longer than 512 tokens in windows with a stride of 384. TF-IDF is the teacher: word \
-1–2-grams, character 2–5-grams and logistic regression, fitted on the same rows by the \
-same script.
+longer than 512 tokens in windows with a stride of 384. TF-IDF is a plain baseline: \
+word 1–2-grams, character 2–5-grams and logistic regression. The teacher is as \
+described. Both are fitted on the same rows by the same script.
 
 {table}
+
+AUROC of each category that has positives, on the held-out OpenAI texts, as the mean \
+over the three languages:
+
+{categories}
 
 ## Weaknesses
 
@@ -82,12 +86,10 @@ same script.
 and a threat in plain words can pass.
 - Out of domain it is little better than chance (ToxicChat above). Jailbreaks, and all \
 topics of the categories without positives, it has never been taught.
-- It imitates a TF-IDF regression, and the table is all that it adds to it or loses. \
-With 336 texts a file, differences of 0.02 in AUROC are within chance.
-- **Only `unsafe` is worth reading.** RTP-LX names no category, so the maximum is \
-taught wherever it happens to be: one category (in the shipped checkpoint `Violent \
-crimes`) takes nearly every unsafe text, whatever it is about. Of the others only \
-`Sexual content` and `Child sexual exploitation` still rank their own texts well.
+- It imitates its teacher, and the table shows what it loses by that. With 336 texts \
+a file, differences of 0.02 in AUROC are within chance.
+- Its categories tell what an unsafe text is about better than chance and worse than a \
+person: see their table. Which category has the highest score is often wrong.
 - Other languages than the three, code and obfuscated spellings were not in training.
 - Probabilities are not calibrated, and 0.5 is no tuned threshold.
 - The texts are web text and prompts with their own social biases, labelled by few \
@@ -95,66 +97,18 @@ people; mentions of groups can raise `Hate` by themselves.
 """
 
 
-@dataclass(frozen=True)
-class Figure:
-    """How well `unsafe` is told on one file in one language."""
-
-    file: str
-    language: str
-    texts: int
-    auroc: float
-    f1: float
-    baseline_auroc: float
-    baseline_f1: float
-
-
-def evaluate(folder: Path, classifier: Classifier, baseline: Teacher) -> list[Figure]:
-    """Score what was not trained on.
-
-    folder (Path): The evaluation files.
-    classifier (Classifier): The checkpoint as stored.
-    baseline (Teacher): To compare with.
-    RETURNS (List[Figure]): By file, then by language.
-    """
-    figures = []
-    for file in _NAMES:
-        rows = read_rows(folder, file)
-        for language in LANGUAGES:
-            chosen = [
-                row
-                for row in rows
-                if row.language == language and (row.held_out or file == TOXIC_CHAT)
-            ]
-            texts = [row.text for row in chosen]
-            gold = np.array([row.unsafe for row in chosen])
-            own = _measure(gold, classifier.score(texts).max(axis=1))
-            other = _measure(gold, baseline.label(texts)[:, UNSAFE_COLUMN])
-            figures.append(Figure(file, language, len(chosen), *own, *other))
-    return figures
-
-
-def _measure(gold: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    return (
-        float(roc_auc_score(gold, scores)),
-        float(f1_score(gold, scores > THRESHOLD)),
-    )
-
-
 def write_card(
     folder: Path,
     classifier: Classifier,
     positives: Sequence[int],
-    figures: Sequence[Figure],
-    *,
-    minutes: float,
-    seed: int,
+    of_unsafe: Sequence[Figure],
+    of_categories: Sequence[Figure],
 ) -> None:
     """folder (Path): Where `README.md` goes.
     classifier (Classifier): The checkpoint as stored.
     positives (Sequence[int]): Training rows with each category.
-    figures (Sequence[Figure]): From `evaluate`.
-    minutes (float): CPU time of the training.
-    seed (int): Its seed.
+    of_unsafe (Sequence[Figure]): From `measure_unsafe`.
+    of_categories (Sequence[Figure]): From `measure_categories`.
     """
     config = classifier.decoder.config
     counted = dict(zip(CATEGORIES, positives, strict=True))
@@ -169,21 +123,30 @@ def write_card(
         pieces=config.vocab_size - 1,
         positives=", ".join(f"{name} {n}" for name, n in counted.items() if n),
         never=", ".join(name for name, n in counted.items() if not n),
-        minutes=minutes,
-        seed=seed,
-        table=_table(figures),
+        table=_unsafe_table(of_unsafe),
+        categories=_category_table(of_categories),
     )
     (folder / "README.md").write_text(card, encoding="utf8")
 
 
-def _table(figures: Sequence[Figure]) -> str:
+def _unsafe_table(figures: Sequence[Figure]) -> str:
     lines = [
-        "| file | language | texts | AUROC | TF-IDF | F1 | TF-IDF |",
-        "| --- | --- | --: | --: | --: | --: | --: |",
+        "| file | language | texts "
+        "| AUROC | TF-IDF | teacher | F1 | TF-IDF | teacher |",
+        "| --- | --- | --: | --: | --: | --: | --: | --: | --: |",
     ]
-    lines += [
-        f"| {_NAMES[f.file]} | {f.language} | {f.texts} | {f.auroc:.3f} "
-        f"| {f.baseline_auroc:.3f} | {f.f1:.3f} | {f.baseline_f1:.3f} |"
-        for f in figures
+    for f in figures:
+        numbers = " | ".join(f"{x:.3f}" for x in (*f.auroc.values(), *f.f1.values()))
+        lines.append(f"| {_NAMES[f.name]} | {f.language} | {f.texts} | {numbers} |")
+    return "\n".join(lines)
+
+
+def _category_table(figures: Sequence[Figure]) -> str:
+    lines = [
+        "| category | positive | AUROC | TF-IDF | teacher |",
+        "| --- | --: | --: | --: | --: |",
     ]
+    for f in figures:
+        numbers = " | ".join(f"{x:.3f}" for x in f.auroc.values())
+        lines.append(f"| {f.name} | {f.positives} of {f.texts} | {numbers} |")
     return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""How the checkpoint that the package carries is trained; run from the folder above."""

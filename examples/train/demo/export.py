@@ -1,0 +1,60 @@
+"""Write the trained demo checkpoint as the package carries it, with its figures.
+
+python -m demo.export PIPELINE FOLDER OUT
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import spacy
+import torch
+
+from demo.card import write_card
+from demo.checkpoint import write_checkpoint
+from demo.data import HELD_OUT, TRAINED_ON, read_rows
+from demo.figures import measure_categories, measure_unsafe
+from demo.teacher import Regressions
+from spacy_duoguard.engine.classifier import Classifier
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """arguments (Optional[Sequence[str]]): Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pipeline", type=Path, help="the trained pipeline")
+    parser.add_argument("data", type=Path, help="the evaluation files, by language")
+    parser.add_argument("out", type=Path, help="where the checkpoint goes")
+    args = parser.parse_args(arguments)
+    pipe = spacy.load(args.pipeline).get_pipe("duoguard")
+    write_checkpoint(
+        pipe.classifier.decoder,
+        pipe.classifier.tokenizer.data,
+        args.out,
+        dtype=torch.bfloat16,
+    )
+    # What is measured is what is stored.
+    classifier = Classifier.from_pretrained(str(args.out), precision="float32")
+    rows = [
+        row
+        for file in TRAINED_ON
+        for row in read_rows(args.data, file)
+        if row.part != HELD_OUT
+    ]
+    scorers = {
+        "demo": classifier.score,
+        "TF-IDF": Regressions(rows, strength=4.0, log_ratio=False).label,
+        "teacher": Regressions(rows, strength=1.0, log_ratio=True).label,
+    }
+    positives = np.sum([row.gold for row in rows], axis=0).astype(int).tolist()
+    write_card(
+        args.out,
+        classifier,
+        positives,
+        measure_unsafe(args.data, scorers),
+        measure_categories(args.data, scorers),
+    )
+
+
+if __name__ == "__main__":
+    main()

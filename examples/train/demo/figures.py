@@ -1,0 +1,101 @@
+"""How well texts are told that nothing was learnt from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import f1_score, roc_auc_score
+
+from demo.data import HELD_OUT, LANGUAGES, OPENAI, RTP_LX, TOXIC_CHAT, read_rows
+from demo.teacher import UNSAFE_COLUMN
+from spacy_duoguard.taxonomy import CATEGORIES
+
+THRESHOLD = 0.5
+
+# From texts to probabilities of the categories, and perhaps of `unsafe` after them.
+Scorer = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Of one file in one language, or of one category."""
+
+    name: str  # the file or the category
+    language: str  # "" for the mean over the languages
+    texts: int
+    positives: int
+    auroc: dict[str, float]  # by scorer
+    f1: dict[str, float]  # at the threshold; empty for categories
+
+
+def measure_unsafe(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figure]:
+    """folder (Path): The evaluation files.
+    scorers (Mapping[str, Scorer]): To compare.
+    RETURNS (List[Figure]): By file, then by language."""
+    figures = []
+    for file in (OPENAI, RTP_LX, TOXIC_CHAT):
+        rows = read_rows(folder, file)
+        for language in LANGUAGES:
+            chosen = [
+                row
+                for row in rows
+                if row.language == language
+                and (row.part == HELD_OUT or file == TOXIC_CHAT)
+            ]
+            gold = np.array([row.unsafe for row in chosen])
+            texts = [row.text for row in chosen]
+            scores = {name: _unsafe(score(texts)) for name, score in scorers.items()}
+            figures.append(
+                Figure(
+                    file,
+                    language,
+                    len(chosen),
+                    int(gold.sum()),
+                    {name: _auroc(gold, own) for name, own in scores.items()},
+                    {
+                        name: float(f1_score(gold, own > THRESHOLD))
+                        for name, own in scores.items()
+                    },
+                )
+            )
+    return figures
+
+
+def measure_categories(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figure]:
+    """folder (Path): The evaluation files.
+    scorers (Mapping[str, Scorer]): To compare.
+    RETURNS (List[Figure]): Of the held-out texts whose categories people have labelled,
+        for each category that has a positive: the mean over the languages."""
+    rows = [row for row in read_rows(folder, OPENAI) if row.part == HELD_OUT]
+    gold = np.array([row.gold for row in rows])
+    language = np.array([row.language for row in rows])
+    texts = [row.text for row in rows]
+    scores = {name: score(texts) for name, score in scorers.items()}
+    parts = [language == name for name in LANGUAGES]
+    return [
+        Figure(
+            CATEGORIES[column],
+            "",
+            len(rows),
+            int(gold[:, column].sum()),
+            {
+                name: float(
+                    np.mean([_auroc(gold[p, column], own[p, column]) for p in parts])
+                )
+                for name, own in scores.items()
+            },
+            {},
+        )
+        for column in np.flatnonzero(gold.any(axis=0))
+    ]
+
+
+def _unsafe(scores: np.ndarray) -> np.ndarray:
+    """The column of `unsafe`, or the maximum of the categories."""
+    has_own = scores.shape[1] > UNSAFE_COLUMN
+    return scores[:, UNSAFE_COLUMN] if has_own else scores.max(axis=1)
+
+
+def _auroc(gold: np.ndarray, scores: np.ndarray) -> float:
+    return float(roc_auc_score(gold, scores))
