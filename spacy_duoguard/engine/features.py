@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from .decoder import Decoder
+from .versions import Versions
 
 # Of each of the two stores: the features of about 150,000 texts of one window at
 # width 896.
@@ -67,7 +68,7 @@ class FeatureCache:
         self._decoder = decoder
         self._texts = FeatureStore(max_bytes)
         self._batches = FeatureStore(max_bytes)
-        self._seen = self._versions()
+        self._versions = Versions(self._frozen())
 
     @property
     def texts(self) -> FeatureStore:
@@ -98,21 +99,10 @@ class FeatureCache:
         self._batches.truncate(0)
 
     def _check(self) -> None:
-        now = self._versions()
-        same = len(now) == len(self._seen) and all(
-            mine.data_ptr() == seen.data_ptr() and version == before
-            for (mine, version), (seen, before) in zip(now, self._seen, strict=True)
-        )
-        if not same:
+        if not self._versions.hold(self._frozen()):
             self.forget()
-            self._seen = now
+            self._versions = Versions(self._frozen())
 
-    def _versions(self) -> list[tuple[Tensor, int]]:
-        """The frozen tensors, kept alive so that no other can take their place in
-        memory, and how often each was written to."""
+    def _frozen(self) -> list[Tensor]:
         head = self._decoder.score.weight
-        return [
-            (parameter.detach(), parameter._version)
-            for parameter in self._decoder.parameters()
-            if parameter is not head
-        ]
+        return [p for p in self._decoder.parameters() if p is not head]

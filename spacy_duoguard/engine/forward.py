@@ -10,6 +10,7 @@ from .cuda import CudaForward
 from .decoder import Decoder
 from .device import check_eight_bit
 from .packing import PackedBatch
+from .versions import Versions
 
 
 class Forward(Protocol):
@@ -45,17 +46,17 @@ class CurrentForward:
         """decoder (Decoder), eight_bit (bool): As for `make_forward`."""
         self.decoder = decoder
         self.eight_bit = eight_bit
-        self._made: tuple[Any, Forward] | None = None
+        self._made: tuple[Versions, Forward] | None = None
         self._lock = threading.Lock()
 
     def get(self) -> Forward:
         """RETURNS (Forward): Of the present weights."""
-        state = _weights_state(self.decoder)
+        weights = list(self.decoder.layers.parameters())
         with self._lock:
-            if self._made is None or self._made[0] != state:
+            if self._made is None or not self._made[0].hold(weights):
                 self._made = None  # two copies at once would double the memory
                 forward = make_forward(self.decoder, eight_bit=self.eight_bit)
-                self._made = state, forward
+                self._made = Versions(weights), forward
             return self._made[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -63,11 +64,3 @@ class CurrentForward:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _made=None, _lock=threading.Lock())
-
-
-def _weights_state(decoder: Decoder) -> list[tuple[Any, ...]]:
-    """Differs after an assignment to a parameter, also in place."""
-    return [
-        (weight.data_ptr(), weight._version, weight.dtype, weight.device)
-        for weight in decoder.layers.parameters()
-    ]
