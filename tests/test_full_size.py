@@ -8,6 +8,7 @@ hold: it looks for them in a folder `shared` beside the clone.
 
 import json
 import random
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,6 @@ from safetensors.torch import save_file
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.config import DecoderConfig
 from spacy_duoguard.engine.reference import reference_scores
-from spacy_duoguard.taxonomy import CATEGORIES
 
 SHARED = Path(__file__).parents[2] / "shared"
 TOKENIZER = SHARED / "tokenizer" / "qwen2.5" / "tokenizer.json"
@@ -36,24 +36,9 @@ pytestmark = [
     ),
 ]
 
-# The config.json of Qwen2.5-0.5B with DuoGuard's head.
-CONFIG = {
-    "architectures": ["Qwen2ForSequenceClassification"],
-    "model_type": "qwen2",
-    "hidden_act": "silu",
-    "hidden_size": 896,
-    "intermediate_size": 4864,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 14,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 32768,
-    "rms_norm_eps": 1e-06,
-    "rope_theta": 1000000.0,
-    "tie_word_embeddings": True,
-    "use_sliding_window": False,
-    "vocab_size": 151936,
-    "id2label": {str(i): name for i, name in enumerate(CATEGORIES)},
-}
+# Full architecture, as the benchmarks make it.
+BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
+CONFIG = runpy.run_path(str(BENCHMARKS / "checkpoint.py"))["FULL"]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +113,7 @@ def test_bfloat16_hardly_depends_on_batch_mates(folder):
 
 
 def test_later_epochs_of_head_only_training(folder):
-    script = Path(__file__).parents[1] / "examples" / "benchmarks" / "head_only.py"
+    script = BENCHMARKS / "head_only.py"
     command = [sys.executable, str(script), "--model", str(folder), "--texts", "96"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(run.stdout.splitlines()[-1])
