@@ -234,7 +234,7 @@ class Errors:
         "add one for what makes it unsafe with add_label."
     )
     E069 = (
-        "[E069] Component '{name}' cannot be trained with precision = 'int8', which is "
+        "[E069] Model '{name}' cannot be trained with precision = 'int8', which is "
         "for inference only. Set precision to 'float32', 'bfloat16' or 'auto'."
     )
     E070 = (
