@@ -1,5 +1,6 @@
 """The same numbers on a GPU: pytest -m gpu tests/test_gpu.py"""
 
+import numpy as np
 import pytest
 import spacy
 import torch
@@ -7,7 +8,10 @@ from conftest import TEXTS
 from lessons import DEPTHS, assert_equal, gradients, make_examples, train, trainable
 from thinc.api import Adam
 
+from spacy_duoguard.engine.attention import packed_attention, varlen_attention
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.cuda import CudaForward
+from spacy_duoguard.engine.packing import pack
 
 pytestmark = [
     pytest.mark.gpu,
@@ -31,6 +35,35 @@ def test_bfloat16_is_near_float32(qwen2_folder):
     ours = abs(load(qwen2_folder, "cuda", "bfloat16").score(TEXTS) - expected)
     cpu = abs(load(qwen2_folder, "cpu", "bfloat16").score(TEXTS) - expected)
     assert ours.mean() <= 1.25 * cpu.mean()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_recorded_graphs_equal_the_plain_forward(qwen2_folder, precision):
+    classifier = load(qwen2_folder, "cuda", precision)
+    forward = classifier._forward.get()
+    assert isinstance(forward, CudaForward)
+    limit = 1e-5 if precision == "float32" else 3e-2
+    with torch.inference_mode():
+        for text in (*TEXTS, *TEXTS[::-1]):  # the second time from recordings
+            ids = classifier.tokenizer.encode(text).ids[:512]
+            if len(ids):
+                batch = pack([ids], device="cuda")
+                found, expected = forward(batch), classifier.decoder(batch)
+                assert (found.sigmoid() - expected.sigmoid()).abs().max() <= limit
+    assert forward._graphs
+
+
+def test_one_attention_call_equals_one_for_each_group(qwen2_folder):
+    decoder = load(qwen2_folder, "cuda", "bfloat16").decoder
+    config, lengths = decoder.config, [70, 33, 32, 5, 1]
+    heads = (config.num_attention_heads, *2 * [config.num_key_value_heads])
+    rows = [
+        torch.randn(sum(lengths), n, config.head_dim, device="cuda").bfloat16()
+        for n in heads
+    ]
+    batch = pack([np.zeros(n, dtype=np.int64) for n in lengths], device="cuda")
+    found, expected = varlen_attention(*rows, batch), packed_attention(*rows, batch)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
 
 
 def test_saved_on_the_gpu_and_loaded_on_the_cpu(qwen2_folder, tmp_path):

@@ -124,11 +124,11 @@ class Rotary:
         self, frequencies: Tensor, positions: Tensor, dtype: torch.dtype
     ) -> None:
         """frequencies (Tensor): (head_dim / 2,) float32, radians per position.
-        positions (Tensor): (total,).
+        positions (Tensor): (total,), on the same device.
         dtype (torch.dtype): Of the queries and keys.
         """
         # Angles in float32: at position 500 a bfloat16 angle is off by a radian.
-        angles = positions.float()[:, None, None] * frequencies.to(positions.device)
+        angles = positions.float()[:, None, None] * frequencies
         self.cos = angles.cos().to(dtype)
         self.sin = angles.sin().to(dtype)
 
@@ -216,6 +216,8 @@ class Decoder(nn.Module):
         RETURNS (Tensor): (rows, hidden_size), float32.
         """
         x = self.embedding(batch.token_ids).float()
+        # Kept on the device: a recorded graph must not copy from the host.
+        self.frequencies = self.frequencies.to(x.device)
         rotaries: dict[torch.dtype, Rotary] = {}
         last = len(self.layers) - 1
         for i, module in enumerate(self.layers):
