@@ -57,14 +57,14 @@ In `examples/train` of the repository:
 
 took 37 CPU minutes of a server, the teacher included.
 
-A teacher, logistic regressions on TF-IDF features that are scaled by how much oftener \
-they occur in positive texts, labels texts without end: random mixtures of runs of words \
-from the training rows, each drawn once, and, every sixteenth, a training row or a part \
-of it, labelled by regressions that have not seen it and mixed with the gold labels. The \
-categories' labels are scaled so that their maximum is the teacher's `unsafe`. The \
-decoder, which starts from word vectors counted in the training rows, learns from them \
-by `spacy train` (`configs/demo.cfg`), and the average of its weights over the steps is \
-kept.
+A teacher, logistic regressions on TF-IDF features that are scaled by how much \
+oftener they occur in positive texts, labels texts without end: random mixtures of \
+runs of words from the training rows, each drawn once, and, every sixteenth, a \
+training row or a part of it, labelled by regressions that have not seen it and \
+mixed with the gold labels. The categories' labels are scaled so that their maximum \
+is the teacher's `unsafe`. The decoder, which starts from word vectors counted in \
+the training rows, learns from them by `spacy train` (`configs/demo.cfg`), and the \
+average of its weights over the steps is kept.
 
 The settings were chosen on training rows that were left out for it: those of the \
 decoder on `i % 5 == 1`, those of the teacher on each of the four training parts in \
