@@ -50,7 +50,7 @@ def test_a_saved_copy_still_warns(tmp_path):
 def test_it_is_small_and_complete():
     names = {path.name for path in DEMO_FOLDER.iterdir()}
     assert names == {"README.md", "config.json", "model.safetensors", "tokenizer.json"}
-    assert sum(path.stat().st_size for path in DEMO_FOLDER.iterdir()) <= 8_000_000
+    assert sum(path.stat().st_size for path in DEMO_FOLDER.iterdir()) <= 3_000_000
 
 
 def test_it_tells_crude_cases_apart(demo):

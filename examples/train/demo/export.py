@@ -14,7 +14,11 @@ import torch
 from demo.card import write_card
 from demo.checkpoint import write_checkpoint
 from demo.data import HELD_OUT, TRAINED_ON, read_rows
-from demo.figures import measure_categories, measure_unsafe
+from demo.figures import (
+    measure_categories,
+    measure_top_category,
+    measure_unsafe,
+)
 from demo.teacher import Regressions
 from spacy_duoguard.engine.classifier import Classifier
 
@@ -53,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         positives,
         measure_unsafe(args.data, scorers),
         measure_categories(args.data, scorers),
+        measure_top_category(args.data, classifier.score),
     )
 
 

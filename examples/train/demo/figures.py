@@ -91,6 +91,20 @@ def measure_categories(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figu
     ]
 
 
+def measure_top_category(folder: Path, score: Scorer) -> float:
+    """folder (Path): The evaluation files.
+    score (Scorer): To measure.
+    RETURNS (float): In how many of the held-out texts that people gave a category the
+        one with the highest score is among theirs, from 0 to 1."""
+    rows = [
+        row
+        for row in read_rows(folder, OPENAI)
+        if row.part == HELD_OUT and row.gold.any()
+    ]
+    top = score([row.text for row in rows])[:, :UNSAFE_COLUMN].argmax(axis=1)
+    return float(np.mean([row.gold[i] for row, i in zip(rows, top, strict=True)]))
+
+
 def _unsafe(scores: np.ndarray) -> np.ndarray:
     """The column of `unsafe`, or the maximum of the categories."""
     has_own = scores.shape[1] > UNSAFE_COLUMN
