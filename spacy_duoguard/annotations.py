@@ -6,58 +6,24 @@ All results beside `doc.cats` and `doc.spans` are one record of plain data in
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
-from .engine.classifier import TextScores, WindowScores
+from .engine.patience import first_flag
 from .errors import Errors, SettingsError
+from .scores import DocScores
 from .taxonomy import UNSAFE
 
 KEY = "duoguard"
 
 
-@dataclass(frozen=True)
-class DocScores:
-    """What scoring found out about one doc."""
-
-    status: str  # "ok", "empty", "truncated" or "error"
-    probabilities: np.ndarray  # (n_labels,)
-    windows: tuple[WindowScores, ...]
-    spans: tuple[tuple[Span, np.ndarray], ...] | None  # None where none are wanted
-
-    @classmethod
-    def from_texts(
-        cls, text: TextScores, spans: Sequence[tuple[Span, TextScores]] | None
-    ) -> "DocScores":
-        """text (TextScores): Of the whole doc.
-        spans (Optional[Sequence[Tuple[Span, TextScores]]]): Of its spans.
-        RETURNS (DocScores): Both."""
-        status = "ok" if text.windows else "empty"
-        if text.truncated or any(score.truncated for _, score in spans or ()):
-            status = "truncated"
-        pairs = None
-        if spans is not None:
-            pairs = tuple((span, score.probabilities) for span, score in spans)
-        return cls(status, text.probabilities, text.windows, pairs)
-
-    @classmethod
-    def failed(cls, n_labels: int, spans: Sequence[Span] | None) -> "DocScores":
-        """A guard fails closed: what could not be scored reads as unsafe.
-
-        n_labels (int): The categories.
-        spans (Optional[Sequence[Span]]): The doc's spans, None if none are wanted.
-        RETURNS (DocScores): All probabilities are 1.0.
-        """
-        ones = np.ones(n_labels, dtype=np.float32)
-        pairs = None if spans is None else tuple((span, ones) for span in spans)
-        return cls("error", ones, (), pairs)
-
-
 def annotate(
-    doc: Doc, scores: DocScores, thresholds: Mapping[str, float], spans_key: str
+    doc: Doc,
+    scores: DocScores,
+    thresholds: Mapping[str, float],
+    spans_key: str,
+    patience: int,
 ) -> None:
     """Write scores into a doc. Other components' keys in `doc.cats` stay.
 
@@ -65,35 +31,39 @@ def annotate(
     scores (DocScores): Its scores.
     thresholds (Mapping[str, float]): For each category, in order.
     spans_key (str): The group of `doc.spans` for flagged spans.
+    patience (int): How many pieces in a row make a flag of the curve.
     """
     labels = list(thresholds)
     probabilities = scores.probabilities.tolist()
     doc.cats.update(to_cats(labels, probabilities))
-
-    def flagged(values: Sequence[float]) -> list[tuple[str, float]]:
-        pairs = list(zip(labels, values, strict=True))
-        # A threshold of 1.0 is never exceeded, not even by a failure.
-        if scores.status == "error":
-            return pairs
-        return [(label, value) for label, value in pairs if value > thresholds[label]]
-
-    spans = [(span, values.tolist()) for span, values in scores.spans or ()]
+    failed = scores.status == "error"
+    spans = scores.spans or ()
     before = doc.user_data.get(KEY) or {"spans": {}}
     doc.user_data[KEY] = {
         "labels": labels,
         "status": scores.status,
-        "flags": [label for label, _ in flagged(probabilities)],
+        "flags": [
+            label for label, _ in _flagged(probabilities, thresholds, failed=failed)
+        ],
         "windows": [
             {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
             for w in scores.windows
         ],
-        "spans": {_span_key(span): values for span, values in spans},
+        "spans": {_span_key(own.span): own.probabilities.tolist() for own in spans},
+        "deltas": {
+            _span_key(own.span): own.delta.tolist()
+            for own in spans
+            if own.delta is not None
+        },
+        **_curve_record(scores, thresholds, patience),
     }
     if scores.spans is not None:
         entries = [
-            (Span(doc, span.start, span.end, label=label), value)
-            for span, values in spans
-            for label, value in flagged(values)
+            (Span(doc, own.span.start, own.span.end, label=label), value)
+            for own in spans
+            for label, value in _flagged(
+                own.probabilities.tolist(), thresholds, failed=failed
+            )
         ]
         doc.spans[spans_key] = SpanGroup(
             doc,
@@ -103,6 +73,29 @@ def annotate(
         )
     elif before["spans"]:
         doc.spans.pop(spans_key, None)  # of an earlier run that wanted spans
+
+
+def _flagged(
+    values: Sequence[float], thresholds: Mapping[str, float], *, failed: bool
+) -> list[tuple[str, float]]:
+    """The flagged categories, and their probabilities."""
+    rows = zip(thresholds.items(), values, strict=True)
+    # A threshold of 1.0 is never exceeded, not even by a failure.
+    return [(label, value) for (label, limit), value in rows if failed or value > limit]
+
+
+def _curve_record(
+    scores: DocScores, thresholds: Mapping[str, float], patience: int
+) -> dict[str, Any]:
+    curve = scores.curve
+    if curve is None:
+        return {}
+    ends = curve.ends.tolist()
+    first = first_flag(ends, curve.probabilities, thresholds, patience)
+    return {
+        "curve": {"ends": ends, "probs": curve.probabilities.tolist()},
+        "first_unsafe": 0 if scores.status == "error" else first,
+    }
 
 
 def to_cats(labels: Sequence[str], probabilities: Sequence[float]) -> dict[str, float]:
@@ -150,11 +143,44 @@ def get_span_cats(span: Span) -> dict[str, float] | None:
     return to_cats(record["labels"], record["spans"][_span_key(span)])
 
 
+def get_span_delta(span: Span) -> dict[str, float] | None:
+    """`span._.duoguard_delta`: how much a span that was scored in context changed each
+    category's probability and `unsafe`, with the keys of `doc.cats`; None for any
+    other span."""
+    record = span.doc.user_data.get(KEY)
+    if record is None or _span_key(span) not in record["deltas"]:
+        return None
+    keys = [*record["labels"], UNSAFE]
+    return dict(zip(keys, record["deltas"][_span_key(span)], strict=True))
+
+
+def get_curve(doc: Doc) -> list[dict[str, Any]] | None:
+    """`doc._.duoguard_curve`: for each piece of the tokenizer the character before
+    which it ends and the probabilities of the text up to there, in the order of the
+    categories; None for a doc of which no curve was wanted."""
+    record = doc.user_data.get(KEY)
+    if record is None or "curve" not in record:
+        return None
+    pairs = zip(record["curve"]["ends"], record["curve"]["probs"], strict=True)
+    return [{"end": end, "probs": list(probs)} for end, probs in pairs]
+
+
+def get_first_unsafe(doc: Doc) -> int | None:
+    """`doc._.duoguard_first_unsafe`: the character up to which the text had to be read
+    until a flag held for `patience` pieces in a row, or at the text's end; 0 for a doc
+    that failed. None where nothing is flagged, and as above."""
+    record = doc.user_data.get(KEY)
+    return None if record is None else record.get("first_unsafe")
+
+
 _EXTENSIONS: tuple[tuple[type[Doc] | type[Span], str, Callable[..., Any]], ...] = (
     (Doc, "duoguard_status", get_status),
     (Doc, "duoguard_flags", get_flags),
     (Doc, "duoguard_windows", get_windows),
+    (Doc, "duoguard_curve", get_curve),
+    (Doc, "duoguard_first_unsafe", get_first_unsafe),
     (Span, "duoguard_cats", get_span_cats),
+    (Span, "duoguard_delta", get_span_delta),
 )
 
 

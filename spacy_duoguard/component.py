@@ -11,16 +11,19 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from thinc.api import Model
 
-from .annotations import DocScores, annotate, install_extensions
+from .annotations import annotate, install_extensions
 from .engine.classifier import Classifier
 from .errors import Errors, ScoringError, SettingsError
 from .losses import CategoryLoss, LogSumExp
 from .model import get_shim
 from .saving import SavedComponent
 from .scorer import score_categories
+from .scores import DocScores, ask, read_answers
 from .settings import DEFAULT_CONFIG, check_settings
 from .spans import SpanGetter, get_sentences, get_spans
 from .training import TrainedComponent
+
+SPAN_CONTEXTS: tuple[str, ...] = ("isolated", "document")
 
 # For docs that are read from disk where no component is made. If a name is taken, the
 # component says so when it is made; an error here would break every pipeline.
@@ -36,7 +39,10 @@ with suppress(SettingsError):
         "doc._.duoguard_flags",
         "doc._.duoguard_status",
         "doc._.duoguard_windows",
+        "doc._.duoguard_curve",
+        "doc._.duoguard_first_unsafe",
         "span._.duoguard_cats",
+        "span._.duoguard_delta",
     ],
     default_config=DEFAULT_CONFIG,
     default_score_weights={
@@ -75,6 +81,8 @@ def make_duoguard(
     span_getter: SpanGetter | None,
     span_context: str,
     spans_key: str,
+    curve: bool,
+    patience: int,
     max_chars: int | None,
     loss: CategoryLoss,
     scorer: Callable | None,
@@ -90,6 +98,8 @@ def make_duoguard(
         span_getter=span_getter,
         span_context=span_context,
         spans_key=spans_key,
+        curve=curve,
+        patience=patience,
         max_chars=max_chars,
         loss=loss,
         scorer=scorer,
@@ -117,6 +127,8 @@ class DuoGuard(SavedComponent, TrainedComponent):
         span_getter: SpanGetter | None = None,
         span_context: str = "isolated",
         spans_key: str = "duoguard",
+        curve: bool = False,
+        patience: int = 2,
         max_chars: int | None = None,
         loss: CategoryLoss = LogSumExp(),  # noqa: B008
         scorer: Callable | None = score_categories,
@@ -130,7 +142,10 @@ class DuoGuard(SavedComponent, TrainedComponent):
         span_getter (Optional[SpanGetter]): Other spans to score, from the registry
             `span_getters` of spacy-transformers.
         span_context (str): "isolated": each span is scored as a text of its own.
+            "document": in the pass of its doc, after what precedes it.
         spans_key (str): The group of `doc.spans` for flagged spans.
+        curve (bool): Keep the scores of the text up to each piece.
+        patience (int): How many pieces in a row make a flag of the curve.
         max_chars (Optional[int]): The most characters of a doc or span that are
             scored, half of them from each end.
         loss (CategoryLoss): What training lowers, from the registry `losses`.
@@ -139,7 +154,7 @@ class DuoGuard(SavedComponent, TrainedComponent):
         """
         if sents and span_getter is not None:
             raise SettingsError(Errors.E042.format(name=name))
-        if span_context != "isolated":
+        if span_context not in SPAN_CONTEXTS:
             raise SettingsError(Errors.E009.format(value=span_context))
         get_shim(model)  # is it of our architecture?
         install_extensions()
@@ -147,12 +162,15 @@ class DuoGuard(SavedComponent, TrainedComponent):
         self.model = model
         self.name = name
         self.span_getter = get_sentences if sents else span_getter
+        self.in_context = span_context == "document"
         self.loss = loss
         self.scorer = scorer
         self.cfg: dict[str, Any] = {
             "threshold": threshold,
             "thresholds": dict(thresholds),
             "spans_key": spans_key,
+            "curve": curve,
+            "patience": patience,
             "max_chars": max_chars,
         }
         check_settings(self.cfg)
@@ -197,16 +215,10 @@ class DuoGuard(SavedComponent, TrainedComponent):
         check_settings(self.cfg, self.labels)
         docs = list(docs)
         spans = self._get_spans(docs)
-        texts = [doc.text for doc in docs]
-        texts.extend(span.text for group in spans or () for span in group)
-        scores = iter(self.classifier.analyze(texts, max_chars=self.cfg["max_chars"]))
-        of_docs = [next(scores) for _ in docs]
-        if spans is None:
-            return [DocScores.from_texts(text, None) for text in of_docs]
-        return [
-            DocScores.from_texts(text, [(span, next(scores)) for span in group])
-            for text, group in zip(of_docs, spans, strict=True)
-        ]
+        context = self.in_context
+        queries = ask(docs, spans, in_context=context, curve=self.cfg["curve"])
+        answers = self.classifier.answer(queries, max_chars=self.cfg["max_chars"])
+        return read_answers(answers, spans, n_docs=len(docs), in_context=context)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:
         """Write scores into docs.
@@ -219,7 +231,9 @@ class DuoGuard(SavedComponent, TrainedComponent):
             for label in self.labels
         }
         for doc, found in zip(docs, scores, strict=True):
-            annotate(doc, found, thresholds, self.cfg["spans_key"])
+            annotate(
+                doc, found, thresholds, self.cfg["spans_key"], self.cfg["patience"]
+            )
 
     def _process(self, docs: list[Doc]) -> None:
         """Mark the docs as failed, then score them: nothing that breaks in between
@@ -267,7 +281,15 @@ class DuoGuard(SavedComponent, TrainedComponent):
     def _set_failed(
         self, docs: Sequence[Doc], spans: Sequence[Sequence[Span] | None]
     ) -> None:
-        failed = [DocScores.failed(len(self.labels), group) for group in spans]
+        failed = [
+            DocScores.failed(
+                len(self.labels),
+                group,
+                deltas=self.in_context,
+                curve=bool(self.cfg["curve"]),
+            )
+            for group in spans
+        ]
         self.set_annotations(docs, failed)
 
     def _get_spans(self, docs: list[Doc]) -> list[list[Span]] | None:

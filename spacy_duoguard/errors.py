@@ -54,8 +54,9 @@ class Errors:
         "another device, or install a torch build that has it."
     )
     E009 = (
-        "[E009] span_context ('{value}') must be 'isolated', the only mode of this "
-        "version: each span is scored as a text of its own."
+        "[E009] span_context ({value!r}) must be 'isolated' (each span is scored as a "
+        "text of its own) or 'document' (in the pass of its doc, after what precedes "
+        "it)."
     )
     # Checkpoints
     E010 = (
@@ -191,6 +192,13 @@ class Errors:
         "with VNNI instructions and a torch with oneDNN's int8 products. Set precision "
         "to 'auto', or device to 'cpu'."
     )
+    E055 = (
+        "[E055] Scores in context (span_context = 'document', curve, turns, streams) "
+        "need a tokenizer that puts nothing after a text: this one ends every text "
+        "with a token of its own, which no part of a text has. Score the parts as "
+        "texts of their own."
+    )
+    E056 = "[E056] curve ({value!r}) must be true or false."
     # Training
     E060 = (
         "[E060] trainable_layers ({value!r}) must be null for all layers, 0 for the "

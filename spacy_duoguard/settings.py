@@ -7,9 +7,8 @@ from typing import Any
 
 from thinc.api import Config
 
-from .engine.settings import check_limit
+from .engine.settings import check_count, check_limit, check_thresholds
 from .errors import Errors, SettingsError, Warnings
-from .taxonomy import CATEGORIES, UNSAFE
 
 DEFAULT_CONFIG = Config().from_str(
     """
@@ -20,6 +19,8 @@ sents = false
 span_getter = null
 span_context = "isolated"
 spans_key = "duoguard"
+curve = false
+patience = 2
 max_chars = null
 scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
 
@@ -52,18 +53,12 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     RAISES (SettingsError): A value out of range, or a threshold of no category.
     """
     check_limit("max_chars", cfg["max_chars"])
+    check_count("patience", cfg["patience"])
+    if not isinstance(cfg["curve"], bool):
+        raise SettingsError(Errors.E056.format(value=cfg["curve"]))
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
-    limits = {"threshold": cfg["threshold"]}
-    for key, value in cfg["thresholds"].items():
-        if key == UNSAFE or (labels is not None and key not in labels):
-            names = ", ".join(labels or CATEGORIES)
-            raise SettingsError(Errors.E002.format(key=key, categories=names))
-        limits[f"thresholds['{key}']"] = value
-    for name, value in limits.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0.0 <= value <= 1.0:  # false for NaN as well
-            raise SettingsError(Errors.E001.format(name=name, value=value))
+    check_thresholds(cfg["threshold"], cfg["thresholds"], labels)
 
 
 def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> bytes:

@@ -91,7 +91,7 @@ def test_identical_texts_of_a_batch_are_scored_once(make_nlp, monkeypatch):
     forward = CpuForward.__call__
 
     def counting(self, batch):
-        rows.append(len(batch.last_rows))
+        rows.append(len(batch.scored_rows))
         return forward(self, batch)
 
     monkeypatch.setattr(CpuForward, "__call__", counting)

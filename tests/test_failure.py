@@ -21,14 +21,14 @@ def breaking(make_nlp, monkeypatch):
     def make(error, **config):
         nlp = make_nlp(**config)
         classifier = nlp.get_pipe("duoguard").classifier
-        analyze = classifier.analyze
+        answer = classifier.answer
 
-        def failing(texts, **kwargs):
-            if any(BAD in text for text in texts):
+        def failing(queries, **kwargs):
+            if any(BAD in query.text for query in queries):
                 raise error
-            return analyze(texts, **kwargs)
+            return answer(queries, **kwargs)
 
-        monkeypatch.setattr(classifier, "analyze", failing)
+        monkeypatch.setattr(classifier, "answer", failing)
         return nlp
 
     return make
@@ -129,7 +129,7 @@ def test_results_of_an_earlier_run_do_not_outlive_a_failure(breaking):
     component = nlp.get_pipe("duoguard")
     doc = component(nlp.make_doc("The dog sleeps."))
     assert doc._.duoguard_windows
-    component.classifier.analyze = None
+    component.classifier.answer = None
     with pytest.raises(TypeError):
         component(doc)
     assert doc.cats == ONES
@@ -161,7 +161,7 @@ def test_logits_that_are_not_finite_are_a_failure(make_nlp, monkeypatch, value):
 
     def broken(self, batch):
         logits = forward(self, batch).clone()
-        for i, last in enumerate(batch.last_rows.tolist()):
+        for i, last in enumerate(batch.scored_rows.tolist()):
             length = int(batch.positions[last]) + 1
             ids = batch.token_ids[last + 1 - length : last + 1]
             if torch.equal(ids, bad_ids):

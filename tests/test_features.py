@@ -30,7 +30,7 @@ def runs(monkeypatch):
     pooled, seen = CpuForward.pooled, []
 
     def counting(self, batch):
-        seen.append(len(batch.last_rows))
+        seen.append(len(batch.scored_rows))
         return pooled(self, batch)
 
     monkeypatch.setattr(CpuForward, "pooled", counting)

@@ -118,7 +118,7 @@ def test_rows_of_the_feed_forward_layers_are_computed_in_blocks(monkeypatch):
 def test_pooled_rows_are_those_of_the_whole_last_layer():
     decoder = make_decoder()
     batch = make_batch([9, 4, 1], decoder)
-    expected = decoder.norm(decoder.hidden(batch)[batch.last_rows])
+    expected = decoder.norm(decoder.hidden(batch)[batch.scored_rows])
     torch.testing.assert_close(decoder.pooled(batch), expected, rtol=1e-6, atol=1e-6)
 
 

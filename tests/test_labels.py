@@ -91,7 +91,7 @@ def test_they_count_everywhere(own_nlp):
 def test_a_failed_doc_has_them_all(own_nlp, monkeypatch):
     own_nlp.set_error_handler(ignore_error)
     classifier = own_nlp.get_pipe("duoguard").classifier
-    monkeypatch.setattr(classifier, "analyze", None)
+    monkeypatch.setattr(classifier, "answer", None)
     doc = own_nlp("a")
     assert doc.cats == dict.fromkeys(KEYS, 1.0)
     assert doc._.duoguard_flags == list(LABELS)

@@ -72,7 +72,7 @@ def test_a_batch_lays_sequences_end_to_end(lengths):
     batch = pack(sequences)
     assert batch.token_ids.tolist() == np.concatenate(sequences).tolist()
     assert batch.positions.tolist() == [i for n in lengths for i in range(n)]
-    assert batch.last_rows.tolist() == (np.cumsum(lengths) - 1).tolist()
+    assert batch.scored_rows.tolist() == (np.cumsum(lengths) - 1).tolist()
     assert batch.token_ids.dtype == batch.positions.dtype == torch.int64
 
 

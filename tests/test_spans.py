@@ -87,7 +87,7 @@ def test_sentences_wanted_and_none_set(make_nlp, monkeypatch):
     nlp = make_nlp(sents=True)
     nlp.remove_pipe("sentencizer")
     component = nlp.get_pipe("duoguard")
-    monkeypatch.setattr(component.classifier, "analyze", None)  # nothing is scored
+    monkeypatch.setattr(component.classifier, "answer", None)  # nothing is scored
     with pytest.raises(SettingsError, match=r"E041.*'sentencizer'"):
         nlp(TEXT)
     with pytest.raises(SettingsError, match=r"E041.*'sentencizer'"):

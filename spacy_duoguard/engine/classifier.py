@@ -1,5 +1,6 @@
 """Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,17 @@ import torch
 
 from ..errors import Errors, ScoringError, SettingsError
 from .bundle import Bundle, load_bundle, write_bundle
+from .context import (
+    Curve,
+    Query,
+    SpanScores,
+    TextPlan,
+    WindowRows,
+    find_stretch,
+    read_curve,
+    read_span,
+)
+from .cuts import Cut, cut_text
 from .decoder import Decoder
 from .device import batch_tokens
 from .features import FeatureCache
@@ -17,7 +29,7 @@ from .forward import CurrentForward, Forward
 from .packing import pack, plan_batches
 from .settings import Settings, check_limit
 from .threads import leave_parents_threads
-from .windows import TextTokenizer, keep_ends, split_windows
+from .windows import TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -36,15 +48,8 @@ class TextScores:
     probabilities: np.ndarray  # (n_labels,) float32, maximum over the windows
     windows: tuple[WindowScores, ...]  # none for a text without pieces
     truncated: bool  # a limit of the user's left part of the text out
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The windows of one text before they are scored."""
-
-    ids: list[np.ndarray]  # (n_tokens,) of each, framed
-    offsets: list[tuple[int, int]]  # characters of the text
-    truncated: bool
+    spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
+    curve: Curve | None = None
 
 
 class Classifier:
@@ -148,91 +153,144 @@ class Classifier:
         return np.stack(scores) if scores else np.zeros((0, len(self.labels)), "f4")
 
     def analyze(
-        self, texts: Iterable[str], *, max_chars: int | None = None
+        self, texts: Iterable[str], *, max_chars: int | None = None, curve: bool = False
     ) -> list[TextScores]:
         """As `score`, with the windows that the scores come from.
 
         texts (Iterable[str]): The texts. Identical ones are scored once.
         max_chars (Optional[int]): The most characters of a text that are scored, half
             of them from each end.
+        curve (bool): Score each text up to each of its pieces, too.
         RETURNS (List[TextScores]): One for each text, in order.
+        RAISES (SettingsError): As in `answer`.
         RAISES (ScoringError): A logit is not finite.
         """
-        if isinstance(texts, str):
-            raise SettingsError(Errors.E049)
+        queries = [Query(text, (), curve) for text in _check_texts(texts)]
+        return self.answer(queries, max_chars=max_chars)
+
+    def answer(
+        self, queries: Sequence[Query], *, max_chars: int | None = None
+    ) -> list[TextScores]:
+        """Score texts, and parts of them in context: those cost no forward pass of
+        their own.
+
+        queries (Sequence[Query]): The texts, and what is asked of each. Identical ones
+            are scored once.
+        max_chars (Optional[int]): As in `analyze`.
+        RETURNS (List[TextScores]): One for each query, in order.
+        RAISES (SettingsError): A limit that is no positive integer, or scores in
+            context from a tokenizer that ends every text with a token of its own.
+        RAISES (ScoringError): A logit is not finite.
+        """
         check_limit("max_chars", max_chars)
-        texts = list(texts)
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                message = Errors.E051.format(i=i, kind=type(text).__name__)
-                raise SettingsError(message)
-        cuts = {text: self.cut(text, max_chars) for text in dict.fromkeys(texts)}
-        windows = [ids for cut in cuts.values() for ids in cut.ids]
-        rows = iter(self._probabilities(windows))
+        if any(query.curve or query.spans for query in queries):
+            self.check_causal()
+        cuts = {
+            text: self.cut(text, max_chars)
+            for text in dict.fromkeys(query.text for query in queries)
+        }
+        plans = {
+            query: TextPlan.of(query, cuts[query.text])
+            for query in dict.fromkeys(queries)
+        }
+        rows = iter(
+            self._probabilities(
+                [ids for plan in plans.values() for ids in plan.cut.ids],
+                [tokens for plan in plans.values() for tokens in plan.tokens],
+            )
+        )
         n_labels = len(self.labels)
-        scores = {text: _aggregate(cut, rows, n_labels) for text, cut in cuts.items()}
-        return [scores[text] for text in texts]
+        scores = {query: _read(plan, rows, n_labels) for query, plan in plans.items()}
+        return [scores[query] for query in queries]
+
+    def score_turns(self, turns: Iterable[str]) -> np.ndarray:
+        """Score a conversation turn by turn, in one pass. As in the paper, turns are
+        joined by one space and roles are not written.
+
+        turns (Iterable[str]): The turns, in order.
+        RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: for each turn
+            those of the conversation up to its end. An empty turn changes nothing.
+        RAISES (SettingsError): As in `analyze`.
+        RAISES (ScoringError): As in `score`.
+        """
+        turns = _check_texts(turns)
+        curve = self.analyze([" ".join(turns)], curve=True)[0].curve
+        assert curve is not None
+        rows = np.zeros((len(turns), len(self.labels)), dtype=np.float32)
+        start, last = 0, -1
+        for row, turn in zip(rows, turns, strict=True):
+            stretch = find_stretch(turn, 0, len(turn))
+            last = last if stretch is None else start + stretch[1]
+            row[:] = curve.up_to(last)
+            start += len(turn) + 1
+        return rows
+
+    def check_causal(self) -> None:
+        """Check that a row of a text is the score of the text up to there.
+
+        RAISES (SettingsError): The tokenizer ends each text with a token of its own,
+            which those rows lack.
+        """
+        if len(self.tokenizer.suffix):
+            raise SettingsError(Errors.E055)
 
     def cut(self, text: str, max_chars: int | None = None) -> Cut:
         """text (str): Any text.
         max_chars (Optional[int]): As in `analyze`.
         RETURNS (Cut): Its windows, none where it has no pieces."""
-        settings, n_special = self.settings, self.tokenizer.n_special
-        windows = []
-        parts = _parts(len(text), max_chars)
-        for start, end in parts:
-            tokens = self.tokenizer.encode(text[start:end])
-            for first, stop in split_windows(
-                len(tokens.ids),
-                window=settings.window - n_special,
-                stride=settings.stride,
-            ):
-                left, right = tokens.place(first, stop)
-                place = start + left, start + right
-                windows.append((tokens.ids[first:stop], place))
-        kept = keep_ends(windows, settings.max_windows)
-        return Cut(
-            ids=[self.tokenizer.frame(ids) for ids, _ in kept],
-            offsets=[place for _, place in kept],
-            truncated=len(parts) > 1 or len(kept) < len(windows),
-        )
+        return cut_text(text, self.tokenizer, self.settings, max_chars=max_chars)
 
-    def _probabilities(self, windows: Sequence[np.ndarray]) -> np.ndarray:
-        """windows (Sequence[ndarray]): Token ids of each window.
-        RETURNS (ndarray): (n_windows, n_labels), float32."""
+    def _probabilities(
+        self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """windows (Sequence[ndarray]): Token ids of each window, framed.
+        rows (Sequence[ndarray]): The tokens of each after which it is scored.
+        RETURNS (List[ndarray]): Of each window, (n_rows, n_labels), float32."""
         leave_parents_threads()
         device = self.decoder.device
         budget = self.settings.max_batch_tokens or batch_tokens(device)
         batches = plan_batches([len(ids) for ids in windows], max_tokens=budget)
-        logits = np.empty((len(windows), len(self.labels)), dtype=np.float32)
+        bounds = np.cumsum([0, *map(len, rows)])
+        logits = np.empty((bounds[-1], len(self.labels)), dtype=np.float32)
         with torch.inference_mode():
             forward = self._forward.get()
             # A GPU works on while the host packs: results are fetched at the end.
             outputs = [
-                self._logits(forward, [windows[i] for i in batch]) for batch in batches
+                self._logits(
+                    forward, [windows[i] for i in batch], [rows[i] for i in batch]
+                )
+                for batch in batches
             ]
             for batch, output in zip(batches, outputs, strict=True):
-                logits[batch] = output.cpu().numpy()
-        failed = int((~np.isfinite(logits)).any(axis=1).sum())
-        if failed:
+                own = [np.arange(bounds[i], bounds[i + 1]) for i in batch]
+                logits[np.concatenate(own)] = output.cpu().numpy()
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
+        if not finite.all():
+            pairs = itertools.pairwise(bounds)
+            failed = sum(not finite[start:stop].all() for start, stop in pairs)
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
-        return torch.from_numpy(logits).sigmoid().numpy()
+        return np.split(torch.from_numpy(logits).sigmoid().numpy(), bounds[1:-1])
 
     def _logits(
-        self, forward: Forward, sequences: Sequence[np.ndarray]
+        self,
+        forward: Forward,
+        sequences: Sequence[np.ndarray],
+        rows: Sequence[np.ndarray],
     ) -> torch.Tensor:
         """forward (Forward): Of the present weights.
         sequences (Sequence[ndarray]): Token ids of a packed batch.
-        RETURNS (Tensor): (n_sequences, n_labels), float32."""
+        rows (Sequence[ndarray]): As for `pack`.
+        RETURNS (Tensor): (n_rows, n_labels), float32."""
         device, cache = self.decoder.device, self.cache
         if cache is None:
-            return forward(pack(sequences, device=device))
-        store, key = cache.batches, tuple(ids.tobytes() for ids in sequences)
-        rows = store.get(key)
-        if rows is None:
-            rows = forward.pooled(pack(sequences, device=device)).cpu().numpy()
-            store.put(key, rows, key_bytes=sum(len(ids) for ids in key))
-        return self.decoder.score(torch.from_numpy(rows).to(device))
+            return forward(pack(sequences, rows=rows, device=device))
+        key = tuple(array.tobytes() for array in (*sequences, *rows))
+        features = cache.batches.get(key)
+        if features is None:
+            packed = pack(sequences, rows=rows, device=device)
+            features = forward.pooled(packed).cpu().numpy()
+            cache.batches.put(key, features, key_bytes=sum(map(len, key)))
+        return self.decoder.score(torch.from_numpy(features).to(device))
 
     def features(self, windows: Sequence[np.ndarray]) -> np.ndarray:
         """What the head reads.
@@ -263,19 +321,28 @@ class Classifier:
         write_bundle(self.bundle, path)
 
 
-def _parts(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
-    """The stretches of a text that a limit leaves: all, or its two ends."""
-    if max_chars is None or n_chars <= max_chars:
-        return [(0, n_chars)]
-    last = max_chars // 2
-    return [(0, max_chars - last), (n_chars - last, n_chars)]
+def _check_texts(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise SettingsError(Errors.E049)
+    found = list(texts)
+    for i, text in enumerate(found):
+        if not isinstance(text, str):
+            message = Errors.E051.format(i=i, kind=type(text).__name__)
+            raise SettingsError(message)
+    return found
 
 
-def _aggregate(cut: Cut, rows: Iterator[np.ndarray], n_labels: int) -> TextScores:
+def _read(plan: TextPlan, rows: Iterator[np.ndarray], n_labels: int) -> TextScores:
     """Take the rows of a text's windows from the iterator."""
-    windows = tuple(WindowScores(start, end, next(rows)) for start, end in cut.offsets)
+    cut = plan.cut
+    scored = [WindowRows(pieces, next(rows)) for pieces in plan.pieces]
+    windows = tuple(
+        WindowScores(*window.place, own.probabilities[-1])
+        for window, own in zip(cut.windows, scored, strict=True)
+    )
+    probabilities = np.zeros(n_labels, dtype=np.float32)
     if windows:
         probabilities = np.max([window.probabilities for window in windows], axis=0)
-    else:
-        probabilities = np.zeros(n_labels, dtype=np.float32)
-    return TextScores(probabilities, windows, cut.truncated)
+    spans = [read_span(cut, scored, own, n_labels) for own in plan.stretches]
+    curve = read_curve(cut, scored, n_labels) if plan.query.curve else None
+    return TextScores(probabilities, windows, cut.truncated, tuple(spans), curve)

@@ -50,7 +50,7 @@ class CpuForward:
         for layer in self.layers[:-1]:
             x = layer(x, rotaries[layer.dtype], batch)
         last = self.layers[-1]
-        return decoder.norm(last(x, rotaries[last.dtype], batch, batch.last_rows))
+        return decoder.norm(last(x, rotaries[last.dtype], batch, batch.scored_rows))
 
 
 class _Layer:

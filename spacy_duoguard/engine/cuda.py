@@ -41,7 +41,7 @@ class CudaForward:
     def pooled(self, batch: PackedBatch) -> Tensor:
         """As `Decoder.pooled`."""
         total = len(batch.token_ids)
-        if len(batch.last_rows) > 1 or total > GRAPH_LENGTHS[-1]:
+        if len(batch.scored_rows) > 1 or total > GRAPH_LENGTHS[-1]:
             return self.decoder.pooled(batch, self.attend)
         length = next(length for length in GRAPH_LENGTHS if length >= total)
         with self._lock:
@@ -68,7 +68,7 @@ class _Graph:
 
     def replay(self, batch: PackedBatch) -> Tensor:
         self.inputs.token_ids[: len(batch.token_ids)].copy_(batch.token_ids)
-        self.inputs.last_rows.copy_(batch.last_rows)
+        self.inputs.scored_rows.copy_(batch.scored_rows)
         self.graph.replay()
         return self.output.clone()
 
@@ -87,7 +87,7 @@ def pad_batch(batch: PackedBatch, length: int) -> PackedBatch:
         batch,
         token_ids=token_ids,
         positions=torch.arange(length, device=token_ids.device),
-        last_rows=batch.last_rows.clone(),
+        scored_rows=batch.scored_rows.clone(),
         cu_seqlens=torch.tensor([0, length], dtype=torch.int32).to(token_ids.device),
         longest=length,
         groups=(AttentionGroup(slice(0, length), 1, length, None, None),),

@@ -185,7 +185,7 @@ class Decoder(nn.Module):
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """batch (PackedBatch): Sequences on this module's device.
-        RETURNS (Tensor): Logits, (n_sequences, num_labels), float32.
+        RETURNS (Tensor): Logits, (n_scored, num_labels), float32.
         """
         return self.score(self.pooled(batch))
 
@@ -196,10 +196,10 @@ class Decoder(nn.Module):
 
         batch (PackedBatch): Sequences on this module's device.
         attend (AttentionFunction): How to attend.
-        RETURNS (Tensor): The normed last row of each sequence,
-            (n_sequences, hidden_size), float32.
+        RETURNS (Tensor): The normed rows that the batch is scored after,
+            (n_scored, hidden_size), float32.
         """
-        return self.norm(self.hidden(batch, attend, rows=batch.last_rows))
+        return self.norm(self.hidden(batch, attend, rows=batch.scored_rows))
 
     def hidden(
         self,

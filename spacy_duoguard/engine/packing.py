@@ -26,7 +26,7 @@ class PackedBatch:
 
     token_ids: Tensor  # (total,) int64
     positions: Tensor  # (total,) int64, from 0 within each sequence
-    last_rows: Tensor  # (n_sequences,) int64, packed row of each last token
+    scored_rows: Tensor  # (n_scored,) int64, packed rows that the head reads
     cu_seqlens: Tensor  # (n_sequences + 1,) int32, where sequences begin, and the end
     longest: int  # length of the longest sequence
     groups: tuple[AttentionGroup, ...]
@@ -53,13 +53,18 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
 
 
 def pack(
-    sequences: Sequence[np.ndarray], *, device: "torch.device | str" = "cpu"
+    sequences: Sequence[np.ndarray],
+    *,
+    rows: Sequence[np.ndarray] | None = None,
+    device: "torch.device | str" = "cpu",
 ) -> PackedBatch:
     """Lay sequences end to end.
 
     sequences (Sequence[ndarray]): Token ids, each of shape (length,) with at least
         one id. Sorted by length they share the fewest attention calls; any order is
         correct.
+    rows (Optional[Sequence[ndarray]]): The tokens of each sequence after which it is
+        scored, ascending; None for the last one of each.
     device (torch.device | str): Where the decoder is.
     RETURNS (PackedBatch): The batch.
     """
@@ -68,10 +73,13 @@ def pack(
     starts = ends - lengths
     positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
     token_ids = np.concatenate(list(sequences)).astype(np.int64)
+    scored = ends - 1
+    if rows is not None:
+        scored = np.concatenate([s + r for s, r in zip(starts, rows, strict=True)])
     return PackedBatch(
         token_ids=_tensor(token_ids, device),
         positions=_tensor(positions, device),
-        last_rows=_tensor(ends - 1, device),
+        scored_rows=_tensor(scored, device),
         cu_seqlens=_tensor(np.append(0, ends).astype(np.int32), device),
         longest=int(lengths.max()),
         groups=tuple(_groups(lengths, starts, device)),

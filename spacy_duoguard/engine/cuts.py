@@ -1,0 +1,147 @@
+"""Texts cut into windows, and where their pieces lie in the text."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .settings import Settings
+from .windows import TextTokenizer, Tokens, keep_ends, split_windows
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a text: all of it, or what a limit leaves of its ends."""
+
+    start: int  # characters of the text
+    tokens: Tokens
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_tokens,), the character at which each piece begins,
+        ascending."""
+        return self.start + np.maximum.accumulate(self.tokens.offsets[:, 0])
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_tokens,), the character before which each piece ends,
+        ascending. Characters that no piece begins belong to the piece before them."""
+        ends = np.maximum.accumulate(self.start + self.tokens.offsets[:, 1])
+        following = np.append(self.starts[1:], self.start + self.tokens.n_chars)
+        return np.maximum(ends, following)
+
+    def pieces(self, first: int, last: int) -> tuple[int, int] | None:
+        """Which pieces hold a stretch of the text.
+
+        first (int): Its first character. last (int): Its last one.
+        RETURNS (Optional[Tuple[int, int]]): The piece that begins the first character,
+            -1 where the stretch begins before this part, and the piece that completes
+            the last character. None where it lies outside.
+        """
+        if last < self.start or first >= self.start + self.tokens.n_chars:
+            return None
+        # A character that no piece begins belongs to the piece before it.
+        holders = np.searchsorted(self.starts, (first, last), side="right") - 1
+        if first < self.start:
+            return -1, max(int(holders[1]), 0)
+        own = self.starts[max(holders[0], 0)]
+        begin = np.searchsorted(self.starts, own, side="left")
+        return int(begin), max(int(holders[1]), 0)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A run of pieces that is scored at once."""
+
+    ids: np.ndarray  # (n_tokens,) int32, framed
+    part: Part
+    first: int  # pieces of the part
+    stop: int
+    n_before: int  # tokens that the tokenizer puts before the pieces
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """RETURNS (Tuple[int, int]): Characters of the text, start and end."""
+        left, right = self.part.tokens.place(self.first, self.stop)
+        return self.part.start + left, self.part.start + right
+
+    def tokens_of(self, pieces: np.ndarray) -> np.ndarray:
+        """pieces (ndarray): Of this window, from 0.
+        RETURNS (ndarray): The tokens of `ids` after which the text up to them is
+            scored: of the last piece, the last of all."""
+        last = self.stop - self.first - 1
+        return np.where(pieces == last, len(self.ids) - 1, self.n_before + pieces)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The windows of one part."""
+
+    part: Part
+    index: int  # of the first window
+    firsts: list[int]
+    stops: list[int]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The windows of one text before they are scored."""
+
+    windows: list[Window]  # none where the text has no pieces
+    truncated: bool  # a limit of the user's left part of the text out
+
+    @property
+    def ids(self) -> list[np.ndarray]:
+        """RETURNS (List[ndarray]): The token ids of each window, framed."""
+        return [window.ids for window in self.windows]
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """RETURNS (List[Run]): The windows, part by part."""
+        runs: list[Run] = []
+        for i, window in enumerate(self.windows):
+            if not runs or runs[-1].part is not window.part:
+                runs.append(Run(window.part, i, [], []))
+            runs[-1].firsts.append(window.first)
+            runs[-1].stops.append(window.stop)
+        return runs
+
+
+def cut_text(
+    text: str,
+    tokenizer: TextTokenizer,
+    settings: Settings,
+    *,
+    max_chars: int | None = None,
+) -> Cut:
+    """Cut a text into windows.
+
+    text (str): Any text.
+    tokenizer (TextTokenizer): The model's.
+    settings (Settings): Of the windows.
+    max_chars (Optional[int]): The most characters that are kept, half of them from
+        each end.
+    RETURNS (Cut): The windows.
+    RAISES (ScoringError): The text holds half of a surrogate pair.
+    """
+    window = settings.window - tokenizer.n_special
+    windows = []
+    stretches = _stretches(len(text), max_chars)
+    for start, end in stretches:
+        part = Part(start, tokenizer.encode(text[start:end]))
+        ids = part.tokens.ids
+        for first, stop in split_windows(
+            len(ids), window=window, stride=settings.stride
+        ):
+            framed = tokenizer.frame(ids[first:stop])
+            windows.append(Window(framed, part, first, stop, len(tokenizer.prefix)))
+    kept = keep_ends(windows, settings.max_windows)
+    return Cut(kept, len(stretches) > 1 or len(kept) < len(windows))
+
+
+def _stretches(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
+    """The stretches of a text that a limit leaves: all, or its two ends."""
+    if max_chars is None or n_chars <= max_chars:
+        return [(0, n_chars)]
+    last = max_chars // 2
+    return [(0, max_chars - last), (n_chars - last, n_chars)]
