@@ -285,6 +285,35 @@ class Errors:
         "[E087] The output {path} lies inside the pipeline {folder}, of which it is a "
         "copy. Give a folder elsewhere."
     )
+    # Streams
+    E090 = (
+        "[E090] A push takes each stream once and a chunk for each: got {n} streams "
+        "and {chunks} chunks. Join the chunks of one stream."
+    )
+    E091 = (
+        "[E091] A stream was pushed to in a batch that it does not belong to. Take "
+        "streams from this batch's open()."
+    )
+    E092 = (
+        "[E092] The stream is closed, or has failed, and takes no more text. Treat a "
+        "text that failed as unsafe, and begin a new stream for another."
+    )
+    E093 = (
+        "[E093] The classifier's weights were changed while streams were open: what "
+        "they have read cannot be read on. Begin them anew."
+    )
+    E094 = (
+        "[E094] A string was pushed to a stream after bytes that end inside a "
+        "character. Push bytes only, or whole characters."
+    )
+    E095 = (
+        "[E095] Bytes that were pushed to a stream are no UTF-8 ({problem}). Decode "
+        "them, as by chunk.decode('utf8', 'replace'), and push strings."
+    )
+    E096 = (
+        "[E096] A chunk of type '{kind}' was pushed to a stream. Push strings, or "
+        "bytes in UTF-8."
+    )
 
 
 class Warnings:

@@ -234,6 +234,10 @@ class Classifier:
         if len(self.tokenizer.suffix):
             raise SettingsError(Errors.E055)
 
+    def forward(self) -> Forward:
+        """RETURNS (Forward): Of the present weights."""
+        return self._forward.get()
+
     def cut(self, text: str, max_chars: int | None = None) -> Cut:
         """text (str): Any text.
         max_chars (Optional[int]): As in `analyze`.

@@ -5,13 +5,13 @@ head reads go through the last layer's output projection and feed-forward, feed-
 layers run over blocks of rows that stay in the cache, and bfloat16 attends in blocks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import blocked_attention, packed_attention
+from .attention import AttentionFunction, blocked_attention, packed_attention
 from .blocked import BlockedGate, BlockedLinear, blocked_products
 from .decoder import Decoder, DecoderLayer, RMSNorm, Rotary
 from .eight_bit import EightBitGate, EightBitLinear
@@ -41,16 +41,28 @@ class CpuForward:
 
     def pooled(self, batch: PackedBatch) -> Tensor:
         """As `Decoder.pooled`."""
+        return self._pooled(batch, [layer.attend for layer in self.layers])
+
+    def extend(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction]
+    ) -> Tensor:
+        """As `Decoder.extend`."""
+        return self.decoder.score(self._pooled(batch, attends))
+
+    def _pooled(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction]
+    ) -> Tensor:
         decoder = self.decoder
         x = decoder.embedding(batch.token_ids).float()
         rotaries = {
             dtype: Rotary(decoder.frequencies, batch.positions, dtype)
             for dtype in {layer.dtype for layer in self.layers}
         }
-        for layer in self.layers[:-1]:
-            x = layer(x, rotaries[layer.dtype], batch)
-        last = self.layers[-1]
-        return decoder.norm(last(x, rotaries[last.dtype], batch, batch.scored_rows))
+        last = len(self.layers) - 1
+        for i, (layer, attend) in enumerate(zip(self.layers, attends, strict=True)):
+            rows = batch.scored_rows if i == last else None
+            x = layer(x, rotaries[layer.dtype], batch, attend, rows)
+        return decoder.norm(x)
 
 
 class _Layer:
@@ -69,18 +81,20 @@ class _Layer:
         self.gate = _choose_gate(self.dtype, eight_bit)(mlp.gate_up_proj)
         # In float32 torch's own kernel has the fast instructions.
         low = self.dtype == torch.bfloat16
-        self.attend = blocked_attention if low else packed_attention
+        self.attend: AttentionFunction = blocked_attention if low else packed_attention
 
     def __call__(
         self,
         x: Tensor,
         rotary: Rotary,
         batch: PackedBatch,
+        attend: AttentionFunction,
         rows: Tensor | None = None,
     ) -> Tensor:
         """x (Tensor): (total, hidden_size), float32. rows (Optional[Tensor]): Rows to
         return, None for all. RETURNS (Tensor): (rows, hidden_size), float32."""
-        attended = self._attention(_normed(x, self.input_norm), rotary, batch)
+        query, key, value = self._project(_normed(x, self.input_norm), rotary)
+        attended = attend(query, key, value, batch)
         if rows is not None:
             x, attended = x[rows], attended[rows]
         x = x + self.o(attended).float()
@@ -88,12 +102,11 @@ class _Layer:
             block += self.down(self.gate(_normed(block, self.mlp_norm))).float()
         return x
 
-    def _attention(self, x: Tensor, rotary: Rotary, batch: PackedBatch) -> Tensor:
+    def _project(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         qkv = self.qkv(x).to(self.dtype).view(len(x), -1, self.head_dim)
         rotated = rotary(qkv[:, : self.heads + self.kv_heads])
         query, key = rotated.split([self.heads, self.kv_heads], dim=1)
-        value = qkv[:, self.heads + self.kv_heads :]
-        return self.attend(query, key, value, batch)
+        return query, key, qkv[:, self.heads + self.kv_heads :]
 
 
 def _normed(x: Tensor, norm: RMSNorm) -> Tensor:

@@ -5,6 +5,7 @@ small kernels take longer to launch than to run, replays a recorded graph of the
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -48,6 +49,12 @@ class CudaForward:
             if length not in self._graphs:
                 self._graphs[length] = _Graph(self.decoder, pad_batch(batch, length))
             return self._graphs[length].replay(batch)
+
+    def extend(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction]
+    ) -> Tensor:
+        """As `Decoder.extend`."""
+        return self.decoder.extend(batch, attends)
 
 
 class _Graph:

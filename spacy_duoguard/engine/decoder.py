@@ -1,6 +1,7 @@
 """The decoder and its head: Qwen2 and Llama in one trainable module."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -201,17 +202,31 @@ class Decoder(nn.Module):
         """
         return self.norm(self.hidden(batch, attend, rows=batch.scored_rows))
 
+    def extend(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction]
+    ) -> Tensor:
+        """As `forward`, for tokens whose predecessors were read before.
+
+        batch (PackedBatch): The new tokens.
+        attends (Sequence[AttentionFunction]): For each layer, how to attend to them
+            and to those before.
+        RETURNS (Tensor): Logits, (n_scored, num_labels), float32.
+        """
+        rows = self.hidden(batch, attends, rows=batch.scored_rows)
+        return self.score(self.norm(rows))
+
     def hidden(
         self,
         batch: PackedBatch,
-        attend: AttentionFunction = packed_attention,
+        attend: AttentionFunction | Sequence[AttentionFunction] = packed_attention,
         *,
         rows: Tensor | None = None,
     ) -> Tensor:
         """The last layer's output before the final norm.
 
         batch (PackedBatch): Sequences on this module's device.
-        attend (AttentionFunction): How to attend.
+        attend (AttentionFunction / Sequence[AttentionFunction]): How to attend, in all
+            layers or in each.
         rows (Optional[Tensor]): The packed rows to return, None for all.
         RETURNS (Tensor): (rows, hidden_size), float32.
         """
@@ -220,6 +235,7 @@ class Decoder(nn.Module):
         self.frequencies = self.frequencies.to(x.device)
         rotaries: dict[torch.dtype, Rotary] = {}
         last = len(self.layers) - 1
+        attends = attend if isinstance(attend, Sequence) else [attend] * (last + 1)
         for i, module in enumerate(self.layers):
             layer = cast(DecoderLayer, module)
             if (
@@ -228,7 +244,7 @@ class Decoder(nn.Module):
                 rotary = Rotary(self.frequencies, batch.positions, layer.dtype)
                 rotaries[layer.dtype] = rotary
             kept = rows if i == last else None
-            x = layer(x, rotaries[layer.dtype], batch, attend, kept)
+            x = layer(x, rotaries[layer.dtype], batch, attends[i], kept)
         return x
 
 

@@ -1,10 +1,12 @@
 """Which forward scores: chosen by device and precision, made when first needed."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from .attention import AttentionFunction
 from .cpu import CpuForward
 from .cuda import CudaForward
 from .decoder import Decoder
@@ -21,6 +23,11 @@ class Forward(Protocol):
 
     def pooled(self, batch: PackedBatch, /) -> Tensor:
         """As `Decoder.pooled`."""
+
+    def extend(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction], /
+    ) -> Tensor:
+        """As `Decoder.extend`."""
 
 
 def make_forward(decoder: Decoder, *, eight_bit: bool) -> Forward:

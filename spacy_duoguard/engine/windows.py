@@ -16,6 +16,7 @@ Every run of tokens up to the overlap lies whole in some window.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -110,6 +111,20 @@ class TextTokenizer:
             offsets=np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2),
             n_chars=len(text),
         )
+
+    @cached_property
+    def cuts_words(self) -> bool:
+        """Whether a word ends where its letters do, whatever follows: no piece crosses
+        such an end, and what comes later changes nothing before it. True of the
+        patterns of GPT-2 and its kin, Qwen and Llama 3 among them."""
+        cutter = self._backend.pre_tokenizer
+        if cutter is None:
+            return False
+        for text in ("ab cd", "ab, cd", "ab\ncd", "ab(cd", "ab.  cd"):
+            places = [place for _, place in cutter.pre_tokenize_str(text)]
+            if all(start != 2 for start, _ in places):
+                return False
+        return True
 
     def frame(self, ids: np.ndarray) -> np.ndarray:
         """ids (ndarray): The pieces of a window. RETURNS (ndarray): The same between

@@ -1,0 +1,189 @@
+"""Spans and curves of one pass, against their definitions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_stream import texts
+
+from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.context import Query
+from spacy_duoguard.taxonomy import CATEGORIES
+
+TEXT = "The dog sleeps. How to kill it?  Été là-bas 🙂.\n\nThe end of the fox"
+
+
+@pytest.fixture(scope="module", params=["qwen2", "llama"])
+def small(request, qwen2_folder, llama_folder) -> Classifier:
+    folder = {"qwen2": qwen2_folder, "llama": llama_folder}[request.param]
+    return Classifier.from_pretrained(
+        str(folder), precision="float32", device="cpu", window=16, stride=11
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts)
+def test_every_row_of_a_curve_is_that_prefix_scored_alone(small, text):
+    scores = small.analyze([text], curve=True)[0]
+    curve, ids = scores.curve, small.tokenizer.encode(text).ids
+    assert len(curve.ends) == len(ids)
+    assert (np.diff(curve.ends) >= 0).all()
+    for i, end in enumerate(curve.ends):
+        if np.array_equal(small.tokenizer.encode(text[:end]).ids, ids[: i + 1]):
+            alone = small.score([text[:end]])[0]
+            np.testing.assert_allclose(curve.probabilities[i], alone, atol=1e-5)
+    if len(ids):
+        assert curve.ends[-1] == len(text)
+        np.testing.assert_allclose(
+            curve.probabilities[-1], scores.probabilities, atol=1e-6
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts, data=st.data())
+def test_a_span_is_its_last_row_in_each_window(small, text, data):
+    """By the definition, from windows scored as texts of token ids."""
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    scores = small.answer([Query(text, ((start, end),))])[0]
+    body = text[start:end]
+    (found,) = scores.spans
+    if not body:
+        assert found.probabilities.tolist() == [0.0] * 12
+        assert found.delta.tolist() == [0.0] * 13
+        return
+    first, last = find_pieces(small, text, start, end)
+    rows, changes = [], []
+    prefix = len(small.tokenizer.prefix)
+    for window in small.cut(text).windows:
+        if window.first <= last and first < window.stop:
+            upto = min(last + 1, window.stop) - window.first
+            row = logits(small, window.ids[: prefix + upto])
+            before = np.zeros(12)
+            if first > window.first:
+                before = logits(small, window.ids[: prefix + first - window.first])
+            rows.append(row)
+            changes.append([*(row - before), row.max() - before.max()])
+    winners = np.argmax(rows, axis=0)
+    delta = [changes[w][i] for i, w in enumerate(winners)]
+    delta.append(changes[int(np.max(rows, axis=1).argmax())][12])
+    np.testing.assert_allclose(found.probabilities, np.max(rows, axis=0), atol=1e-5)
+    np.testing.assert_allclose(found.delta, delta, atol=1e-5)
+    np.testing.assert_allclose(scores.probabilities, small.score([text])[0], atol=1e-6)
+
+
+def find_pieces(classifier, text, start, end):
+    """The pieces of a span's first and last characters that are no white space."""
+    body = text[start:end]
+    inside = [i for i, c in enumerate(body) if not c.isspace()] or [0, len(body) - 1]
+    offsets = classifier.tokenizer.encode(text).offsets
+    starts = np.maximum.accumulate(offsets[:, 0])
+    holder = np.flatnonzero(starts <= start + inside[0])[-1]
+    first = np.flatnonzero(starts == starts[holder])[0]
+    return int(first), int(np.flatnonzero(starts <= start + inside[-1])[-1])
+
+
+def logits(classifier, ids):
+    rows = [np.array([len(ids) - 1])]
+    return classifier._probabilities([ids], rows)[0][0]
+
+
+def test_a_sentence_in_one_window_is_the_text_up_to_there(make_nlp):
+    nlp = make_nlp(sents=True, span_context="document", curve=True)
+    doc = nlp(TEXT)
+    sentences = list(doc.sents)
+    assert len(sentences) > 2
+    tokenizer = nlp.get_pipe("duoguard").classifier.tokenizer
+    starts = tokenizer.encode(TEXT).offsets[:, 0]
+    rows = [dict.fromkeys([*CATEGORIES, "unsafe"], 0.0)]
+    for row in doc._.duoguard_curve:
+        cats = dict(zip(CATEGORIES, row["probs"], strict=True))
+        rows.append({**cats, "unsafe": max(row["probs"])})
+    for sent in sentences:
+        up_to = nlp(doc.text[: len(doc.text[: sent.end_char].rstrip())]).cats
+        assert sent._.duoguard_cats == pytest.approx(up_to, abs=1e-5)
+        begin = sent.start_char + len(sent.text) - len(sent.text.lstrip())
+        before = rows[np.searchsorted(starts, starts[starts <= begin][-1])]
+        delta = {key: up_to[key] - before[key] for key in up_to}
+        assert sent._.duoguard_delta == pytest.approx(delta, abs=1e-5)
+    assert sentences[-1]._.duoguard_cats == pytest.approx(doc.cats, abs=1e-6)
+
+
+def test_spans_cost_no_forward_of_their_own(make_nlp, monkeypatch):
+    nlp = make_nlp(sents=True, span_context="document", curve=True)
+    component = nlp.get_pipe("duoguard")
+    forward = type(component.classifier.forward())
+    seen = []
+    call = forward.__call__
+
+    def counted(self, batch):
+        seen.append(len(batch.token_ids))
+        return call(self, batch)
+
+    monkeypatch.setattr(forward, "__call__", counted)
+    nlp(TEXT)
+    assert sum(seen) == len(component.classifier.tokenizer.encode(TEXT).ids)
+
+
+def test_what_limits_left_out_is_not_scored(make_nlp):
+    text = "One dog sleeps. " * 30
+    nlp = make_nlp(
+        sents=True,
+        span_context="document",
+        model={"window": 64, "stride": 48, "max_windows": 2},
+    )
+    doc = nlp(text)
+    assert doc._.duoguard_status == "truncated"
+    scored = [sent._.duoguard_cats is not None for sent in doc.sents]
+    assert scored[0]
+    assert scored[-1]
+    assert not all(scored)
+
+
+def test_max_chars_keeps_the_spans_of_both_ends(make_nlp):
+    nlp = make_nlp(sents=True, span_context="document", max_chars=40)
+    doc = nlp("The dog sleeps. " + "And so on. " * 20 + "The fox kills it.")
+    scored = [sent._.duoguard_cats for sent in doc.sents]
+    assert scored[0] is not None
+    assert scored[5] is None
+    assert scored[-1] == pytest.approx(nlp(doc.text[-20:]).cats, abs=1e-5)
+
+
+def test_curves_survive_serialization(make_nlp):
+    nlp = make_nlp(sents=True, span_context="document", curve=True, threshold=0.0)
+    doc = nlp(TEXT)
+    curve = doc._.duoguard_curve
+    assert [set(row) for row in curve] == [{"end", "probs"}] * len(curve)
+    assert max(curve[-1]["probs"]) == doc.cats["unsafe"]
+    assert doc._.duoguard_first_unsafe == curve[1]["end"]
+    copy = type(doc)(nlp.vocab).from_bytes(doc.to_bytes())
+    assert copy._.duoguard_curve == curve
+    assert copy._.duoguard_first_unsafe == doc._.duoguard_first_unsafe
+    pairs = zip(copy.sents, doc.sents, strict=True)
+    assert all(a._.duoguard_delta == b._.duoguard_delta for a, b in pairs)
+
+
+def test_without_a_curve_there_is_none(make_nlp):
+    doc = make_nlp(sents=True)(TEXT)
+    assert doc._.duoguard_curve is None
+    assert doc._.duoguard_first_unsafe is None
+    assert next(iter(doc.sents))._.duoguard_delta is None
+
+
+def test_a_text_that_is_safe_or_empty_has_no_first_flag(make_nlp):
+    nlp = make_nlp(curve=True, threshold=1.0)
+    assert nlp(TEXT)._.duoguard_first_unsafe is None
+    assert nlp("")._.duoguard_curve == []
+    assert nlp("")._.duoguard_first_unsafe is None
+
+
+def test_a_failure_reads_as_unsafe_from_the_start(make_nlp, monkeypatch):
+    nlp = make_nlp(sents=True, span_context="document", curve=True)
+    nlp.set_error_handler(lambda *args: None)
+    monkeypatch.setattr(nlp.get_pipe("duoguard").classifier, "answer", None)
+    doc = nlp(TEXT)
+    assert doc._.duoguard_curve == []
+    assert doc._.duoguard_first_unsafe == 0
+    sent = next(iter(doc.sents))
+    assert sent._.duoguard_cats == dict.fromkeys(doc.cats, 1.0)
+    assert sent._.duoguard_delta == dict.fromkeys(doc.cats, 1.0)
