@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc, Span
 
+from .engine.context import Query
 from .errors import Errors, SettingsError
 from .taxonomy import UNSAFE
 
@@ -37,6 +38,36 @@ class Lesson:
 
     source: Doc | Span  # of the predicted doc
     gold: Gold
+
+
+def ask_lessons(
+    lessons: Sequence[Lesson], *, in_context: bool
+) -> tuple[list[Query], list[Gold]]:
+    """What to score in order to learn.
+
+    lessons (Sequence[Lesson]): Docs and spans.
+    in_context (bool): Score spans in the pass of their doc, not as texts of their own.
+    RETURNS (Tuple[List[Query], List[Gold]]): The queries, and the gold of each text and
+        span in the order in which they answer.
+    """
+    if not in_context:
+        queries = [Query(lesson.source.text) for lesson in lessons]
+        return queries, [lesson.gold for lesson in lessons]
+    by_doc: dict[Doc, tuple[list[Gold], list[tuple[Span, Gold]]]] = {}
+    for lesson in lessons:
+        own = lesson.source
+        if isinstance(own, Doc):
+            by_doc.setdefault(own, ([], []))[0].append(lesson.gold)
+        else:
+            by_doc.setdefault(own.doc, ([], []))[1].append((own, lesson.gold))
+    queries, golds = [], []
+    for doc, (of_doc, of_spans) in by_doc.items():
+        # A doc that only its spans teach is open.
+        open_gold = Gold(np.full_like(lessons[0].gold.truths, np.nan))
+        places = tuple((span.start_char, span.end_char) for span, _ in of_spans)
+        queries.append(Query(doc.text, places))
+        golds += [*(of_doc or [open_gold]), *(gold for _, gold in of_spans)]
+    return queries, golds
 
 
 def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:

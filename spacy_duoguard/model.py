@@ -8,6 +8,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, get_torch_default_device
 from thinc.types import Floats2d
 
+from .engine.context import Query
 from .engine.settings import Settings
 from .engine.trainable import check_trainable
 from .errors import Errors, SettingsError
@@ -82,7 +83,7 @@ def forward(
     if not is_train:
         scores = shim.classifier.score(texts)
         return model.ops.asarray2f(cast(Floats2d, scores)), lambda d_scores: []
-    logits, passed = shim.trainer.begin(texts)
+    logits, passed = shim.trainer.begin([Query(text) for text in texts])
 
     def backprop(d_logits: Floats2d) -> list[Doc]:
         passed(model.ops.to_numpy(d_logits).astype(np.float32))

@@ -12,10 +12,12 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from thinc.api import Model, Optimizer
 
 from .engine.config import is_label
+from .engine.context import Query
 from .errors import Errors, SettingsError, Warnings
 from .gold import (
     Gold,
     Lesson,
+    ask_lessons,
     check_group,
     fill_maximum,
     foreign_keys,
@@ -36,6 +38,7 @@ class TrainedComponent(TrainablePipe):
     cfg: dict[str, Any]
     loss: CategoryLoss
     span_getter: SpanGetter | None
+    in_context: bool  # spans are scored in the pass of their doc
     _found_gold: bool = False  # has an example had gold for us?
     _warned: frozenset[str] = frozenset()
 
@@ -131,9 +134,9 @@ class TrainedComponent(TrainablePipe):
         self._check_gold(examples, lessons)
         if lessons:
             trainer = get_shim(self.model).trainer
-            texts = [lesson.source.text for lesson in lessons]
-            logits, backprop = trainer.begin(texts, max_chars=self.cfg["max_chars"])
-            loss, d_logits = self._loss([lesson.gold for lesson in lessons], logits)
+            queries, golds = ask_lessons(lessons, in_context=self.in_context)
+            logits, backprop = trainer.begin(queries, max_chars=self.cfg["max_chars"])
+            loss, d_logits = self._loss(golds, logits)
             backprop(d_logits)
             losses[self.name] += loss
         if sgd not in (None, False):
@@ -182,11 +185,11 @@ class TrainedComponent(TrainablePipe):
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
         validate_examples(examples, "DuoGuard.rehearse")
-        texts = [eg.predicted.text for eg in examples if eg.predicted.text]
-        if texts:
+        queries = [Query(eg.predicted.text) for eg in examples if eg.predicted.text]
+        if queries:
             trainer, limit = get_shim(self.model).trainer, self.cfg["max_chars"]
-            before = trainer.initial_logits(texts, max_chars=limit).astype(np.float64)
-            logits, backprop = trainer.begin(texts, max_chars=limit)
+            before = trainer.initial_logits(queries, max_chars=limit).astype(np.float64)
+            logits, backprop = trainer.begin(queries, max_chars=limit)
             loss, target = BinaryCrossEntropy(), 1.0 / (1.0 + np.exp(-before))
             truths = np.full(logits.shape, np.nan)  # open where categories were added
             truths[:, : target.shape[1]] = target

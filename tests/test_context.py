@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lessons import make_examples, trainable
+from spacy.tokens import Span
 from test_stream import texts
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.context import Query
+from spacy_duoguard.losses import BinaryCrossEntropy
+from spacy_duoguard.model import get_shim
 from spacy_duoguard.taxonomy import CATEGORIES
 
 TEXT = "The dog sleeps. How to kill it?  Été là-bas 🙂.\n\nThe end of the fox"
@@ -187,3 +191,67 @@ def test_a_failure_reads_as_unsafe_from_the_start(make_nlp, monkeypatch):
     sent = next(iter(doc.sents))
     assert sent._.duoguard_cats == dict.fromkeys(doc.cats, 1.0)
     assert sent._.duoguard_delta == dict.fromkeys(doc.cats, 1.0)
+
+
+def test_span_gold_is_learnt_in_context(make_nlp):
+    """The loss and the gradient are those of the rows that scoring reads."""
+    nlp = trainable(make_nlp, None, sents=True, span_context="document")
+    component = nlp.get_pipe("duoguard")
+    eg = make_examples(nlp, [(TEXT, {"Hate": 0.0})])[0]
+    reference = next(iter(nlp.get_pipe("sentencizer").pipe([eg.reference])))
+    nlp.get_pipe("sentencizer")(eg.predicted)
+    second = list(reference.sents)[1]
+    reference.spans["duoguard"] = [Span(reference, second.start, second.end, "Hate")]
+    nlp.initialize(lambda: [eg])
+    before = [sent._.duoguard_cats for sent in nlp(TEXT).sents]
+    losses = component.update([eg])
+    bce = BinaryCrossEntropy()
+    truths = [
+        [float(name == "Hate" and i == 1) for name in CATEGORIES]
+        for i in range(len(before))
+    ]
+    scores = np.array([[cats[name] for name in CATEGORIES] for cats in before])
+    logits = np.log(scores / (1 - scores))
+    whole = np.array([[nlp(TEXT).cats[name] for name in CATEGORIES]])
+    of_doc = np.full((1, 12), np.nan)
+    of_doc[0, CATEGORIES.index("Hate")] = 0.0
+    component.loss = bce
+    expected = bce.get_loss(
+        np.concatenate((np.log(whole / (1 - whole)), logits)),
+        np.concatenate((of_doc, truths)),
+    )
+    found = component.update([eg])["duoguard"]
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert losses["duoguard"] > 0
+    optimizer = nlp.resume_training()
+    for _ in range(60):
+        component.update([eg], sgd=optimizer)
+    after = [sent._.duoguard_cats["Hate"] for sent in nlp(TEXT).sents]
+    assert after[1] > 0.5
+    assert max(after[0], *after[2:]) < 0.5
+
+
+@pytest.mark.parametrize("layers", [0, 1, None])
+def test_an_update_in_context_is_one_pass(make_nlp, layers):
+    """A text and its spans, with the gradients that torch gives row by row."""
+    nlp = trainable(make_nlp, layers, model={"window": 16, "stride": 11})
+    nlp.initialize(lambda: make_examples(nlp, [(TEXT, {"Hate": 1.0})]))
+    component = nlp.get_pipe("duoguard")
+    trainer = get_shim(component.model).trainer
+    places = ((0, 15), (16, 35), (3, 60))
+    logits, backprop = trainer.begin([Query(TEXT, places), Query("a dog")])
+    assert logits.shape == (5, 12)
+    answer = component.classifier.answer([Query(TEXT, places), Query("a dog")])
+    rows = [answer[0].probabilities, *(own.probabilities for own in answer[0].spans)]
+    rows.append(answer[1].probabilities)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), rows, atol=1e-5)
+    head = component.classifier.decoder.score.weight
+    draw = np.random.default_rng(0).normal(size=logits.shape).astype("f4")
+    backprop(draw)
+    together = head.grad.clone()
+    head.grad = None
+    for i in range(5):  # one output at a time
+        own = np.zeros_like(draw)
+        own[i] = draw[i]
+        trainer.begin([Query(TEXT, places), Query("a dog")])[1](own)
+    np.testing.assert_allclose(together, head.grad, rtol=1e-4, atol=1e-5)

@@ -296,23 +296,30 @@ class Classifier:
             cache.batches.put(key, features, key_bytes=sum(map(len, key)))
         return self.decoder.score(torch.from_numpy(features).to(device))
 
-    def features(self, windows: Sequence[np.ndarray]) -> np.ndarray:
+    def features(
+        self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
         """What the head reads.
 
         windows (Sequence[ndarray]): Token ids of each window, framed.
-        RETURNS (ndarray): (n_windows, hidden_size), float32.
+        rows (Sequence[ndarray]): The tokens of each after which it is scored.
+        RETURNS (List[ndarray]): Of each window, (n_rows, hidden_size), float32.
         """
         leave_parents_threads()
         device = self.decoder.device
         budget = self.settings.max_batch_tokens or batch_tokens(device)
-        size = self.decoder.config.hidden_size
-        rows = np.empty((len(windows), size), dtype=np.float32)
+        found: dict[int, np.ndarray] = {}
         with torch.inference_mode():
             forward = self._forward.get()
             for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
-                packed = pack([windows[i] for i in batch], device=device)
-                rows[batch] = forward.pooled(packed).cpu().numpy()
-        return rows
+                own = [rows[i] for i in batch]
+                packed = pack([windows[i] for i in batch], rows=own, device=device)
+                pooled = forward.pooled(packed).cpu()
+                parts = pooled.split([len(rows[i]) for i in batch])
+                found.update(
+                    (i, part.numpy()) for i, part in zip(batch, parts, strict=True)
+                )
+        return [found[i] for i in range(len(windows))]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "cache": None}

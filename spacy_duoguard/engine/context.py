@@ -120,6 +120,24 @@ class TextPlan:
         return [window.tokens_of(pieces) for window, pieces in pairs]
 
 
+def output_rows(plan: TextPlan) -> list[np.ndarray]:
+    """Of which rows the logits of a text and its spans are the maximum.
+
+    plan (TextPlan): The text. Its rows are counted window after window.
+    RETURNS (List[ndarray]): Rows of the text, and then of each span; none of what a
+        limit left out.
+    """
+    bounds = np.cumsum([0, *map(len, plan.pieces)])
+    outputs = [bounds[1:] - 1]
+    for stretch in plan.stretches:
+        own = [
+            bounds[i] + np.searchsorted(plan.pieces[i], last)
+            for i, _, last in _occurrences(plan.cut, stretch)
+        ]
+        outputs.append(np.array(own, dtype=np.int64))
+    return outputs
+
+
 def read_span(
     cut: Cut, rows: Sequence[WindowRows], stretch: Stretch | None, n_labels: int
 ) -> SpanScores | None:

@@ -64,33 +64,37 @@ class Pass:
         self,
         decoder: Decoder,
         lengths: Sequence[int],
+        counts: Sequence[int],
         forward: Callable[[list[int]], Tensor],
         budget: Budget,
     ) -> None:
         """decoder (Decoder): Whose parameters are trained.
         lengths (Sequence[int]): Tokens of each sequence.
-        forward (Callable): From indices into `lengths` to their logits,
-            (n_indices, n_labels), float32.
+        counts (Sequence[int]): Rows of each that are scored.
+        forward (Callable): From indices into `lengths` to the logits of their rows,
+            (n_rows, n_labels), float32.
         budget (Budget): Of the batches.
         """
         self.decoder = decoder
         self.lengths = lengths
+        self.bounds = np.cumsum([0, *counts])
         self.forward = forward
         self.budget = budget
         self._kept: tuple[list[int], Tensor] | None = None
 
     def logits(self, *, keep_graph: bool = True) -> np.ndarray:
         """keep_graph (bool): Whether `backward` is to follow.
-        RETURNS (ndarray): (n_sequences, n_labels), float32.
+        RETURNS (ndarray): (n_rows, n_labels), float32, sequence after sequence.
         RAISES (ScoringError): A logit is not finite, or memory ran out."""
         total = len(self.lengths)
-        rows = np.zeros((total, self.decoder.config.num_labels), dtype=np.float32)
+        shape = self.bounds[-1], self.decoder.config.num_labels
+        rows = np.zeros(shape, dtype=np.float32)
 
         def work(batch: list[int]) -> None:
             whole = keep_graph and len(batch) == total
             with torch.set_grad_enabled(whole):
                 logits = self.forward(batch)
-            rows[batch] = logits.detach().cpu().numpy()
+            rows[self._rows(batch)] = logits.detach().cpu().numpy()
             if whole:
                 self._kept = batch, logits
 
@@ -98,7 +102,7 @@ class Pass:
         self.budget.run(plan, self.lengths, work)
         failed = int((~np.isfinite(rows)).any(axis=1).sum())
         if failed:
-            raise ScoringError(Errors.E040.format(count=failed, total=total))
+            raise ScoringError(Errors.E040.format(count=failed, total=len(rows)))
         return rows
 
     def backward(self, d_logits: np.ndarray) -> None:
@@ -108,13 +112,14 @@ class Pass:
         RAISES (ScoringError): Memory ran out; no gradient of the failed batch is left.
         """
         kept, self._kept = self._kept, None
-        rows = np.flatnonzero(d_logits.any(axis=1)).tolist()
+        rows = np.flatnonzero(d_logits.any(axis=1))
+        touched = np.unique(np.searchsorted(self.bounds, rows, "right") - 1).tolist()
         if kept is not None:
-            plan = [kept[0]] if rows else []
+            plan = [kept[0]] if touched else []
         else:
-            lengths = [self.lengths[i] for i in rows]
+            lengths = [self.lengths[i] for i in touched]
             parts = plan_batches(lengths, max_tokens=self.budget.tokens)
-            plan = [[rows[i] for i in part] for part in parts]
+            plan = [[touched[i] for i in part] for part in parts]
         graph = [] if kept is None else [kept]
         del kept
 
@@ -124,9 +129,13 @@ class Pass:
             else:
                 with torch.enable_grad():
                     logits = self.forward(batch)
-            self._accumulate(logits, d_logits[batch])
+            self._accumulate(logits, d_logits[self._rows(batch)])
 
         self.budget.run(plan, self.lengths, work)
+
+    def _rows(self, batch: Sequence[int]) -> np.ndarray:
+        bounds = self.bounds
+        return np.concatenate([np.arange(bounds[i], bounds[i + 1]) for i in batch])
 
     def _accumulate(self, logits: Tensor, d_logits: np.ndarray) -> None:
         parameters = list(trained_parameters(self.decoder).values())

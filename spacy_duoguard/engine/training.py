@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import cast
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ..errors import Errors, SettingsError
 from .classifier import Classifier
+from .context import Query, TextPlan, output_rows
 from .features import FeatureCache
 from .packing import pack
 from .passes import Budget, Pass
@@ -46,40 +48,41 @@ class Trainer:
             classifier.cache = FeatureCache(decoder)
 
     def begin(
-        self, texts: Sequence[str], *, max_chars: int | None = None
+        self, queries: Sequence[Query], *, max_chars: int | None = None
     ) -> tuple[np.ndarray, Backprop]:
-        """Logits of texts, and a way to teach them.
+        """Logits of texts and of their spans in context, and a way to teach them.
 
-        texts (Sequence[str]): The texts.
+        queries (Sequence[Query]): The texts.
         max_chars (Optional[int]): As in `Classifier.analyze`.
-        RETURNS (Tuple[ndarray, Callable]): Logits, (n_texts, n_labels), float32: for
-            each category the maximum over the windows, 0.0 for a text without pieces.
+        RETURNS (Tuple[ndarray, Callable]): Logits, (n_outputs, n_labels), float32: for
+            each query of the text and then of its spans; the maximum over the windows
+            in each category, 0.0 for what has no pieces.
             And a function that takes the gradient of the loss with respect to them and
             adds to the gradients of the parameters.
         RAISES (ScoringError): A logit is not finite, or the memory of the device does
             not hold one window.
         """
-        passed, counts = self._pass(texts, max_chars)
+        passed, outputs = self._pass(queries, max_chars)
         rows = passed.logits()
-        logits, winners = _maximum(rows, counts)
+        logits, winners = _maximum(rows, outputs)
 
         def backprop(d_logits: np.ndarray) -> None:
             d_rows = np.zeros_like(rows)
             columns = np.arange(rows.shape[1])
-            for i in np.flatnonzero(counts):
-                d_rows[winners[i], columns] = d_logits[i]
+            for gradient, winner, own in zip(d_logits, winners, outputs, strict=True):
+                if len(own):  # a row can be both a span's and the text's
+                    d_rows[winner, columns] += gradient
             passed.backward(d_rows)
 
         return logits, backprop
 
     def initial_logits(
-        self, texts: Sequence[str], *, max_chars: int | None = None
+        self, queries: Sequence[Query], *, max_chars: int | None = None
     ) -> np.ndarray:
         """The logits of texts before training began.
 
-        texts (Sequence[str]): The texts.
-        max_chars (Optional[int]): As in `Classifier.analyze`.
-        RETURNS (ndarray): (n_texts, n_labels at that time), float32.
+        queries (Sequence[Query]), max_chars (Optional[int]): As in `begin`.
+        RETURNS (ndarray): (n_outputs, n_labels at that time), float32.
         RAISES (SettingsError): All layers are trained: no copy was kept.
         """
         if self.initial is None:
@@ -90,10 +93,10 @@ class Trainer:
         values["score.weight"] = torch.cat(
             [head, decoder.score.weight.detach()[len(head) :]]
         )
-        passed, counts = self._pass(texts, max_chars)
+        passed, outputs = self._pass(queries, max_chars)
         with swapped(decoder, values):
             rows = passed.logits(keep_graph=False)
-        return _maximum(rows, counts)[0][:, : len(head)]
+        return _maximum(rows, outputs)[0][:, : len(head)]
 
     @contextmanager
     def zone(self) -> Iterator[None]:
@@ -108,64 +111,79 @@ class Trainer:
             self.classifier.cache.forget()
 
     def _pass(
-        self, texts: Sequence[str], max_chars: int | None
-    ) -> tuple[Pass, np.ndarray]:
-        """What the trained part is to read, and how many windows each text has."""
+        self, queries: Sequence[Query], max_chars: int | None
+    ) -> tuple[Pass, list[np.ndarray]]:
+        """What the trained part is to read, and of which of its rows each output is
+        the maximum."""
         leave_parents_threads()
-        decoder, cache = self.classifier.decoder, self.classifier.cache
-        device = decoder.device
+        classifier, cache = self.classifier, self.classifier.cache
+        decoder, device = classifier.decoder, classifier.decoder.device
+        plans = [
+            TextPlan.of(query, classifier.cut(query.text, max_chars))
+            for query in queries
+        ]
+        sizes = [sum(map(len, plan.pieces)) for plan in plans]
+        starts = np.cumsum([0, *sizes])
+        outputs = [
+            start + own
+            for start, plan in zip(starts[:-1], plans, strict=True)
+            for own in output_rows(plan)
+        ]
         if cache is not None:
-            found = self._features(cache, texts, max_chars)
-            counts = np.array([len(rows) for rows in found])
-            features = np.concatenate(found)
+            features = self._features(cache, plans, max_chars)
 
             def read(batch: Sequence[int]) -> Tensor:
                 return decoder.score(torch.from_numpy(features[batch]).to(device))
 
-            return Pass(decoder, [1] * len(features), read, self.budget), counts
-        cuts = [self.classifier.cut(text, max_chars).ids for text in texts]
-        windows = [ids for cut in cuts for ids in cut]
+            ones = [1] * len(features)
+            return Pass(decoder, ones, ones, read, self.budget), outputs
+        windows = [ids for plan in plans for ids in plan.cut.ids]
+        rows = [tokens for plan in plans for tokens in plan.tokens]
 
         def run(batch: Sequence[int]) -> Tensor:
-            return decoder(pack([windows[i] for i in batch], device=device))
+            own = [rows[i] for i in batch]
+            return decoder(pack([windows[i] for i in batch], rows=own, device=device))
 
-        lengths = [len(ids) for ids in windows]
-        counts = np.array([len(cut) for cut in cuts])
-        return Pass(decoder, lengths, run, self.budget), counts
+        lengths, counts = [len(ids) for ids in windows], [len(own) for own in rows]
+        return Pass(decoder, lengths, counts, run, self.budget), outputs
 
     def _features(
-        self, cache: FeatureCache, texts: Sequence[str], max_chars: int | None
-    ) -> list[np.ndarray]:
-        """For each text what the head reads of its windows, (n_windows, hidden_size).
-        The decoder runs once for each text, as long as there is room for its row."""
+        self, cache: FeatureCache, plans: Sequence[TextPlan], max_chars: int | None
+    ) -> np.ndarray:
+        """What the head reads of all rows, (n_rows, hidden_size). The decoder runs once
+        for each query, as long as there is room for its rows."""
         classifier, store = self.classifier, cache.texts
-        keys = {text: (text, max_chars, classifier.settings) for text in texts}
-        found: dict[str, np.ndarray] = {}
-        for text, key in keys.items():
-            rows = store.get(key)
-            if rows is not None:
-                found[text] = rows
-        missing = [text for text in keys if text not in found]
-        cuts = [classifier.cut(text, max_chars).ids for text in missing]
-        fresh = classifier.features([ids for cut in cuts for ids in cut])
-        ends = np.cumsum([len(cut) for cut in cuts])
-        for text, cut, end in zip(missing, cuts, ends, strict=True):
-            found[text] = fresh[end - len(cut) : end].copy()
-            size = len(text.encode("utf8", "replace"))
-            store.put(keys[text], found[text], key_bytes=size)
-        return [found[text] for text in texts]
+        own = {plan.query: plan for plan in plans}
+        keys = {query: (query, max_chars, classifier.settings) for query in own}
+        found = {query: store.get(key) for query, key in keys.items()}
+        missing = [query for query, rows in found.items() if rows is None]
+        fresh = iter(
+            classifier.features(
+                [ids for query in missing for ids in own[query].cut.ids],
+                [tokens for query in missing for tokens in own[query].tokens],
+            )
+        )
+        size = classifier.decoder.config.hidden_size
+        for query in missing:
+            rows = [next(fresh) for _ in own[query].cut.windows]
+            kept = np.concatenate([np.zeros((0, size), dtype=np.float32), *rows])
+            text_bytes = len(query.text.encode("utf8", "replace"))
+            store.put(keys[query], kept, key_bytes=text_bytes + 16 * len(query.spans))
+            found[query] = kept
+        return np.concatenate([cast(np.ndarray, found[plan.query]) for plan in plans])
 
 
-def _maximum(rows: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """rows (ndarray): Logits of windows, (n_windows, n_labels), text after text.
-    counts (ndarray): How many windows each text has.
-    RETURNS (Tuple[ndarray, ndarray]): For each text and category the maximum over its
-        windows, and the window that has it."""
-    logits = np.zeros((len(counts), rows.shape[1]), dtype=np.float32)
+def _maximum(
+    rows: np.ndarray, outputs: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """rows (ndarray): Logits of all rows, (n_rows, n_labels).
+    outputs (Sequence[ndarray]): The rows of each text or span.
+    RETURNS (Tuple[ndarray, ndarray]): For each output and category the maximum over
+        its rows, and the row that has it."""
+    logits = np.zeros((len(outputs), rows.shape[1]), dtype=np.float32)
     winners = np.zeros(logits.shape, dtype=np.int64)
-    ends = np.cumsum(counts)
-    for i in np.flatnonzero(counts):
-        start = ends[i] - counts[i]
-        winners[i] = start + rows[start : ends[i]].argmax(axis=0)
-        logits[i] = rows[start : ends[i]].max(axis=0)
+    for i, own in enumerate(outputs):
+        if len(own):
+            winners[i] = own[rows[own].argmax(axis=0)]
+            logits[i] = rows[own].max(axis=0)
     return logits, winners
