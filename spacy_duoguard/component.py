@@ -76,6 +76,7 @@ def make_duoguard(
     span_context: str,
     spans_key: str,
     max_chars: int | None,
+    normalize: bool,
     loss: CategoryLoss,
     scorer: Callable | None,
 ) -> "DuoGuard":
@@ -91,6 +92,7 @@ def make_duoguard(
         span_context=span_context,
         spans_key=spans_key,
         max_chars=max_chars,
+        normalize=normalize,
         loss=loss,
         scorer=scorer,
     )
@@ -118,6 +120,7 @@ class DuoGuard(SavedComponent, TrainedComponent):
         span_context: str = "isolated",
         spans_key: str = "duoguard",
         max_chars: int | None = None,
+        normalize: bool = False,
         loss: CategoryLoss = LogSumExp(),  # noqa: B008
         scorer: Callable | None = score_categories,
     ) -> None:
@@ -133,6 +136,8 @@ class DuoGuard(SavedComponent, TrainedComponent):
         spans_key (str): The group of `doc.spans` for flagged spans.
         max_chars (Optional[int]): The most characters of a doc or span that are
             scored, half of them from each end.
+        normalize (bool): Score what each text reads like without characters that hide
+            words too, and take the maximum of both.
         loss (CategoryLoss): What training lowers, from the registry `losses`.
         scorer (Optional[Callable]): The scoring method.
         RAISES (SettingsError): A setting out of range or at odds with another.
@@ -154,6 +159,7 @@ class DuoGuard(SavedComponent, TrainedComponent):
             "thresholds": dict(thresholds),
             "spans_key": spans_key,
             "max_chars": max_chars,
+            "normalize": normalize,
         }
         check_settings(self.cfg)
         self._configured = deepcopy(self.cfg)
@@ -199,7 +205,8 @@ class DuoGuard(SavedComponent, TrainedComponent):
         spans = self._get_spans(docs)
         texts = [doc.text for doc in docs]
         texts.extend(span.text for group in spans or () for span in group)
-        scores = iter(self.classifier.analyze(texts, max_chars=self.cfg["max_chars"]))
+        limits = {key: self.cfg[key] for key in ("max_chars", "normalize")}
+        scores = iter(self.classifier.analyze(texts, **limits))
         of_docs = [next(scores) for _ in docs]
         if spans is None:
             return [DocScores.from_texts(text, None) for text in of_docs]

@@ -277,6 +277,16 @@ class Errors:
         "[E087] The output {path} lies inside the pipeline {folder}, of which it is a "
         "copy. Give a folder elsewhere."
     )
+    # Scoring what is hostile, or too large
+    E120 = (
+        "[E120] The device has not enough memory to score one window ({tokens} "
+        "tokens), after the batch was halved from max_batch_tokens down to it. Lower "
+        "window, choose another precision or device, or free memory."
+    )
+    E121 = (
+        "[E121] normalize ({value!r}) must be true or false: whether a second view of "
+        "each text is scored too."
+    )
 
 
 class Warnings:

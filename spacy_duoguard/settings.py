@@ -21,6 +21,7 @@ span_getter = null
 span_context = "isolated"
 spans_key = "duoguard"
 max_chars = null
+normalize = false
 scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
 
 [duoguard.loss]
@@ -52,6 +53,8 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     RAISES (SettingsError): A value out of range, or a threshold of no category.
     """
     check_limit("max_chars", cfg["max_chars"])
+    if not isinstance(cfg["normalize"], bool):
+        raise SettingsError(Errors.E121.format(value=cfg["normalize"]))
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     limits = {"threshold": cfg["threshold"]}

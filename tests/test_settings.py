@@ -52,7 +52,7 @@ def test_a_threshold_for_no_category(make_nlp):
     assert nlp("a")._.duoguard_status == "ok"
 
 
-@pytest.mark.parametrize("key", ["curve", "patience", "normalize"])
+@pytest.mark.parametrize("key", ["curve", "patience"])
 def test_settings_that_do_nothing_yet_are_not_accepted(make_nlp, key):
     with pytest.raises(ValueError, match=key):
         make_nlp(**{key: True})

@@ -1,7 +1,8 @@
 """Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import torch
 
 from ..errors import Errors, ScoringError, SettingsError
+from .budget import Budget
 from .bundle import Bundle, load_bundle, write_bundle
 from .decoder import Decoder
 from .device import batch_tokens
 from .features import FeatureCache
 from .forward import CurrentForward, Forward
+from .normalize import normalize as normalize_text
 from .packing import pack, plan_batches
 from .settings import Settings, check_limit
 from .threads import leave_parents_threads
@@ -148,13 +151,21 @@ class Classifier:
         return np.stack(scores) if scores else np.zeros((0, len(self.labels)), "f4")
 
     def analyze(
-        self, texts: Iterable[str], *, max_chars: int | None = None
+        self,
+        texts: Iterable[str],
+        *,
+        max_chars: int | None = None,
+        normalize: bool = False,
     ) -> list[TextScores]:
         """As `score`, with the windows that the scores come from.
 
         texts (Iterable[str]): The texts. Identical ones are scored once.
         max_chars (Optional[int]): The most characters of a text that are scored, half
             of them from each end.
+        normalize (bool): Score what each text reads like without characters that hide
+            words too, where that is another text: the windows of this second view
+            follow, and none of the first goes. `max_windows` and `max_chars` hold for
+            each of the two.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (ScoringError): A logit is not finite.
         """
@@ -166,17 +177,44 @@ class Classifier:
             if not isinstance(text, str):
                 message = Errors.E051.format(i=i, kind=type(text).__name__)
                 raise SettingsError(message)
-        cuts = {text: self.cut(text, max_chars) for text in dict.fromkeys(texts)}
+        cuts = {
+            text: self.cut(text, max_chars, normalize=normalize)
+            for text in dict.fromkeys(texts)
+        }
         windows = [ids for cut in cuts.values() for ids in cut.ids]
         rows = iter(self._probabilities(windows))
         n_labels = len(self.labels)
         scores = {text: _aggregate(cut, rows, n_labels) for text, cut in cuts.items()}
         return [scores[text] for text in texts]
 
-    def cut(self, text: str, max_chars: int | None = None) -> Cut:
+    def cut(
+        self, text: str, max_chars: int | None = None, *, normalize: bool = False
+    ) -> Cut:
         """text (str): Any text.
-        max_chars (Optional[int]): As in `analyze`.
+        max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (Cut): Its windows, none where it has no pieces."""
+        windows, truncated = self._windows(text, max_chars)
+        if normalize and (view := normalize_text(text)).text != text:
+            # Windows that read the same have their scores already.
+            known = {ids.tobytes() for ids, _ in windows}
+            others, truncated_too = self._windows(view.text, max_chars)
+            windows += [
+                (ids, view.place(*place))
+                for ids, place in others
+                if ids.tobytes() not in known
+            ]
+            truncated |= truncated_too
+        return Cut(
+            ids=[self.tokenizer.frame(ids) for ids, _ in windows],
+            offsets=[place for _, place in windows],
+            truncated=truncated,
+        )
+
+    def _windows(
+        self, text: str, max_chars: int | None
+    ) -> tuple[list[tuple[np.ndarray, tuple[int, int]]], bool]:
+        """The pieces of each window with its characters, and whether limits left a
+        part of the text out."""
         settings, n_special = self.settings, self.tokenizer.n_special
         windows = []
         parts = _parts(len(text), max_chars)
@@ -191,32 +229,47 @@ class Classifier:
                 place = start + left, start + right
                 windows.append((tokens.ids[first:stop], place))
         kept = keep_ends(windows, settings.max_windows)
-        return Cut(
-            ids=[self.tokenizer.frame(ids) for ids, _ in kept],
-            offsets=[place for _, place in kept],
-            truncated=len(parts) > 1 or len(kept) < len(windows),
-        )
+        return kept, len(parts) > 1 or len(kept) < len(windows)
 
     def _probabilities(self, windows: Sequence[np.ndarray]) -> np.ndarray:
         """windows (Sequence[ndarray]): Token ids of each window.
-        RETURNS (ndarray): (n_windows, n_labels), float32."""
-        leave_parents_threads()
-        device = self.decoder.device
-        budget = self.settings.max_batch_tokens or batch_tokens(device)
-        batches = plan_batches([len(ids) for ids in windows], max_tokens=budget)
+        RETURNS (ndarray): (n_windows, n_labels), float32.
+        RAISES (ScoringError): A logit is not finite, or memory ran out."""
         logits = np.empty((len(windows), len(self.labels)), dtype=np.float32)
+        outputs: list[tuple[list[int], torch.Tensor]] = []
+
+        def work(forward: Forward, batch: list[int]) -> None:
+            outputs.append((batch, self._logits(forward, [windows[i] for i in batch])))
+
         with torch.inference_mode():
-            forward = self._forward.get()
+            self._in_batches(windows, work)
             # A GPU works on while the host packs: results are fetched at the end.
-            outputs = [
-                self._logits(forward, [windows[i] for i in batch]) for batch in batches
-            ]
-            for batch, output in zip(batches, outputs, strict=True):
+            for batch, output in outputs:
                 logits[batch] = output.cpu().numpy()
         failed = int((~np.isfinite(logits)).any(axis=1).sum())
         if failed:
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
         return torch.from_numpy(logits).sigmoid().numpy()
+
+    def _in_batches(
+        self,
+        windows: Sequence[np.ndarray],
+        work: Callable[[Forward, list[int]], None],
+    ) -> None:
+        """Do work for all windows, in packed batches that fit into the memory.
+
+        windows (Sequence[ndarray]): Token ids of each window.
+        work (Callable): Takes the forward and indices into `windows`.
+        RAISES (ScoringError): A single window does not fit.
+        """
+        leave_parents_threads()
+        tokens = self.settings.max_batch_tokens or batch_tokens(self.decoder.device)
+        lengths = [len(ids) for ids in windows]
+        batches = plan_batches(lengths, max_tokens=tokens)
+        forward = self._forward.get()
+        Budget(tokens).run(
+            batches, lengths, partial(work, forward), too_small=Errors.E120
+        )
 
     def _logits(
         self, forward: Forward, sequences: Sequence[np.ndarray]
@@ -239,17 +292,18 @@ class Classifier:
 
         windows (Sequence[ndarray]): Token ids of each window, framed.
         RETURNS (ndarray): (n_windows, hidden_size), float32.
+        RAISES (ScoringError): Memory ran out.
         """
-        leave_parents_threads()
-        device = self.decoder.device
-        budget = self.settings.max_batch_tokens or batch_tokens(device)
         size = self.decoder.config.hidden_size
         rows = np.empty((len(windows), size), dtype=np.float32)
+
+        def work(forward: Forward, batch: list[int]) -> None:
+            device = self.decoder.device
+            packed = pack([windows[i] for i in batch], device=device)
+            rows[batch] = forward.pooled(packed).cpu().numpy()
+
         with torch.inference_mode():
-            forward = self._forward.get()
-            for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
-                packed = pack([windows[i] for i in batch], device=device)
-                rows[batch] = forward.pooled(packed).cpu().numpy()
+            self._in_batches(windows, work)
         return rows
 
     def __getstate__(self) -> dict[str, Any]:
