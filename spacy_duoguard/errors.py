@@ -295,9 +295,10 @@ class Warnings:
         "moderation: use 'DuoGuard/DuoGuard-0.5B' for that."
     )
     W002 = (
-        "[W002] This process was forked, and could hang if torch had started threads "
-        "before: scoring goes on with one torch thread. To use more, start the "
-        "workers with the 'spawn' method."
+        "[W002] This process was forked from one in which torch had started threads, "
+        "which it has not inherited: it goes on with one torch thread. To use "
+        "more, start the workers with the 'spawn' method, or load and score in them "
+        "only."
     )
     W003 = (
         "[W003] '{name}' was saved with {key} = {saved!r}, but is loaded into a "
