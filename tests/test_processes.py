@@ -90,22 +90,21 @@ def texts():
 
 
 def hammer(work, *, seconds):
-    """Eight threads that do work with random numbers of their own, for so many seconds
-    of computing, unless one fails. RETURNS how often it was done."""
-    end = time.process_time() + seconds
+    """Eight threads that do work with random numbers of their own for some time, and 20
+    times at least, unless one fails."""
+    end = time.monotonic() + seconds
     gate = threading.Barrier(8)
 
     def loop(seed):
         random = np.random.default_rng(seed)
         gate.wait()
         done = 0
-        while time.process_time() < end:
+        while done < 20 or time.monotonic() < end:
             work(random)
             done += 1
-        return done
 
     with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(loop, range(8)))
+        list(pool.map(loop, range(8)))
 
 
 def test_row_20_threads_share_a_pipeline(make_nlp, texts):
@@ -116,7 +115,7 @@ def test_row_20_threads_share_a_pipeline(make_nlp, texts):
         text = texts[random.integers(len(texts))]
         assert results(nlp(text)) == expected[text]
 
-    assert hammer(work, seconds=3.0) > 100
+    hammer(work, seconds=3.0)
 
 
 def results(doc):
@@ -144,7 +143,7 @@ def test_threads_score_while_the_forward_is_made_anew(make_nlp, texts, monkeypat
         text = texts[random.integers(len(texts))]
         assert results_of(nlp, text) == expected[text]
 
-    assert hammer(work, seconds=1.0) > 30
+    hammer(work, seconds=0.5)
     assert len(made) > 5
 
 
