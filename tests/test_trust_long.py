@@ -65,9 +65,8 @@ def test_a_hundred_thousand_docs(faults):
     memory, statuses, sample = [], [], []
     start = time.perf_counter()
     for zone in range(ZONES):
-        texts = [
-            f"{' '.join(random.choice(WORDS, 9))} {zone}x{i}." for i in range(DOCS)
-        ]
+        words = random.choice(WORDS.split(), (DOCS, 9))
+        texts = [f"{' '.join(row)} {zone}x{i}." for i, row in enumerate(words)]
         texts[700] = f"{BAD} {texts[700]}"
         texts[9] = f"{texts[9]} {texts[10]}"  # two sentences
 
