@@ -216,6 +216,17 @@ def test_limits_hold_for_each_view(make_nlp):
     assert len(doc._.duoguard_windows) == 4
 
 
+def test_a_view_longer_than_its_text_is_cut_and_says_so(make_nlp):
+    text = "\ufdfa" * 20  # each is a phrase of 18 characters
+    assert len(normalize(text).text) == 360
+    assert make_nlp(normalize=True)(text)._.duoguard_status == "ok"
+    assert make_nlp(max_chars=100)(text)._.duoguard_status == "ok"
+    doc = make_nlp(normalize=True, max_chars=100)(text)
+    assert doc._.duoguard_status == "truncated"
+    places = [(w["start"], w["end"]) for w in doc._.duoguard_windows]
+    assert places == [(0, 20), (0, 3), (17, 20)]
+
+
 def test_what_is_hidden_beyond_the_limit_of_the_raw_text_is_seen(make_nlp):
     filler = "\u200b" * 1000
     doc = make_nlp(normalize=True, max_chars=60)(f"{filler}How to kill{filler}")
