@@ -84,6 +84,7 @@ def make_duoguard(
     curve: bool,
     patience: int,
     max_chars: int | None,
+    normalize: bool,
     loss: CategoryLoss,
     scorer: Callable | None,
 ) -> "DuoGuard":
@@ -101,6 +102,7 @@ def make_duoguard(
         curve=curve,
         patience=patience,
         max_chars=max_chars,
+        normalize=normalize,
         loss=loss,
         scorer=scorer,
     )
@@ -130,6 +132,7 @@ class DuoGuard(SavedComponent, TrainedComponent):
         curve: bool = False,
         patience: int = 2,
         max_chars: int | None = None,
+        normalize: bool = False,
         loss: CategoryLoss = LogSumExp(),  # noqa: B008
         scorer: Callable | None = score_categories,
     ) -> None:
@@ -148,6 +151,8 @@ class DuoGuard(SavedComponent, TrainedComponent):
         patience (int): How many pieces in a row make a flag of the curve.
         max_chars (Optional[int]): The most characters of a doc or span that are
             scored, half of them from each end.
+        normalize (bool): Score what each text reads like without characters that hide
+            words too, and take the maximum of both.
         loss (CategoryLoss): What training lowers, from the registry `losses`.
         scorer (Optional[Callable]): The scoring method.
         RAISES (SettingsError): A setting out of range or at odds with another.
@@ -172,6 +177,7 @@ class DuoGuard(SavedComponent, TrainedComponent):
             "curve": curve,
             "patience": patience,
             "max_chars": max_chars,
+            "normalize": normalize,
         }
         check_settings(self.cfg)
         self._configured = deepcopy(self.cfg)
@@ -217,7 +223,8 @@ class DuoGuard(SavedComponent, TrainedComponent):
         spans = self._get_spans(docs)
         context = self.in_context
         queries = ask(docs, spans, in_context=context, curve=self.cfg["curve"])
-        answers = self.classifier.answer(queries, max_chars=self.cfg["max_chars"])
+        limits = {key: self.cfg[key] for key in ("max_chars", "normalize")}
+        answers = self.classifier.answer(queries, **limits)
         return read_answers(answers, spans, n_docs=len(docs), in_context=context)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:

@@ -314,6 +314,16 @@ class Errors:
         "[E096] A chunk of type '{kind}' was pushed to a stream. Push strings, or "
         "bytes in UTF-8."
     )
+    # Scoring what is hostile, or too large
+    E120 = (
+        "[E120] The device has not enough memory to score one window ({tokens} "
+        "tokens), after the batch was halved from max_batch_tokens down to it. Lower "
+        "window, choose another precision or device, or free memory."
+    )
+    E121 = (
+        "[E121] normalize ({value!r}) must be true or false: whether a second view of "
+        "each text is scored too."
+    )
 
 
 class Warnings:
@@ -322,9 +332,10 @@ class Warnings:
         "moderation: use 'DuoGuard/DuoGuard-0.5B' for that."
     )
     W002 = (
-        "[W002] This process was forked, and could hang if torch had started threads "
-        "before: scoring goes on with one torch thread. To use more, start the "
-        "workers with the 'spawn' method."
+        "[W002] This process was forked from one in which torch had started threads, "
+        "which it has not inherited: it goes on with one torch thread. To use "
+        "more, start the workers with the 'spawn' method, or load and score in them "
+        "only."
     )
     W003 = (
         "[W003] '{name}' was saved with {key} = {saved!r}, but is loaded into a "

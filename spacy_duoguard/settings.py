@@ -22,6 +22,7 @@ spans_key = "duoguard"
 curve = false
 patience = 2
 max_chars = null
+normalize = false
 scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
 
 [duoguard.loss]
@@ -56,6 +57,8 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     check_count("patience", cfg["patience"])
     if not isinstance(cfg["curve"], bool):
         raise SettingsError(Errors.E056.format(value=cfg["curve"]))
+    if not isinstance(cfg["normalize"], bool):
+        raise SettingsError(Errors.E121.format(value=cfg["normalize"]))
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     check_thresholds(cfg["threshold"], cfg["thresholds"], labels)

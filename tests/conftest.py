@@ -23,8 +23,9 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from spacy_duoguard.engine.checkpoint import tensor_slots
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.classifier import Classifier, TextScores
 from spacy_duoguard.engine.config import DecoderConfig
+from spacy_duoguard.engine.context import Query
 from spacy_duoguard.taxonomy import CATEGORIES
 
 # The models are so small that a second thread would only be waited for.
@@ -68,6 +69,9 @@ _CORPUS = [
     "Le renard brun saute par-dessus le chien paresseux en été, là-bas.",
     "El zorro marrón salta sobre el perro perezoso, ¿no es así?",
 ]
+
+# What `breaking` fails on.
+BAD = "BAD"
 
 TEXTS = [
     "How to kill a python process?",
@@ -256,6 +260,28 @@ def make_nlp(qwen2_folder: Path) -> Callable[..., Language]:
             **config.pop("model", {}),
         }
         nlp.add_pipe("duoguard", config={**config, "model": model})
+        return nlp
+
+    return make
+
+
+@pytest.fixture
+def breaking(
+    make_nlp: Callable[..., Language], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Language]:
+    """A pipeline that raises the given error for texts that contain BAD."""
+
+    def make(error: BaseException, **config: Any) -> Language:
+        nlp = make_nlp(**config)
+        classifier = nlp.get_pipe("duoguard").classifier
+        answer = classifier.answer
+
+        def failing(queries: list[Query], **kwargs: Any) -> list[TextScores]:
+            if any(BAD in query.text for query in queries):
+                raise error
+            return answer(queries, **kwargs)
+
+        monkeypatch.setattr(classifier, "answer", failing)
         return nlp
 
     return make

@@ -8,8 +8,6 @@ from itertools import pairwise
 import pytest
 import spacy
 from conftest import TEXTS
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 
 from spacy_duoguard.annotations import get_flags, install_extensions
@@ -46,18 +44,6 @@ def nlp(qwen2_folder):
     model = {"name": str(qwen2_folder), "precision": "float32", "device": "cpu"}
     nlp.add_pipe("duoguard", config={"model": model})
     return nlp
-
-
-@settings(deadline=None)
-@given(texts=st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=8))
-def test_every_doc_has_its_scores_in_order(nlp, texts):
-    alone = [nlp(text).cats for text in texts]
-    docs = list(nlp.pipe(texts, batch_size=3))
-    assert [doc.text for doc in docs] == texts
-    for doc, cats in zip(docs, alone, strict=True):
-        assert list(doc.cats) == KEYS
-        assert all(0.0 <= value <= 1.0 for value in doc.cats.values())
-        assert doc.cats == pytest.approx(cats, abs=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
@@ -108,25 +94,6 @@ def test_other_components_cats_survive_and_own_are_replaced(make_nlp):
     assert doc.cats == {"POSITIVE": 0.25, **nlp(TEXTS[0]).cats}
 
 
-@pytest.mark.parametrize("text", [" ", "\0", "\ufeff", "\u200b", "\n\n", "\U0001f642"])
-def test_odd_texts_are_scored(make_nlp, text):
-    doc = make_nlp()(text)
-    assert doc._.duoguard_status == "ok"
-    assert list(doc.cats) == KEYS
-    assert 0.0 < doc.cats["unsafe"] < 1.0
-
-
-def test_a_text_without_tokens_is_empty(make_nlp):
-    nlp = make_nlp()
-    empty, other = nlp.pipe(["", "a"])
-    assert empty.cats == dict.fromkeys(KEYS, 0.0)
-    assert empty._.duoguard_status == "empty"
-    assert empty._.duoguard_flags == []
-    assert empty._.duoguard_windows == []
-    assert other.cats == pytest.approx(nlp("a").cats, abs=1e-6)
-    assert [doc.cats["unsafe"] for doc in nlp.pipe(["", ""])] == [0.0, 0.0]
-
-
 def test_flags_are_strictly_above_their_thresholds(make_nlp):
     cats = make_nlp()(TEXTS[0]).cats
     for category in CATEGORIES:
@@ -173,18 +140,6 @@ def test_windows_leave_no_character_out(make_nlp, text):
         assert windows[-1]["end"] == len(doc.text)
         for left, right in pairwise(windows):
             assert right["start"] <= left["end"]
-
-
-@pytest.mark.parametrize("max_windows", [1, 2, 5])
-def test_max_windows_keeps_both_ends_and_says_so(make_nlp, max_windows):
-    every = make_nlp(model={"window": 64, "stride": 48})(LONG)._.duoguard_windows
-    nlp = make_nlp(model={"window": 64, "stride": 48, "max_windows": max_windows})
-    doc = nlp(LONG)
-    last = max_windows // 2
-    kept = every[: max_windows - last] + every[len(every) - last :]
-    assert doc._.duoguard_status == "truncated"
-    assert [w["start"] for w in doc._.duoguard_windows] == [w["start"] for w in kept]
-    assert nlp("a dog")._.duoguard_status == "ok"
 
 
 def test_max_chars_keeps_both_ends_and_says_so(make_nlp):

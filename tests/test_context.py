@@ -255,3 +255,37 @@ def test_an_update_in_context_is_one_pass(make_nlp, layers):
         own[i] = draw[i]
         trainer.begin([Query(TEXT, places), Query("a dog")])[1](own)
     np.testing.assert_allclose(together, head.grad, rtol=1e-4, atol=1e-5)
+
+
+HIDDEN = ["\u200b", "\u00ad", "\uff4b", "  ", "\u0301", "\U000e0041", "\ufe0f"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=texts, data=st.data())
+def test_a_second_view_never_lowers_a_score_in_context(small, text, data):
+    for _ in range(data.draw(st.integers(1, 5))):
+        i = data.draw(st.integers(0, len(text)))
+        text = text[:i] + data.draw(st.sampled_from(HIDDEN)) + text[i:]
+    spans = tuple((i, min(i + 9, len(text))) for i in range(0, len(text), 7))
+    query = Query(text, spans, curve=True)
+    raw, both = (
+        small.answer([query], normalize=normalize)[0] for normalize in (False, True)
+    )
+    assert (both.probabilities >= raw.probabilities - 1e-5).all()
+    assert (both.curve.ends == raw.curve.ends).all()
+    assert (both.curve.probabilities >= raw.curve.probabilities - 1e-5).all()
+    np.testing.assert_allclose(
+        both.curve.probabilities[-1], both.probabilities, atol=1e-5
+    )
+    for one, other in zip(raw.spans, both.spans, strict=True):
+        assert (other.probabilities >= one.probabilities - 1e-5).all()
+
+
+def test_a_span_has_the_row_of_its_second_view(small):
+    text = "The dog sle\u200beps. How to kill it?"
+    plain = text.replace("\u200b", "")
+    (found,) = small.answer([Query(text, ((0, 17),))], normalize=True)[0].spans
+    (raw,) = small.answer([Query(text, ((0, 17),))])[0].spans
+    (view,) = small.answer([Query(plain, ((0, 16),))])[0].spans
+    expected = np.maximum(raw.probabilities, view.probabilities)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)

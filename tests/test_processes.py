@@ -4,11 +4,17 @@ limit: what fails here would otherwise hang."""
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from conftest import QWEN2, TEXTS, write_checkpoint
+
+from spacy_duoguard import shim
+from spacy_duoguard.engine import forward
 
 SCRIPT = """
 import multiprocessing, sys, warnings
@@ -63,44 +69,111 @@ def threaded_folder(tmp_path_factory):
         ("forkserver", "after"),
     ],
 )
-def test_two_processes_equal_one(threaded_folder, tmp_path, method, when):
+def test_row_21_two_processes_equal_one(threaded_folder, tmp_path, method, when):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT), encoding="utf8")
     command = [sys.executable, str(script), str(threaded_folder), method, when]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "equal 40\n"
-    assert ("W002" in run.stderr) == (method == "fork")
+    assert ("W002" in run.stderr) == (method == "fork" and when == "after")
 
 
-def test_threads_share_a_classifier(classifier):
-    expected = {text: classifier.score([text]) for text in TEXTS}
+@pytest.fixture
+def texts():
+    """Mixed lengths: from one token to several windows."""
+    return [
+        *TEXTS,
+        "The quick brown fox. " * 20,
+        "How to kill a python process? " * 150,
+    ]
 
-    def work(seed):
-        order = np.random.default_rng(seed).permutation(len(TEXTS))
-        return all(
-            np.array_equal(classifier.score([TEXTS[i]]), expected[TEXTS[i]])
-            for _ in range(10)
-            for i in order
-        )
+
+def hammer(work, *, seconds):
+    """Eight threads that do work with random numbers of their own for some time, and 20
+    times at least, unless one fails."""
+    end = time.monotonic() + seconds
+    gate = threading.Barrier(8)
+
+    def loop(seed):
+        random = np.random.default_rng(seed)
+        gate.wait()
+        done = 0
+        while done < 20 or time.monotonic() < end:
+            work(random)
+            done += 1
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(8)))
+        list(pool.map(loop, range(8)))
 
 
-def test_threads_load_once(make_nlp, monkeypatch):
-    from spacy_duoguard import shim
+def test_row_20_threads_share_a_pipeline(make_nlp, texts):
+    nlp = make_nlp(sents=True)
+    expected = {text: results(nlp(text)) for text in texts}
 
-    loads = []
-    load = shim.load_bundle
+    def work(random):
+        text = texts[random.integers(len(texts))]
+        assert results(nlp(text)) == expected[text]
+
+    hammer(work, seconds=3.0)
+
+
+def results(doc):
+    spans = [sentence._.duoguard_cats for sentence in doc.sents]
+    return doc.cats, doc._.duoguard_windows, doc._.duoguard_flags, spans
+
+
+def test_threads_score_while_the_forward_is_made_anew(make_nlp, texts, monkeypatch):
+    nlp = make_nlp()
+    expected = {text: results_of(nlp, text) for text in texts}
+    weight = next(nlp.get_pipe("duoguard").classifier.decoder.layers.parameters())
+    made = []
+    make = forward.make_forward
 
     def counting(*args, **kwargs):
-        loads.append(args)
-        return load(*args, **kwargs)
+        made.append(args)
+        return make(*args, **kwargs)
 
-    monkeypatch.setattr(shim, "load_bundle", counting)
+    monkeypatch.setattr(forward, "make_forward", counting)
+
+    def work(random):
+        if random.random() < 0.2:
+            with torch.no_grad():
+                weight.mul_(1.0)  # the same bits, but written to
+        text = texts[random.integers(len(texts))]
+        assert results_of(nlp, text) == expected[text]
+
+    hammer(work, seconds=0.5)
+    assert len(made) > 5
+
+
+def results_of(nlp, text):
+    doc = nlp(text)
+    return doc.cats, doc._.duoguard_windows
+
+
+def test_threads_load_and_lay_out_once(make_nlp, monkeypatch):
+    calls = []
+
+    def counted(name, original):
+        def call(*args, **kwargs):
+            calls.append(name)
+            return original(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(shim, "load_bundle", counted("load", shim.load_bundle))
+    make = counted("make", forward.make_forward)
+    monkeypatch.setattr(forward, "make_forward", make)
     nlp = make_nlp()
+    gate = threading.Barrier(8)
+
+    def first(text):
+        gate.wait()
+        return nlp(text)
+
     with ThreadPoolExecutor(8) as pool:
-        docs = list(pool.map(nlp, ["The dog sleeps."] * 16))
-    assert len(loads) == 1
+        docs = list(pool.map(first, ["The dog sleeps."] * 8))
+    assert sorted(calls) == ["load", "make"]
     assert len({doc.cats["unsafe"] for doc in docs}) == 1
+    assert docs[0].cats == make_nlp()("The dog sleeps.").cats

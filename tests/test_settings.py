@@ -52,12 +52,6 @@ def test_a_threshold_for_no_category(make_nlp):
     assert nlp("a")._.duoguard_status == "ok"
 
 
-@pytest.mark.parametrize("key", ["normalize"])
-def test_settings_that_do_nothing_yet_are_not_accepted(make_nlp, key):
-    with pytest.raises(ValueError, match=key):
-        make_nlp(**{key: True})
-
-
 def test_the_factory_does_not_ask_whether_the_model_exists(make_nlp):
     nlp = make_nlp(model={"name": "/no/such/folder"})
     with pytest.raises(CheckpointError, match=r"E020.*/no/such/folder"):

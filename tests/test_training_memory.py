@@ -6,7 +6,7 @@ from conftest import TEXTS
 from lessons import assert_equal, decoder_of, gradients, make_examples, trainable
 from thinc.api import SGD
 
-from spacy_duoguard.engine.passes import Budget
+from spacy_duoguard.engine.budget import Budget
 from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.losses import BinaryCrossEntropy
 
@@ -91,12 +91,12 @@ def test_one_window_that_does_not_fit(make_nlp, limited):
 def test_other_errors_are_not_taken_for_memory():
     budget = Budget(8)
     with pytest.raises(RuntimeError, match="broken"):
-        budget.run([[0, 1]], [4, 4], lambda batch: (_ for _ in ()).throw(_broken()))
+        budget.run([[0, 1]], [4, 4], _break, too_small="")
     assert budget.tokens == 8
 
 
-def _broken():
-    return RuntimeError("broken")
+def _break(batch):
+    raise RuntimeError("broken")
 
 
 @pytest.mark.parametrize("layers", [0, None])

@@ -73,24 +73,6 @@ def scored(monkeypatch):
 # Windows
 
 
-@given(n_tokens=st.integers(0, 200), size=sizes)
-def test_windows_cover_every_token_with_overlap(n_tokens, size):
-    window, stride = size
-    windows = split_windows(n_tokens, window=window, stride=stride)
-    assert [start for start, _ in windows] == [i * stride for i in range(len(windows))]
-    assert {i for start, stop in windows for i in range(start, stop)} == set(
-        range(n_tokens)
-    )
-    assert all(stop - start == window for start, stop in windows[:-1])
-    assert all(0 < stop - start <= window for start, stop in windows[-1:])
-    assert all(stop == n_tokens for _, stop in windows[-1:])
-    assert all(stop < n_tokens for _, stop in windows[:-1])
-    # Any run of tokens up to the overlap lies whole in some window.
-    run = min(window - stride, n_tokens)
-    for start in range(n_tokens - run + 1):
-        assert not run or any(a <= start and start + run <= b for a, b in windows)
-
-
 @pytest.mark.parametrize(
     ("n_tokens", "expected"),
     [
@@ -145,21 +127,6 @@ def test_windows_without_gaps_are_taken(window, stride, n_special):
 
 
 # Added tokens in the text
-
-
-@pytest.mark.parametrize("token", ADDED_TOKENS)
-def test_an_added_token_in_the_text_is_cut_into_pieces(classifier, token):
-    tokenizer = classifier.tokenizer
-    first = first_added(make_tokenizer())
-    texts = [token, f"hi{token}X", f"hi {token} X", token * 3]
-    for text in texts:
-        ids = tokenizer.encode(text).ids
-        assert len(ids) > 1
-        assert ids.max() < first
-    scores = classifier.score([*texts, "hi", "hiX", "hi  X"])
-    assert np.isfinite(scores).all()
-    distances = np.abs(scores[:, None] - scores[None]).max(-1)
-    assert (distances[~np.eye(len(scores), dtype=bool)] > 1e-4).all()
 
 
 @settings(deadline=None)

@@ -1,8 +1,9 @@
 """Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import Errors, ScoringError, SettingsError
+from .budget import Budget
 from .bundle import Bundle, load_bundle, write_bundle
 from .context import (
     Curve,
@@ -153,30 +155,43 @@ class Classifier:
         return np.stack(scores) if scores else np.zeros((0, len(self.labels)), "f4")
 
     def analyze(
-        self, texts: Iterable[str], *, max_chars: int | None = None, curve: bool = False
+        self,
+        texts: Iterable[str],
+        *,
+        max_chars: int | None = None,
+        normalize: bool = False,
+        curve: bool = False,
     ) -> list[TextScores]:
         """As `score`, with the windows that the scores come from.
 
         texts (Iterable[str]): The texts. Identical ones are scored once.
         max_chars (Optional[int]): The most characters of a text that are scored, half
             of them from each end.
+        normalize (bool): Score what each text reads like without characters that hide
+            words too, where that is another text: the windows of this second view
+            follow, and none of the first goes. `max_windows` and `max_chars` hold for
+            each of the two.
         curve (bool): Score each text up to each of its pieces, too.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (SettingsError): As in `answer`.
         RAISES (ScoringError): A logit is not finite.
         """
         queries = [Query(text, (), curve) for text in _check_texts(texts)]
-        return self.answer(queries, max_chars=max_chars)
+        return self.answer(queries, max_chars=max_chars, normalize=normalize)
 
     def answer(
-        self, queries: Sequence[Query], *, max_chars: int | None = None
+        self,
+        queries: Sequence[Query],
+        *,
+        max_chars: int | None = None,
+        normalize: bool = False,
     ) -> list[TextScores]:
         """Score texts, and parts of them in context: those cost no forward pass of
         their own.
 
         queries (Sequence[Query]): The texts, and what is asked of each. Identical ones
             are scored once.
-        max_chars (Optional[int]): As in `analyze`.
+        max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (List[TextScores]): One for each query, in order.
         RAISES (SettingsError): A limit that is no positive integer, or scores in
             context from a tokenizer that ends every text with a token of its own.
@@ -186,7 +201,7 @@ class Classifier:
         if any(query.curve or query.spans for query in queries):
             self.check_causal()
         cuts = {
-            text: self.cut(text, max_chars)
+            text: self.cut(text, max_chars, normalize=normalize)
             for text in dict.fromkeys(query.text for query in queries)
         }
         plans = {
@@ -238,42 +253,68 @@ class Classifier:
         """RETURNS (Forward): Of the present weights."""
         return self._forward.get()
 
-    def cut(self, text: str, max_chars: int | None = None) -> Cut:
+    def cut(
+        self, text: str, max_chars: int | None = None, *, normalize: bool = False
+    ) -> Cut:
         """text (str): Any text.
-        max_chars (Optional[int]): As in `analyze`.
+        max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (Cut): Its windows, none where it has no pieces."""
-        return cut_text(text, self.tokenizer, self.settings, max_chars=max_chars)
+        return cut_text(
+            text,
+            self.tokenizer,
+            self.settings,
+            max_chars=max_chars,
+            normalize=normalize,
+        )
 
     def _probabilities(
         self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
         """windows (Sequence[ndarray]): Token ids of each window, framed.
         rows (Sequence[ndarray]): The tokens of each after which it is scored.
-        RETURNS (List[ndarray]): Of each window, (n_rows, n_labels), float32."""
-        leave_parents_threads()
-        device = self.decoder.device
-        budget = self.settings.max_batch_tokens or batch_tokens(device)
-        batches = plan_batches([len(ids) for ids in windows], max_tokens=budget)
+        RETURNS (List[ndarray]): Of each window, (n_rows, n_labels), float32.
+        RAISES (ScoringError): A logit is not finite, or memory ran out."""
         bounds = np.cumsum([0, *map(len, rows)])
         logits = np.empty((bounds[-1], len(self.labels)), dtype=np.float32)
+        outputs: list[tuple[list[int], torch.Tensor]] = []
+
+        def work(forward: Forward, batch: list[int]) -> None:
+            own = [rows[i] for i in batch]
+            output = self._logits(forward, [windows[i] for i in batch], own)
+            outputs.append((batch, output))
+
         with torch.inference_mode():
-            forward = self._forward.get()
+            self._in_batches(windows, work)
             # A GPU works on while the host packs: results are fetched at the end.
-            outputs = [
-                self._logits(
-                    forward, [windows[i] for i in batch], [rows[i] for i in batch]
-                )
-                for batch in batches
-            ]
-            for batch, output in zip(batches, outputs, strict=True):
-                own = [np.arange(bounds[i], bounds[i + 1]) for i in batch]
-                logits[np.concatenate(own)] = output.cpu().numpy()
+            for batch, output in outputs:
+                places = [np.arange(bounds[i], bounds[i + 1]) for i in batch]
+                logits[np.concatenate(places)] = output.cpu().numpy()
         finite = np.asarray(np.isfinite(logits).all(axis=1))
         if not finite.all():
             pairs = itertools.pairwise(bounds)
             failed = sum(not finite[start:stop].all() for start, stop in pairs)
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
         return np.split(torch.from_numpy(logits).sigmoid().numpy(), bounds[1:-1])
+
+    def _in_batches(
+        self,
+        windows: Sequence[np.ndarray],
+        work: Callable[[Forward, list[int]], None],
+    ) -> None:
+        """Do work for all windows, in packed batches that fit into the memory.
+
+        windows (Sequence[ndarray]): Token ids of each window.
+        work (Callable): Takes the forward and indices into `windows`.
+        RAISES (ScoringError): A single window does not fit.
+        """
+        leave_parents_threads()
+        tokens = self.settings.max_batch_tokens or batch_tokens(self.decoder.device)
+        lengths = [len(ids) for ids in windows]
+        batches = plan_batches(lengths, max_tokens=tokens)
+        forward = self.forward()
+        Budget(tokens).run(
+            batches, lengths, partial(work, forward), too_small=Errors.E120
+        )
 
     def _logits(
         self,
@@ -305,20 +346,19 @@ class Classifier:
         rows (Sequence[ndarray]): The tokens of each after which it is scored.
         RETURNS (List[ndarray]): Of each window, (n_rows, hidden_size), float32.
         """
-        leave_parents_threads()
-        device = self.decoder.device
-        budget = self.settings.max_batch_tokens or batch_tokens(device)
         found: dict[int, np.ndarray] = {}
+
+        def work(forward: Forward, batch: list[int]) -> None:
+            own = [rows[i] for i in batch]
+            device = self.decoder.device
+            packed = pack([windows[i] for i in batch], rows=own, device=device)
+            parts = forward.pooled(packed).cpu().split([len(row) for row in own])
+            found.update(
+                (i, part.numpy()) for i, part in zip(batch, parts, strict=True)
+            )
+
         with torch.inference_mode():
-            forward = self._forward.get()
-            for batch in plan_batches([len(ids) for ids in windows], max_tokens=budget):
-                own = [rows[i] for i in batch]
-                packed = pack([windows[i] for i in batch], rows=own, device=device)
-                pooled = forward.pooled(packed).cpu()
-                parts = pooled.split([len(rows[i]) for i in batch])
-                found.update(
-                    (i, part.numpy()) for i, part in zip(batch, parts, strict=True)
-                )
+            self._in_batches(windows, work)
         return [found[i] for i in range(len(windows))]
 
     def __getstate__(self) -> dict[str, Any]:

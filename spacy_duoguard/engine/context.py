@@ -6,7 +6,7 @@ that the text is scored in anyway.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,19 +167,35 @@ def read_span(
 
 def read_curve(cut: Cut, rows: Sequence[WindowRows], n_labels: int) -> Curve:
     """The scores of a text up to each piece, as if the text ended there: the window
-    that then would be the last, and all before it.
+    that then would be the last, and all before it; and of what its second view reads
+    up to there, if there is one.
 
     cut (Cut): The text.
     rows (Sequence[WindowRows]): Of each window.
     n_labels (int): The categories.
-    RETURNS (Curve): Of all pieces that are in a window.
+    RETURNS (Curve): Of all pieces of the text itself that are in a window.
     """
+    views = [window.part.view is not None for window in cut.windows]
+    n_own = views.index(True) if any(views) else len(views)
+    curve = _read_view(cut, rows, range(n_own), n_labels)
+    second = _read_view(cut, rows, range(n_own, len(views)), n_labels)
+    if not len(second.ends):
+        return curve
+    read = np.searchsorted(second.ends, curve.ends, side="right")
+    padded = np.concatenate((np.zeros((1, n_labels), "f4"), second.probabilities))
+    return Curve(curve.ends, np.maximum(curve.probabilities, padded[read]))
+
+
+def _read_view(
+    cut: Cut, rows: Sequence[WindowRows], numbers: Iterable[int], n_labels: int
+) -> Curve:
+    """The curve of some windows."""
     ends, probabilities = [np.zeros(0, "i8")], [np.zeros((0, n_labels), "f4")]
     so_far = np.zeros(n_labels, dtype=np.float32)
-    for i, (window, scored) in enumerate(zip(cut.windows, rows, strict=True)):
-        fresh = _first_new(cut, i)
+    for i in numbers:
+        window, fresh = cut.windows[i], _first_new(cut, i)
         ends.append(window.part.ends[fresh : window.stop])
-        own = scored.probabilities[-(window.stop - fresh) :]
+        own = rows[i].probabilities[-(window.stop - fresh) :]
         probabilities.append(np.maximum(so_far, own))
         so_far = np.maximum(so_far, own[-1])
     return Curve(np.concatenate(ends), np.concatenate(probabilities))

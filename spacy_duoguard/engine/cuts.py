@@ -5,30 +5,57 @@ from functools import cached_property
 
 import numpy as np
 
+from .normalize import Normalized
+from .normalize import normalize as normalize_text
 from .settings import Settings
 from .windows import TextTokenizer, Tokens, keep_ends, split_windows
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a text: all of it, or what a limit leaves of its ends."""
+    """A stretch of a text, or of its second view: all of it, or what a limit leaves of
+    its ends. Places are those of the text itself."""
 
-    start: int  # characters of the text
+    first: int  # characters of the text or view
     tokens: Tokens
+    view: Normalized | None  # None for the text as it is
+
+    @property
+    def start(self) -> int:
+        """RETURNS (int): The character at which it begins."""
+        return self._origin(np.array([self.first]))[0]
+
+    @property
+    def end(self) -> int:
+        """RETURNS (int): The character before which it ends."""
+        return self.place(self.first, self.first + self.tokens.n_chars)[1]
 
     @cached_property
     def starts(self) -> np.ndarray:
         """RETURNS (ndarray): (n_tokens,), the character at which each piece begins,
         ascending."""
-        return self.start + np.maximum.accumulate(self.tokens.offsets[:, 0])
+        offsets = np.maximum.accumulate(self.tokens.offsets[:, 0])
+        return self._origin(self.first + offsets)
 
     @cached_property
     def ends(self) -> np.ndarray:
         """RETURNS (ndarray): (n_tokens,), the character before which each piece ends,
         ascending. Characters that no piece begins belong to the piece before them."""
-        ends = np.maximum.accumulate(self.start + self.tokens.offsets[:, 1])
-        following = np.append(self.starts[1:], self.start + self.tokens.n_chars)
-        return np.maximum(ends, following)
+        own = self.first + np.maximum.accumulate(self.tokens.offsets[:, 1])
+        if self.view is not None:
+            last = np.maximum(own - 1, 0)
+            own = self.view.ends[last]
+        return np.maximum(own, np.append(self.starts[1:], self.end))
+
+    def place(self, start: int, stop: int) -> tuple[int, int]:
+        """start (int), stop (int): Characters of the text or view.
+        RETURNS (Tuple[int, int]): Where they lie in the text."""
+        if self.view is None or start == stop:
+            return start, stop
+        return self.view.place(start, stop)
+
+    def _origin(self, places: np.ndarray) -> np.ndarray:
+        return places if self.view is None else self.view.starts[places]
 
     def pieces(self, first: int, last: int) -> tuple[int, int] | None:
         """Which pieces hold a stretch of the text.
@@ -38,7 +65,7 @@ class Part:
             -1 where the stretch begins before this part, and the piece that completes
             the last character. None where it lies outside.
         """
-        if last < self.start or first >= self.start + self.tokens.n_chars:
+        if last < self.start or first >= self.end:
             return None
         # A character that no piece begins belongs to the piece before it.
         holders = np.searchsorted(self.starts, (first, last), side="right") - 1
@@ -63,7 +90,7 @@ class Window:
     def place(self) -> tuple[int, int]:
         """RETURNS (Tuple[int, int]): Characters of the text, start and end."""
         left, right = self.part.tokens.place(self.first, self.stop)
-        return self.part.start + left, self.part.start + right
+        return self.part.place(self.part.first + left, self.part.first + right)
 
     def tokens_of(self, pieces: np.ndarray) -> np.ndarray:
         """pieces (ndarray): Of this window, from 0.
@@ -113,6 +140,7 @@ def cut_text(
     settings: Settings,
     *,
     max_chars: int | None = None,
+    normalize: bool = False,
 ) -> Cut:
     """Cut a text into windows.
 
@@ -121,14 +149,32 @@ def cut_text(
     settings (Settings): Of the windows.
     max_chars (Optional[int]): The most characters that are kept, half of them from
         each end.
+    normalize (bool): Append the windows of the second view, where they read otherwise.
     RETURNS (Cut): The windows.
     RAISES (ScoringError): The text holds half of a surrogate pair.
     """
+    cut = _cut_view(text, None, tokenizer, settings, max_chars)
+    if not normalize or (view := normalize_text(text)).text == text:
+        return cut
+    # Windows that read the same have their scores already.
+    known = {ids.tobytes() for ids in cut.ids}
+    second = _cut_view(view.text, view, tokenizer, settings, max_chars)
+    others = [own for own in second.windows if own.ids.tobytes() not in known]
+    return Cut(cut.windows + others, cut.truncated or second.truncated)
+
+
+def _cut_view(
+    text: str,
+    view: Normalized | None,
+    tokenizer: TextTokenizer,
+    settings: Settings,
+    max_chars: int | None,
+) -> Cut:
     window = settings.window - tokenizer.n_special
     windows = []
     stretches = _stretches(len(text), max_chars)
     for start, end in stretches:
-        part = Part(start, tokenizer.encode(text[start:end]))
+        part = Part(start, tokenizer.encode(text[start:end]), view)
         ids = part.tokens.ids
         for first, stop in split_windows(
             len(ids), window=window, stride=settings.stride

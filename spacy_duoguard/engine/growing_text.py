@@ -50,7 +50,7 @@ class GrowingText:
         RAISES (ScoringError): It holds half of a surrogate pair. Nothing was changed.
         """
         tail = self._tail + text
-        part = Part(self.n_chars - len(self._tail), self.tokenizer.encode(tail))
+        part = Part(self.n_chars - len(self._tail), self.tokenizer.encode(tail), None)
         ids, ends = part.tokens.ids, part.ends
         shared = min(len(ids), len(self._tail_ids))
         differ = np.flatnonzero(ids[:shared] != self._tail_ids[:shared])

@@ -7,49 +7,10 @@ import torch
 from torch import Tensor
 
 from ..errors import Errors, ScoringError
+from .budget import Budget
 from .decoder import Decoder
 from .packing import plan_batches
 from .trainable import trained_parameters
-
-
-class Budget:
-    """Tokens of a packed batch. Where they do not fit into the memory of the device
-    they are halved, for all batches to come."""
-
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
-
-    def run(
-        self,
-        batches: Sequence[Sequence[int]],
-        lengths: Sequence[int],
-        work: Callable[[list[int]], None],
-    ) -> None:
-        """Do work for each batch, and for smaller ones where memory runs out.
-
-        batches (Sequence[Sequence[int]]): Indices into `lengths`.
-        lengths (Sequence[int]): Tokens of each sequence.
-        work (Callable): Takes a batch and changes nothing if it fails.
-        RAISES (ScoringError): A single sequence does not fit.
-        """
-        pending = [list(batch) for batch in batches]
-        while pending:
-            batch = pending.pop(0)
-            try:
-                work(batch)
-                continue
-            except torch.OutOfMemoryError as e:
-                # Without its frames, which hold the tensors that are in the way.
-                error = e.with_traceback(None)
-            total = sum(lengths[i] for i in batch)
-            if len(batch) == 1:
-                raise ScoringError(Errors.E071.format(tokens=total)) from error
-            self.tokens = min(self.tokens, total) // 2
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            rest = [i for batch in (batch, *pending) for i in batch]
-            plan = plan_batches([lengths[i] for i in rest], max_tokens=self.tokens)
-            pending = [[rest[i] for i in part] for part in plan]
 
 
 class Pass:
@@ -99,7 +60,7 @@ class Pass:
                 self._kept = batch, logits
 
         plan = plan_batches(self.lengths, max_tokens=self.budget.tokens)
-        self.budget.run(plan, self.lengths, work)
+        self.budget.run(plan, self.lengths, work, too_small=Errors.E071)
         failed = int((~np.isfinite(rows)).any(axis=1).sum())
         if failed:
             raise ScoringError(Errors.E040.format(count=failed, total=len(rows)))
@@ -131,7 +92,7 @@ class Pass:
                     logits = self.forward(batch)
             self._accumulate(logits, d_logits[self._rows(batch)])
 
-        self.budget.run(plan, self.lengths, work)
+        self.budget.run(plan, self.lengths, work, too_small=Errors.E071)
 
     def _rows(self, batch: Sequence[int]) -> np.ndarray:
         bounds = self.bounds

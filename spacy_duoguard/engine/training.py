@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from ..errors import Errors, SettingsError
+from .budget import Budget
 from .classifier import Classifier
 from .context import Query, TextPlan, output_rows
 from .features import FeatureCache
 from .packing import pack
-from .passes import Budget, Pass
+from .passes import Pass
 from .threads import leave_parents_threads
 from .trainable import prepare_training, swapped, trained_parameters
 
