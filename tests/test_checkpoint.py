@@ -22,7 +22,6 @@ from spacy_duoguard.engine.checkpoint import (
     dump_weights,
     load_decoder,
     open_weights,
-    parse_weights,
     stored_tensors,
     write_weights,
 )
@@ -30,6 +29,7 @@ from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.config import DecoderConfig
 from spacy_duoguard.engine.hub import Folder
 from spacy_duoguard.engine.packing import pack
+from spacy_duoguard.engine.tensors import parse_tensors
 from spacy_duoguard.errors import CheckpointError
 from spacy_duoguard.taxonomy import CATEGORIES
 
@@ -42,7 +42,7 @@ def load(folder, precision="float32"):
 
 
 def parse(data):
-    return parse_weights(data, source="here")
+    return parse_tensors(data, source="here")
 
 
 def refused(folder, match):
