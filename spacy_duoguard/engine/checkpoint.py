@@ -151,7 +151,8 @@ def check_values(
     RAISES (CheckpointError): A value that is not finite, or beyond the limit.
     """
     for name in names:
-        low, high = stored[name].read().aminmax()
+        # As floats of Python: beside a float16 tensor the limit would be infinite too.
+        low, high = (bound.item() for bound in stored[name].read().aminmax())
         if not (low >= -WEIGHT_LIMIT and high <= WEIGHT_LIMIT):  # NaN is neither
             raise CheckpointError(
                 Errors.E016.format(name=name, source=source, limit=WEIGHT_LIMIT)

@@ -54,7 +54,9 @@ def read_text(path: Path) -> str:
     limit = TEXT_LIMITS.get(path.name, TEXT_LIMIT)
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            # Not the limit, of which `read` would allocate all.
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, limit) + 1)
         if len(data) > limit:
             message = Errors.E101.format(file=path, limit=limit)
             raise CheckpointError(message)
