@@ -304,6 +304,10 @@ class Errors:
         "[E105] The weights give scores that are not finite, and were not saved: what "
         "was saved before is still there. Train again with a lower learning rate."
     )
+    E107 = (
+        "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
+        "for the same threshold everywhere."
+    )
     E106 = "[E106] {source} holds no '{part}'. Exclude it, as when it was saved."
 
 

@@ -54,6 +54,8 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     check_limit("max_chars", cfg["max_chars"])
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
+    if not isinstance(cfg["thresholds"], Mapping):
+        raise SettingsError(Errors.E107.format(value=cfg["thresholds"]))
     limits = {"threshold": cfg["threshold"]}
     for key, value in cfg["thresholds"].items():
         if key == UNSAFE or (labels is not None and key not in labels):

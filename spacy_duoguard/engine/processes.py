@@ -37,9 +37,10 @@ def send_decoder(decoder: Decoder) -> Any:
     changed = origin.changed(decoder)
     same = sum(parameters[n].nbytes for n in origin.mapped if n not in changed)
     # Where little is mapped, as if the precision is another, torch's way is better.
-    if 2 * same < sum(parameter.nbytes for parameter in parameters.values()):
+    little = 2 * same < sum(parameter.nbytes for parameter in parameters.values())
+    if little or not all(file.in_place() for file in origin.files):
         return decoder.__reduce_ex__(4)
-    files = [(file.path.absolute(), file.fingerprint) for file in origin.files]
+    files = [(file.path, file.fingerprint) for file in origin.files]
     given = {name: parameter.detach() for name, parameter in changed.items()}
     return _rebuild, (
         decoder.config,

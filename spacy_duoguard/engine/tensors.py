@@ -63,7 +63,7 @@ class MappedFile:
     def __init__(self, path: Path) -> None:
         """path (Path): The file.
         RAISES (OSError, ValueError): It cannot be mapped."""
-        self.path = path
+        self.path = path.absolute()
         self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._handle)
         self.fingerprint = Fingerprint.of(os.fstat(self._handle))
@@ -74,15 +74,22 @@ class MappedFile:
         if Fingerprint.of(os.fstat(self._handle)) != self.fingerprint:
             raise CheckpointError(Errors.E100.format(file=self.path))
 
+    def in_place(self) -> bool:
+        """RETURNS (bool): Whether its path still leads to it, as it was mapped."""
+        try:
+            return Fingerprint.of(os.stat(self.path)) == self.fingerprint
+        except OSError:
+            return False
+
     def tensor(self, start: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """start (int): Bytes from the begin of the file.
         shape (Sequence[int]), dtype (torch.dtype): Of the tensor.
         RETURNS (Tensor): Over the mapped pages."""
         count = math.prod(shape)
         if not count:
-            return torch.empty(*shape, dtype=dtype)
+            return torch.empty(tuple(shape), dtype=dtype)
         flat = torch.frombuffer(self.content, dtype=dtype, count=count, offset=start)
-        return flat.view(*shape)
+        return flat.view(tuple(shape))
 
 
 def open_tensors(path: Path) -> dict[str, Stored]:
@@ -125,10 +132,10 @@ def parse_tensors(data: bytes, *, source: str) -> dict[str, Stored]:
     def read(dtype: torch.dtype, shape: tuple[int, ...], start: int) -> Tensor:
         size = math.prod(shape) * dtype.itemsize
         if not size:
-            return torch.empty(*shape, dtype=dtype)
+            return torch.empty(tuple(shape), dtype=dtype)
         return torch.frombuffer(
             bytearray(data[start : start + size]), dtype=dtype
-        ).view(*shape)
+        ).view(tuple(shape))
 
     return {
         name: Stored(dtype, shape, lambda place=place: read(*place))  # type: ignore[misc]
