@@ -19,28 +19,32 @@ from .checkpoint import (
 from .config import DecoderConfig
 from .decoder import Decoder
 from .device import resolve_device, resolve_precision
-from .files import parse_json, read_text
+from .files import parse_json
 from .hub import (
     DEMO,
     KNOWN_TOKENIZERS,
-    Folder,
     HubRepository,
     Repository,
     SavedFolder,
     open_repository,
-    require,
 )
 from .manifest import (
     MANIFEST,
-    check_files,
     check_manifest,
     compare,
     digest,
-    read_manifest,
     seal,
     seal_folder,
 )
 from .processes import share_weights
+from .provenance import (
+    FORMAT_VERSION,
+    PROVENANCE,
+    check_format,
+    check_saved,
+    read_file,
+    read_provenance,
+)
 from .settings import Settings
 from .staging import staged
 from .tensors import Stored, parse_tensors
@@ -48,10 +52,8 @@ from .threads import leave_parents_threads
 from .trainable import check_depth, check_trainable
 from .windows import TextTokenizer, check_windows
 
-FORMAT_VERSION = 1
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
-PROVENANCE = "duoguard.json"
 TRAINED = "trained_layers"
 
 share_weights()
@@ -160,7 +162,7 @@ def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
         problem = f"not a mapping with {', '.join(kinds)}"
         message = Errors.E018.format(source=source, kind="a model", problem=problem)
         raise CheckpointError(message)
-    _check_format(data.get("format_version"), source)
+    check_format(data.get("format_version"), source)
     manifest = check_manifest(data.get(MANIFEST), source=source)
     for name in kinds:
         compare(manifest, name, digest(data[name]), source=source)
@@ -185,12 +187,12 @@ def _load(
     restore: bool = False,
 ) -> Bundle:
     """Load the weights of one place and the tokenizer of another."""
-    manifest = _read_manifest(model, required=restore)
-    config = DecoderConfig.from_json(_read(model, CONFIG))
+    manifest = check_saved(model, required=restore)
+    config = DecoderConfig.from_json(read_file(model, CONFIG))
     remedy = "Set tokenizer to the folder or hub name of the one it was trained with."
-    data = _read(home, TOKENIZER, remedy=remedy)
+    data = read_file(home, TOKENIZER, remedy=remedy)
     commits = {"commit": model.commit, "tokenizer_commit": home.commit}
-    own = _read_provenance(model)
+    own = read_provenance(model)
     if home is not model:
         own = {key: value for key, value in own.items() if "tokenizer" not in key}
     return _build(
@@ -203,31 +205,6 @@ def _load(
         restore=restore,
         canary=manifest.get("canary") if home is model else None,
     )
-
-
-def _read_manifest(repository: Repository, *, required: bool) -> dict[str, Any]:
-    """Check that a saved folder is as it was saved.
-
-    required (bool): Whether there must be a manifest: who leaves it out could change
-        the rest.
-    RETURNS (Dict[str, Any]): The manifest; empty for a folder that others made.
-    """
-    path = repository.find(MANIFEST) if isinstance(repository, Folder) else None
-    if path is None and not required:
-        return {}
-    if path is None:
-        remedy = "It was not saved completely: use an undamaged copy."
-        message = Errors.E017.format(
-            source=repository.name, wanted=MANIFEST, remedy=remedy
-        )
-        raise CheckpointError(message)
-    manifest = read_manifest(path)
-
-    def place(name: str) -> Path:
-        return repository.find(name) or path.with_name(name)
-
-    check_files(manifest, place, source=repository.name)
-    return manifest
 
 
 def check_parts(
@@ -306,25 +283,3 @@ def _config_json(decoder: Decoder) -> str:
     config = decoder.config.to_dict(decoder.config.labels)
     config["torch_dtype"] = str(decoder.dtype).removeprefix("torch.")
     return json.dumps(config, indent=2)
-
-
-def _read(repository: Repository, filename: str, *, remedy: str = "") -> str:
-    return read_text(require(repository, filename, remedy=remedy))
-
-
-def _read_provenance(repository: Repository) -> dict[str, Any]:
-    """What `write_bundle` noted; nothing for a folder that others made."""
-    if not isinstance(repository, Folder) or repository.find(PROVENANCE) is None:
-        return {}
-    text = _read(repository, PROVENANCE)
-    provenance = parse_json(text, repository.name, PROVENANCE)
-    _check_format(provenance.pop("format_version", None), repository.name)
-    return provenance
-
-
-def _check_format(version: Any, source: str) -> None:
-    if version != FORMAT_VERSION:
-        message = Errors.E021.format(
-            name=source, version=version, supported=FORMAT_VERSION
-        )
-        raise CheckpointError(message)
