@@ -10,9 +10,10 @@ from thinc.api import Model
 
 from .engine.manifest import (
     MANIFEST,
-    check_manifest,
     compare,
     digest,
+    dump_manifest,
+    parse_manifest,
     read_manifest,
     seal,
 )
@@ -47,7 +48,7 @@ class SavedComponent:
         manifest = seal({name: digest(part) for name, part in parts.items()})
         if "model" not in exclude:
             parts["model"] = get_shim(self.model).to_bytes()
-        return srsly.msgpack_dumps({**parts, MANIFEST: manifest})
+        return srsly.msgpack_dumps({**parts, MANIFEST: dump_manifest(manifest)})
 
     def from_bytes(self: T, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> T:
         """Load what `to_bytes` returned.
@@ -59,7 +60,7 @@ class SavedComponent:
             as it was before.
         """
         parts = load_msgpack(bytes_data)
-        manifest = check_manifest(parts.get(MANIFEST), source=_BYTES)
+        manifest = parse_manifest(parts.get(MANIFEST), source=_BYTES)
         shim = get_shim(self.model)
 
         def read(name: str) -> Any:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spacy_duoguard.engine.config import DecoderConfig
-from spacy_duoguard.engine.manifest import MANIFEST, digest, seal
+from spacy_duoguard.engine.manifest import MANIFEST, digest, dump_manifest, seal
 from spacy_duoguard.engine.tensors import parse_tensors
 from spacy_duoguard.engine.windows import TextTokenizer, split_windows
 from spacy_duoguard.errors import CheckpointError, DuoGuardError
@@ -142,22 +142,19 @@ def check_bytes(component, data, exclude=("vocab",)):
     return True
 
 
-def mutated(component):
+def mutated(component, at, new, width):
     """The bytes of a component with a stretch replaced."""
-    _, _, data = component
+    data = component[2]
+    at %= len(data)
+    return data[:at] + new + data[at + width :]
 
-    def put(at, new, width):
-        at %= len(data)
-        return data[:at] + new + data[at + width :]
 
-    # Most of the bytes are weights: half of the places are at the two ends.
-    ends = st.integers(0, 300) | st.integers(len(data) - 300, len(data) - 1)
-    return st.builds(
-        put,
-        ends | st.integers(0, len(data) - 1),
-        st.binary(max_size=9),
-        st.integers(0, 9),
-    )
+# Most of the bytes are weights: half of the places are at the two ends.
+MUTATIONS = st.tuples(
+    st.integers(-300, 300) | st.integers(0, 10**6),
+    st.binary(max_size=9),
+    st.integers(0, 9),
+)
 
 
 def forged(component, part, value):
@@ -169,8 +166,8 @@ def forged(component, part, value):
     names = ("config", "tokenizer", "weights", "provenance")
     try:
         files = {name: digest(inner[name]) for name in names}
-        inner[MANIFEST] = seal(files)
-        outer[MANIFEST] = seal({"cfg": digest(outer["cfg"])})
+        inner[MANIFEST] = dump_manifest(seal(files))
+        outer[MANIFEST] = dump_manifest(seal({"cfg": digest(outer["cfg"])}))
     except (AttributeError, TypeError):  # no strings or bytes any more
         pass
     if part != "model":
@@ -273,8 +270,16 @@ def fuzz(case, options, component, tokenizer):
     if case == "texts":
         return run(lambda text: check_text(tokenizer, text), options, text=TEXT)
     if case == "bytes":
-        data = st.binary(max_size=64) | mutated(component)
-        return run(lambda data: check_bytes(component, data), options, data=data)
+        raw = run(
+            lambda data: check_bytes(component, data),
+            options,
+            data=st.binary(max_size=64),
+        )
+        return raw + run(
+            lambda change: check_bytes(component, mutated(component, *change)),
+            options,
+            change=MUTATIONS,
+        )
     return run(
         lambda part: check_bytes(component, forged(component, *part)),
         options,

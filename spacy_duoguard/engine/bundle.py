@@ -30,9 +30,10 @@ from .hub import (
 )
 from .manifest import (
     MANIFEST,
-    check_manifest,
     compare,
     digest,
+    dump_manifest,
+    parse_manifest,
     seal,
     seal_folder,
 )
@@ -146,7 +147,11 @@ def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
         "provenance": json.dumps(_record(bundle)),
     }
     manifest = seal({name: digest(part) for name, part in parts.items()}, canary=canary)
-    return {"format_version": FORMAT_VERSION, **parts, MANIFEST: manifest}
+    return {
+        "format_version": FORMAT_VERSION,
+        **parts,
+        MANIFEST: dump_manifest(manifest),
+    }
 
 
 def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
@@ -163,7 +168,7 @@ def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
         message = Errors.E018.format(source=source, kind="a model", problem=problem)
         raise CheckpointError(message)
     check_format(data.get("format_version"), source)
-    manifest = check_manifest(data.get(MANIFEST), source=source)
+    manifest = parse_manifest(data.get(MANIFEST), source=source)
     for name in kinds:
         compare(manifest, name, digest(data[name]), source=source)
     return _build(

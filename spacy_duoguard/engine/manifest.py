@@ -65,32 +65,38 @@ def seal_folder(folder: Path, **more: Any) -> None:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """folder (Path): Where to write. manifest (Mapping[str, Any]): From `seal`."""
-    (folder / MANIFEST).write_bytes(_dump(manifest).encode("utf8"))
+    (folder / MANIFEST).write_bytes(dump_manifest(manifest).encode("utf8"))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """path (Path): The manifest.
     RETURNS (Dict[str, Any]): Its content, which is as it was written.
     RAISES (CheckpointError): It is not."""
-    text = read_text(path)
-    manifest = check_manifest(parse_json(text, path.name, MANIFEST), source=str(path))
-    if _dump(manifest) != text:
-        raise _changed(str(path))
-    return manifest
+    return parse_manifest(read_text(path), source=str(path))
 
 
-def check_manifest(manifest: Any, *, source: str) -> dict[str, Any]:
-    """manifest (Any): What should be one.
+def dump_manifest(manifest: Mapping[str, Any]) -> str:
+    """manifest (Mapping[str, Any]): From `seal`. RETURNS (str): Its text."""
+    return json.dumps(manifest, indent=1)
+
+
+def parse_manifest(text: Any, *, source: str) -> dict[str, Any]:
+    """text (Any): From `dump_manifest`.
     source (str): Where it came from, for messages.
     RETURNS (Dict[str, Any]): The manifest.
-    RAISES (CheckpointError): It is none, or was changed after it was made."""
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise _changed(source)
-    body = {key: value for key, value in manifest.items() if key != "sha256"}
-    names = all(_NAME.fullmatch(name) for name in manifest["files"])
-    if not names or _own(body) != manifest.get("sha256"):
-        raise _changed(source)
-    return manifest
+    RAISES (CheckpointError): It was changed after it was made, be it by one byte."""
+    found = parse_json(text, source, MANIFEST) if isinstance(text, str) else {}
+    files = found.get("files")
+    body = {key: value for key, value in found.items() if key != "sha256"}
+    try:
+        sound = _own(body) == found.get("sha256") and dump_manifest(found) == text
+    except RecursionError:
+        sound = False
+    if not sound or not isinstance(files, dict) or not all(map(_NAME.fullmatch, files)):
+        problem = "it was changed or cut off"
+        message = Errors.E018.format(source=source, kind=MANIFEST, problem=problem)
+        raise CheckpointError(message)
+    return found
 
 
 def check_files(
@@ -124,14 +130,3 @@ def compare(manifest: Mapping[str, Any], name: str, have: Any, *, source: str) -
 
 def _own(body: Mapping[str, Any]) -> str:
     return sha256(json.dumps(body, sort_keys=True).encode("utf8")).hexdigest()
-
-
-def _dump(manifest: Mapping[str, Any]) -> str:
-    return json.dumps(manifest, indent=1)
-
-
-def _changed(source: str) -> CheckpointError:
-    problem = "it was changed or cut off"
-    return CheckpointError(
-        Errors.E018.format(source=source, kind=MANIFEST, problem=problem)
-    )
