@@ -17,6 +17,7 @@ from .calibration import Calibration, Goal, calibrate
 from .calibration_report import format_report, has_matplotlib, save_picture
 from .component import DuoGuard
 from .engine.files import write_aside
+from .engine.staging import place, staged
 from .errors import Errors, SettingsError
 from .scorer import read_gold
 from .taxonomy import UNSAFE
@@ -161,19 +162,15 @@ def _write(folder: Path, name: str, found: Calibration) -> None:
     """Write thresholds into a saved pipeline, so that one rename makes them valid:
     until config.cfg is replaced, its old values win over those of the component."""
     changes = {"threshold": found.threshold, "thresholds": found.thresholds}
-    settings = folder / name / "cfg"
-    saved = json.loads(settings.read_text(encoding="utf8"))
+    saved = json.loads(place(folder / name, "cfg").read_bytes())
     for part in ("settings", "configured"):
         saved[part].update(changes)
-    _replace(settings, json.dumps(saved).encode("utf8"))
+    with staged(folder / name, keep=True) as aside:
+        (aside / "cfg").write_bytes(json.dumps(saved).encode("utf8"))
     config: Config = load_config(folder / "config.cfg", interpolate=False)
     config["components"][name].update(changes)
-    _replace(folder / "config.cfg", config.to_bytes(interpolate=False))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with write_aside(path) as aside:
-        aside.write_bytes(data)
+    with write_aside(folder / "config.cfg") as aside:
+        aside.write_bytes(config.to_bytes(interpolate=False))
 
 
 def _copy(source: Path, target: Path, change: Callable[[Path], None]) -> None:

@@ -324,6 +324,38 @@ class Errors:
         "[E121] normalize ({value!r}) must be true or false: whether a second view of "
         "each text is scored too."
     )
+    # Checkpoints that are not as they were, and saves
+    E100 = (
+        "[E100] {file} was written to while its weights were in use. Scores would be "
+        "those of no model: load it again, and replace such files by renaming, as "
+        "to_disk does, never by writing into them."
+    )
+    E101 = (
+        "[E101] {file} is larger than {limit} bytes, which no file of its name is. Use "
+        "an undamaged file."
+    )
+    E102 = (
+        "[E102] '{file}' of {source} {problem}. Use an undamaged copy. If you changed "
+        "the model on purpose, delete its manifest.json and give the folder as name."
+    )
+    E103 = (
+        "[E103] '{file}' of {folder} is a link. A saved pipeline is read from its own "
+        "folder only: put the file itself there."
+    )
+    E104 = (
+        "[E104] {source} does not score here as it did where it was saved: {problem}. "
+        "Install the releases of torch, tokenizers and spacy-duoguard that it was "
+        "saved with, or set precision to 'float32'."
+    )
+    E105 = (
+        "[E105] The weights give scores that are not finite, and were not saved: what "
+        "was saved before is still there. Train again with a lower learning rate."
+    )
+    E107 = (
+        "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
+        "for the same threshold everywhere."
+    )
+    E106 = "[E106] {source} holds no '{part}'. Exclude it, as when it was saved."
 
 
 class Warnings:

@@ -61,6 +61,8 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
         raise SettingsError(Errors.E121.format(value=cfg["normalize"]))
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
+    if not isinstance(cfg["thresholds"], Mapping):
+        raise SettingsError(Errors.E107.format(value=cfg["thresholds"]))
     check_thresholds(cfg["threshold"], cfg["thresholds"], labels)
 
 

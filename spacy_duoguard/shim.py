@@ -167,9 +167,10 @@ class ClassifierShim(Shim):
         """path (str / Path): The folder for the weights and the tokenizer."""
         self.classifier.to_disk(path)
 
-    def from_disk(self, path: str | Path) -> "ClassifierShim":
-        """path (str / Path): The folder that `to_disk` wrote."""
-        self._set(read_bundle(path, self.settings))
+    def from_disk(self, path: str | Path, *, inner: str = "") -> "ClassifierShim":
+        """path (str / Path): The folder that `to_disk` wrote.
+        inner (str): As for `read_bundle`."""
+        self._set(read_bundle(path, self.settings, inner=inner))
         return self
 
     def to_bytes(self) -> bytes:
@@ -183,15 +184,19 @@ class ClassifierShim(Shim):
         return srsly.msgpack_dumps(bundle_to_dict(self.classifier.bundle))
 
     def from_bytes(self, data: bytes) -> "ClassifierShim":
-        try:
-            parts = srsly.msgpack_loads(data)
-        except Exception as e:  # msgpack's errors have no base of their own
-            message = Errors.E018.format(
-                source="the saved bytes", kind="a model", problem=type(e).__name__
-            )
-            raise CheckpointError(message) from e
-        self._set(bundle_from_dict(parts, self.settings))
+        """RAISES (CheckpointError): They are not as `to_bytes` returned them."""
+        self._set(bundle_from_dict(load_msgpack(data), self.settings))
         return self
+
+    @contextmanager
+    def restored_on_error(self) -> Iterator[None]:
+        """A block that leaves the classifier of before if it fails."""
+        before = self._model, self._trainer
+        try:
+            yield
+        except BaseException:
+            self._model, self._trainer = before
+            raise
 
     def _set(self, bundle: Bundle) -> None:
         self._trainer = None
@@ -204,6 +209,24 @@ class ClassifierShim(Shim):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
+
+
+def load_msgpack(data: bytes) -> dict[str, Any]:
+    """data (bytes): A serialized mapping.
+    RETURNS (Dict[str, Any]): Plain data.
+    RAISES (CheckpointError): It is damaged, or no mapping."""
+    try:
+        # Not `msgpack_loads`, which leaves the garbage collector off where it fails,
+        # and with a hook that leaves out srsly's own for arrays.
+        found = srsly.msgpack.loads(data, raw=False, object_pairs_hook=dict)
+        if not isinstance(found, dict):
+            raise ValueError("not a mapping")
+    except Exception as e:  # msgpack's errors have no base of their own
+        message = Errors.E018.format(
+            source="the saved bytes", kind="a model", problem=type(e).__name__
+        )
+        raise CheckpointError(message) from e
+    return found
 
 
 def _to_array(tensor: torch.Tensor) -> Any:

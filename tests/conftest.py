@@ -26,6 +26,7 @@ from spacy_duoguard.engine.checkpoint import tensor_slots
 from spacy_duoguard.engine.classifier import Classifier, TextScores
 from spacy_duoguard.engine.config import DecoderConfig
 from spacy_duoguard.engine.context import Query
+from spacy_duoguard.engine.manifest import MANIFEST, seal_folder
 from spacy_duoguard.taxonomy import CATEGORIES
 
 # The models are so small that a second thread would only be waited for.
@@ -212,6 +213,16 @@ def write_index(folder: Path, index: dict[str, Any]) -> dict[str, Any]:
     path = folder / "model.safetensors.index.json"
     path.write_text(json.dumps(index), encoding="utf8")
     return index
+
+
+def reseal(folder: Path) -> None:
+    """Make the manifests of a saved component fit its files again, as who changes them
+    on purpose could."""
+    for place in (folder / "model", folder):
+        if place.is_dir():
+            more = json.loads((place / MANIFEST).read_text(encoding="utf8"))
+            del more["files"], more["sha256"]
+            seal_folder(place, **more)
 
 
 @pytest.fixture(scope="session")

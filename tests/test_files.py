@@ -3,10 +3,6 @@
 import os
 
 import pytest
-import spacy
-from conftest import TEXTS
-from lessons import make_examples, trainable
-from thinc.api import SGD
 
 from spacy_duoguard.engine import files
 from spacy_duoguard.engine.files import write_aside
@@ -48,31 +44,3 @@ def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
     with write_aside(tmp_path / "file") as aside:
         aside.write_text("x")
     assert order[:2] == ["sync", "replace"]
-
-
-@pytest.mark.parametrize("survived", range(5))
-def test_a_save_that_is_cut_off_leaves_whole_files(
-    make_nlp, tmp_path, monkeypatch, survived
-):
-    nlp = trainable(make_nlp, 0)
-    nlp.initialize(lambda: make_examples(nlp))
-    nlp.update(make_examples(nlp), sgd=SGD(0.1))
-    nlp.to_disk(tmp_path)
-    before = [doc.cats for doc in nlp.pipe(TEXTS)]
-    nlp.update(make_examples(nlp), sgd=SGD(0.1))
-    replace, done = os.replace, []
-
-    def dying(aside, path):
-        if len(done) == survived:
-            (path.parent / ".model.safetensors.part").write_bytes(b"half")
-            raise KeyboardInterrupt
-        done.append(path.name)
-        replace(aside, path)
-
-    monkeypatch.setattr(files.os, "replace", dying)
-    component = nlp.get_pipe("duoguard")
-    with pytest.raises(KeyboardInterrupt):
-        component.to_disk(tmp_path / "duoguard", exclude=["vocab"])
-    after = [doc.cats for doc in spacy.load(tmp_path).pipe(TEXTS)]
-    assert (after == before) == ("model.safetensors" not in done)
-    assert (after == [doc.cats for doc in nlp.pipe(TEXTS)]) == (after != before)

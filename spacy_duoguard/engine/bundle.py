@@ -8,38 +8,56 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, Errors, SettingsError, Warnings
+from .canary import check_canary, sing
 from .checkpoint import (
     WEIGHTS,
-    Stored,
     dump_weights,
     load_decoder,
     open_weights,
-    parse_weights,
     write_weights,
 )
 from .config import DecoderConfig
 from .decoder import Decoder
 from .device import resolve_device, resolve_precision
-from .files import write_aside
+from .files import parse_json
 from .hub import (
     DEMO,
     KNOWN_TOKENIZERS,
-    Folder,
     HubRepository,
     Repository,
+    SavedFolder,
     open_repository,
-    require,
+)
+from .manifest import (
+    MANIFEST,
+    compare,
+    digest,
+    dump_manifest,
+    parse_manifest,
+    seal,
+    seal_folder,
+)
+from .processes import share_weights
+from .provenance import (
+    FORMAT_VERSION,
+    PROVENANCE,
+    check_format,
+    check_saved,
+    read_file,
+    read_provenance,
 )
 from .settings import Settings
+from .staging import staged
+from .tensors import Stored, parse_tensors
 from .threads import leave_parents_threads
 from .trainable import check_depth, check_trainable
 from .windows import TextTokenizer, check_windows
 
-FORMAT_VERSION = 1
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
-PROVENANCE = "duoguard.json"
 TRAINED = "trained_layers"
+
+share_weights()
 
 
 @dataclass(frozen=True)
@@ -76,70 +94,92 @@ def load_bundle(
     return _load(model, home, settings, provenance)
 
 
-def read_bundle(path: str | Path, settings: Settings) -> Bundle:
-    """Load what `write_bundle` wrote; never from anywhere else.
+def read_bundle(path: str | Path, settings: Settings, *, inner: str = "") -> Bundle:
+    """Load what `write_bundle` wrote, to the bit; never from anywhere else.
 
     path (str / Path): The folder.
     settings (Settings): Where and how to compute.
+    inner (str): A folder inside, where a larger save has put it.
     RETURNS (Bundle): The same parts.
-    RAISES (CheckpointError): Files that are missing or damaged.
+    RAISES (CheckpointError): Files that are missing or not as they were saved.
     """
-    folder = Folder(Path(path))
+    folder = SavedFolder(Path(path), inner)
     return _load(folder, folder, settings, {}, restore=True)
 
 
 def write_bundle(bundle: Bundle, path: str | Path) -> None:
-    """Write a folder that `load_bundle` reads, and `transformers` too.
+    """Write a folder that `load_bundle` reads, and `transformers` too. What is killed
+    leaves the version of before, or this one.
 
-    bundle (Bundle): What to write.
     path (str / Path): The folder, made if it does not exist.
     """
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    provenance = {"format_version": FORMAT_VERSION, **_record(bundle)}
+    with staged(Path(path)) as aside:
+        fill_folder(bundle, aside)
+
+
+def fill_folder(bundle: Bundle, folder: Path) -> None:
+    """As `write_bundle`, into a new folder whose fate is the caller's.
+
+    bundle (Bundle): What to write.
+    folder (Path): The folder, which is there.
+    RAISES (CheckpointError): The weights give no scores.
+    """
+    canary = sing(bundle.decoder, bundle.tokenizer)
     write_weights(bundle.decoder, folder / WEIGHTS)
+    provenance = {"format_version": FORMAT_VERSION, **_record(bundle)}
     for filename, text in (
         (CONFIG, _config_json(bundle.decoder)),
         (TOKENIZER, bundle.tokenizer.data),
         (PROVENANCE, json.dumps(provenance, indent=2)),
     ):
-        with write_aside(folder / filename) as aside:
-            aside.write_text(text, encoding="utf8")
+        (folder / filename).write_bytes(text.encode("utf8"))
+    seal_folder(folder, canary=canary)
 
 
 def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
     """bundle (Bundle): What to write.
     RETURNS (Dict[str, Any]): Strings and bytes, for `bundle_from_dict`."""
-    return {
-        "format_version": FORMAT_VERSION,
+    canary = sing(bundle.decoder, bundle.tokenizer)
+    parts: dict[str, Any] = {
         "config": _config_json(bundle.decoder),
         "tokenizer": bundle.tokenizer.data,
         "weights": dump_weights(bundle.decoder),
-        "provenance": _record(bundle),
+        "provenance": json.dumps(_record(bundle)),
+    }
+    manifest = seal({name: digest(part) for name, part in parts.items()}, canary=canary)
+    return {
+        "format_version": FORMAT_VERSION,
+        **parts,
+        MANIFEST: dump_manifest(manifest),
     }
 
 
-def bundle_from_dict(data: Mapping[str, Any], settings: Settings) -> Bundle:
-    """data (Mapping[str, Any]): From `bundle_to_dict`.
+def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
+    """data (Any): From `bundle_to_dict`.
     settings (Settings): Where and how to compute.
-    RETURNS (Bundle): The same parts."""
+    RETURNS (Bundle): The same parts.
+    RAISES (CheckpointError): They are not as they were."""
     source = "the saved bytes"
-    kinds = {"config": str, "tokenizer": str, "weights": bytes, "provenance": dict}
+    kinds = {"config": str, "tokenizer": str, "weights": bytes, "provenance": str}
     if not isinstance(data, Mapping) or not all(
         isinstance(data.get(key), kind) for key, kind in kinds.items()
     ):
         problem = f"not a mapping with {', '.join(kinds)}"
         message = Errors.E018.format(source=source, kind="a model", problem=problem)
         raise CheckpointError(message)
-    _check_format(data.get("format_version"), source)
+    check_format(data.get("format_version"), source)
+    manifest = parse_manifest(data.get(MANIFEST), source=source)
+    for name in kinds:
+        compare(manifest, name, digest(data[name]), source=source)
     return _build(
         DecoderConfig.from_json(data["config"]),
         TextTokenizer(data["tokenizer"], source=source),
         settings,
-        lambda: parse_weights(data["weights"], source=source),
+        lambda: parse_tensors(data["weights"], source=source),
         source=source,
-        provenance=dict(data["provenance"]),
+        provenance=parse_json(data["provenance"], source, PROVENANCE),
         restore=True,
+        canary=manifest.get("canary"),
     )
 
 
@@ -152,11 +192,12 @@ def _load(
     restore: bool = False,
 ) -> Bundle:
     """Load the weights of one place and the tokenizer of another."""
-    config = DecoderConfig.from_json(_read(model, CONFIG))
+    manifest = check_saved(model, required=restore)
+    config = DecoderConfig.from_json(read_file(model, CONFIG))
     remedy = "Set tokenizer to the folder or hub name of the one it was trained with."
-    data = _read(home, TOKENIZER, remedy=remedy)
+    data = read_file(home, TOKENIZER, remedy=remedy)
     commits = {"commit": model.commit, "tokenizer_commit": home.commit}
-    own = _read_provenance(model)
+    own = read_provenance(model)
     if home is not model:
         own = {key: value for key, value in own.items() if "tokenizer" not in key}
     return _build(
@@ -167,6 +208,7 @@ def _load(
         source=model.name,
         provenance={**provenance, **commits, **own},
         restore=restore,
+        canary=manifest.get("canary") if home is model else None,
     )
 
 
@@ -204,6 +246,7 @@ def _build(
     source: str,
     provenance: dict[str, Any],
     restore: bool = False,
+    canary: Any = None,
 ) -> Bundle:
     if provenance.get("model") == DEMO:  # also where it was saved under another name
         warnings.warn(Warnings.W001, stacklevel=2)
@@ -220,6 +263,8 @@ def _build(
         dtype=dtype,
         trained_layers=trained if restore else 0,
     )
+    if canary is not None:
+        check_canary(canary, decoder, tokenizer, source=source)
     return Bundle(decoder, tokenizer, provenance)
 
 
@@ -243,37 +288,3 @@ def _config_json(decoder: Decoder) -> str:
     config = decoder.config.to_dict(decoder.config.labels)
     config["torch_dtype"] = str(decoder.dtype).removeprefix("torch.")
     return json.dumps(config, indent=2)
-
-
-def _read(repository: Repository, filename: str, *, remedy: str = "") -> str:
-    path = require(repository, filename, remedy=remedy)
-    try:
-        return path.read_text(encoding="utf8")
-    except (OSError, UnicodeDecodeError) as e:
-        message = Errors.E018.format(
-            source=repository.name, kind=filename, problem=type(e).__name__
-        )
-        raise CheckpointError(message) from e
-
-
-def _read_provenance(repository: Repository) -> dict[str, Any]:
-    """What `write_bundle` noted; nothing for a folder that others made."""
-    if not isinstance(repository, Folder) or repository.find(PROVENANCE) is None:
-        return {}
-    try:
-        provenance = dict(json.loads(_read(repository, PROVENANCE)))
-    except (ValueError, TypeError) as e:
-        message = Errors.E018.format(
-            source=repository.name, kind=PROVENANCE, problem=type(e).__name__
-        )
-        raise CheckpointError(message) from e
-    _check_format(provenance.pop("format_version", None), repository.name)
-    return provenance
-
-
-def _check_format(version: Any, source: str) -> None:
-    if version != FORMAT_VERSION:
-        message = Errors.E021.format(
-            name=source, version=version, supported=FORMAT_VERSION
-        )
-        raise CheckpointError(message)

@@ -1,23 +1,22 @@
 """Weights: safetensors ⇄ the decoder's parameters, complete in both directions."""
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import CheckpointError, Errors
 from .config import DecoderConfig
 from .decoder import Decoder
-from .files import write_aside
+from .files import read_json
 from .hub import Repository, require
+from .origin import Origin
+from .tensors import MappedFile, Stored, joined, open_tensors
 from .trainable import widen
 
 WEIGHTS = "model.safetensors"
@@ -27,7 +26,6 @@ INDEX = "model.safetensors.index.json"
 # logits saturate without being infinite.
 WEIGHT_LIMIT = 1e6
 
-_DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
 
 # What a classifier does not use: the language model's head, and a buffer that old
@@ -43,14 +41,6 @@ class Slot(NamedTuple):
     parameter: str
     start: int
     shape: tuple[int, ...]
-
-
-class Stored(NamedTuple):
-    """A tensor of a file, not read yet."""
-
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    read: Callable[[], Tensor]
 
 
 def tensor_slots(config: DecoderConfig) -> dict[str, Slot]:
@@ -125,7 +115,7 @@ def load_decoder(
 
     config (DecoderConfig): The architecture.
     stored (Mapping[str, Stored]): The tensors by name, from `open_weights` or
-        `parse_weights`.
+        `parse_tensors`.
     source (str): Where they came from, for messages.
     device (torch.device): Where the decoder is to be.
     dtype (torch.dtype): What it is to compute with.
@@ -141,20 +131,87 @@ def load_decoder(
     slots = tensor_slots(config)
     _check_complete(slots, stored, source)
     # Nothing is allocated before the stored shapes are known to match.
-    decoder = Decoder(config, device="meta", dtype=dtype)
+    check_values(stored, slots, source=source)
+    return fill(
+        Decoder(config, device="meta", dtype=dtype),
+        stored,
+        device=device,
+        trained_layers=trained_layers,
+    )
+
+
+def check_values(
+    stored: Mapping[str, Stored], names: Iterable[str], *, source: str
+) -> None:
+    """Check that each weight is one that a working model can have.
+
+    stored (Mapping[str, Stored]): The tensors by name.
+    names (Iterable[str]): Which of them to check.
+    source (str): Where they came from, for messages.
+    RAISES (CheckpointError): A value that is not finite, or beyond the limit.
+    """
+    for name in names:
+        # As floats of Python: beside a float16 tensor the limit would be infinite too.
+        low, high = (bound.item() for bound in stored[name].read().aminmax())
+        if not (low >= -WEIGHT_LIMIT and high <= WEIGHT_LIMIT):  # NaN is neither
+            raise CheckpointError(
+                Errors.E016.format(name=name, source=source, limit=WEIGHT_LIMIT)
+            )
+
+
+def fill(
+    decoder: Decoder,
+    stored: Mapping[str, Stored],
+    *,
+    device: torch.device,
+    trained_layers: int | None,
+    given: Mapping[str, Tensor] | None = None,
+) -> Decoder:
+    """Give a decoder its weights: mapped from the file where they lie there as they are
+    to be, else copied.
+
+    decoder (Decoder): Made without memory, on the device "meta".
+    stored (Mapping[str, Stored]): Tensors of its shapes.
+    device (torch.device): Where it is to be.
+    trained_layers (Optional[int]): As in `load_decoder`.
+    given (Optional[Mapping[str, Tensor]]): Parameters, by our names, that are taken
+        from here instead.
+    RETURNS (Decoder): The same, in evaluation mode and without gradients.
+    """
     widen(decoder, trained_layers)
-    decoder.to_empty(device=device)
-    parameters = dict(decoder.named_parameters())
-    with torch.no_grad():
-        for name, slot in slots.items():
-            tensor = stored[name].read()
-            if not tensor.abs().max() <= WEIGHT_LIMIT:  # false for NaN as well
-                raise CheckpointError(
-                    Errors.E016.format(name=name, source=source, limit=WEIGHT_LIMIT)
-                )
-            rows = parameters[slot.parameter][slot.start : slot.start + slot.shape[0]]
-            rows.copy_(tensor)
-    return decoder.eval().requires_grad_(False)
+    parts: dict[str, list[Stored]] = {}
+    for name, slot in tensor_slots(decoder.config).items():
+        if slot.parameter not in (given or {}):
+            parts.setdefault(slot.parameter, []).append(stored[name])
+    mapped = {}
+    for name, like in list(decoder.named_parameters()):
+        if given and name in given:
+            tensor, file = given[name], None
+        else:
+            tensor, file = _assemble(parts[name], like, device)
+        module, _, attribute = name.rpartition(".")
+        parameter = nn.Parameter(tensor, requires_grad=False)
+        setattr(decoder.get_submodule(module), attribute, parameter)
+        if file is not None:
+            mapped[name] = file
+    decoder.origin = Origin(decoder, stored, mapped)
+    return decoder.eval()
+
+
+def _assemble(
+    parts: Sequence[Stored], like: Tensor, device: torch.device
+) -> tuple[Tensor, MappedFile | None]:
+    """A parameter from what is stored of it, and the file where it is mapped."""
+    if device.type == "cpu":
+        tensor = joined(parts, like.dtype)
+        if tensor is not None:
+            return tensor, parts[0].file
+    tensor = torch.empty(like.shape, dtype=like.dtype, device=device)
+    start = 0
+    for part in parts:
+        tensor[start : start + part.shape[0]].copy_(part.read())
+        start += part.shape[0]
+    return tensor, None
 
 
 def _check_complete(
@@ -188,7 +245,7 @@ def open_weights(repository: Repository) -> dict[str, Stored]:
     """
     single = repository.find(WEIGHTS)
     if single is not None:
-        return _open_file(single)
+        return open_tensors(single)
     path = repository.find(INDEX)
     if path is None:
         remedy = "Weights are read from safetensors only: convert the checkpoint."
@@ -200,7 +257,7 @@ def open_weights(repository: Repository) -> dict[str, Stored]:
     stored: dict[str, Stored] = {}
     places: list[tuple[str, str]] = []
     for shard in sorted(set(weight_map.values())):
-        part = _open_file(require(repository, shard))
+        part = open_tensors(require(repository, shard))
         stored.update(part)
         places += [(name, shard) for name in part]
     if sorted(places) != sorted(weight_map.items()):
@@ -211,72 +268,15 @@ def open_weights(repository: Repository) -> dict[str, Stored]:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    try:
-        weight_map = json.loads(path.read_text(encoding="utf8"))["weight_map"]
-        names: list[str] = list(weight_map.values())
-        if not names or not all(_SHARD.fullmatch(name) for name in names):
-            raise ValueError("a shard's name is no plain safetensors file name")
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
-        message = Errors.E018.format(source=path.name, kind="an index", problem=e)
-        raise CheckpointError(message) from e
-    return dict(weight_map)
-
-
-def _open_file(path: Path) -> dict[str, Stored]:
-    try:
-        # Tensors are views of the mapped file: reading one copies nothing yet.
-        handle = safe_open(path, framework="pt")
-        names = handle.keys()
-        slices = {name: handle.get_slice(name) for name in names}
-        headers = {
-            name: (part.get_dtype(), tuple(part.get_shape()))
-            for name, part in slices.items()
-        }
-    except (SafetensorError, OSError, ValueError) as e:
-        message = Errors.E018.format(
-            source=path.name, kind="safetensors", problem=type(e).__name__
-        )
-        raise CheckpointError(message) from e
-    return {
-        name: Stored(
-            _checked_dtype(dtype, name, path.name),
-            shape,
-            lambda name=name: handle.get_tensor(name),  # type: ignore[misc]
-        )
-        for name, (dtype, shape) in headers.items()
-    }
-
-
-def parse_weights(data: bytes, *, source: str) -> dict[str, Stored]:
-    """As `open_weights`, from the content of one safetensors file.
-
-    data (bytes): The content.
-    source (str): Where it came from, for messages.
-    RETURNS (Dict[str, Stored]): The tensors by name.
-    """
-    try:
-        tensors = load_bytes(data)
-    except (SafetensorError, ValueError, KeyError) as e:
-        message = Errors.E018.format(
-            source=source, kind="safetensors", problem=type(e).__name__
-        )
-        raise CheckpointError(message) from e
-    names = {dtype: name for name, dtype in _DTYPES.items()}
-    return {
-        name: Stored(
-            _checked_dtype(names.get(tensor.dtype, str(tensor.dtype)), name, source),
-            tuple(tensor.shape),
-            lambda tensor=tensor: tensor,  # type: ignore[misc]
-        )
-        for name, tensor in tensors.items()
-    }
-
-
-def _checked_dtype(dtype: str, name: str, source: str) -> torch.dtype:
-    if dtype not in _DTYPES:
-        problem = f"'{name}' is {dtype}, not one of {', '.join(_DTYPES)}"
-        raise CheckpointError(Errors.E015.format(source=source, problem=problem))
-    return _DTYPES[dtype]
+    weight_map = read_json(path, kind="an index").get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        problem = "it has no weight_map"
+    elif all(isinstance(v, str) and _SHARD.fullmatch(v) for v in weight_map.values()):
+        return weight_map
+    else:
+        problem = "a shard's name is no plain safetensors file name"
+    message = Errors.E018.format(source=path.name, kind="an index", problem=problem)
+    raise CheckpointError(message)
 
 
 def stored_tensors(decoder: Decoder) -> dict[str, Tensor]:
@@ -296,10 +296,10 @@ def stored_tensors(decoder: Decoder) -> dict[str, Tensor]:
 
 def write_weights(decoder: Decoder, path: Path) -> None:
     """decoder (Decoder): What to write. path (Path): The safetensors file."""
-    with write_aside(path) as aside:
-        mode = aside.stat().st_mode
-        save_file(stored_tensors(decoder), aside, metadata={"format": "pt"})
-        aside.chmod(mode)  # safetensors lets nobody but the owner read its files
+    path.touch()  # with the permissions of any other new file
+    mode = path.stat().st_mode
+    save_file(stored_tensors(decoder), path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors lets nobody but the owner read its files
 
 
 def dump_weights(decoder: Decoder) -> bytes:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .attention import AttentionFunction, packed_attention
 from .config import DecoderConfig, Llama3Scaling
+from .origin import Origin
 from .packing import PackedBatch
 
 
@@ -165,6 +166,7 @@ class Decoder(nn.Module):
         self.frequencies = rotary_frequencies(config)
         # How many of the top layers were trained, and so are float32; None is all.
         self.trained_layers: int | None = 0
+        self.origin: Origin | None = None  # where the weights were read from
         size, factory = config.hidden_size, {"device": device, "dtype": dtype}
         self.embedding = nn.Embedding(config.vocab_size, size, **factory)  # type: ignore[arg-type]
         self.layers = nn.ModuleList(

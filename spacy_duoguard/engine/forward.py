@@ -1,9 +1,12 @@
 """Which forward scores: chosen by device and precision, made when first needed."""
 
+import os
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from .attention import AttentionFunction
@@ -45,6 +48,10 @@ def make_forward(decoder: Decoder, *, eight_bit: bool) -> Forward:
     return decoder
 
 
+# Those of this process. Their classifiers keep them.
+_alive: "weakref.WeakSet[CurrentForward]" = weakref.WeakSet()
+
+
 class CurrentForward:
     """The forward of a decoder as its weights are now. Weights that were laid out for
     the hardware are a copy: when the decoder's change, it is made anew."""
@@ -55,9 +62,13 @@ class CurrentForward:
         self.eight_bit = eight_bit
         self._made: tuple[Versions, Forward] | None = None
         self._lock = threading.Lock()
+        _alive.add(self)
 
     def get(self) -> Forward:
-        """RETURNS (Forward): Of the present weights."""
+        """RETURNS (Forward): Of the present weights.
+        RAISES (CheckpointError): The file that they are mapped from was written to."""
+        if self.decoder.origin is not None and self.decoder.device.type == "cpu":
+            self.decoder.origin.check()
         weights = list(self.decoder.layers.parameters())
         with self._lock:
             if self._made is None or not self._made[0].hold(weights):
@@ -71,3 +82,22 @@ class CurrentForward:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _made=None, _lock=threading.Lock())
+        _alive.add(self)
+
+
+def _lay_out() -> None:
+    """Make what scores before a process forks: the child then shares it. One thread
+    does it, since a pool of threads does not survive a fork."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for forward in list(_alive):
+            if forward.decoder.device.type == "cpu":
+                with torch.inference_mode():
+                    forward.get()
+    finally:
+        torch.set_num_threads(threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lay_out)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ..errors import CheckpointError, DownloadError, Errors
+from .staging import is_cut_off, place
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo"
@@ -31,6 +32,25 @@ class Folder:
         """filename (str): A file directly in the folder.
         RETURNS (Optional[Path]): Its path, None where there is none."""
         path = self.path / filename
+        return path if path.is_file() else None
+
+
+class SavedFolder(Folder):
+    """A folder that `write_bundle` wrote. Nothing outside of it is read, and after a
+    save that was cut off its files are those of one version.
+
+    path (Path): The folder.
+    inner (str): A folder inside, in which the files are.
+    """
+
+    def __init__(self, path: Path, inner: str = "") -> None:
+        super().__init__(path / inner)
+        self._place = lambda name: place(path, f"{inner}/{name}" if inner else name)
+
+    def find(self, filename: str) -> Path | None:
+        """As `Folder.find`.
+        RAISES (CheckpointError): The file is a link."""
+        path = self._place(filename)
         return path if path.is_file() else None
 
 
@@ -102,7 +122,8 @@ def open_repository(name: str, *, revision: str = "main") -> Repository:
     if name == DEMO:
         return Folder(DEMO_FOLDER)
     if name and _is_folder(name):
-        return Folder(Path(name).expanduser())
+        folder = Path(name).expanduser()
+        return SavedFolder(folder) if is_cut_off(folder) else Folder(folder)
     if _HUB_NAME.fullmatch(name):
         return HubRepository(name, revision)
     raise CheckpointError(Errors.E020.format(name=name))
