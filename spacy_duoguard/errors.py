@@ -18,6 +18,10 @@ class DownloadError(DuoGuardError, OSError):
     """A file could not be had from the hub."""
 
 
+class ResultsError(DuoGuardError, ValueError):
+    """A file of results cannot be read or drawn."""
+
+
 class ScoringError(DuoGuardError, RuntimeError):
     """A text could not be scored."""
 
@@ -276,6 +280,24 @@ class Errors:
     E087 = (
         "[E087] The output {path} lies inside the pipeline {folder}, of which it is a "
         "copy. Give a folder elsewhere."
+    )
+
+    # The review page
+    E150 = (
+        "[E150] {path} holds no results. Give a JSON lines file that 'score' wrote, or "
+        "a folder of .jsonl or .parquet parts."
+    )
+    E151 = (
+        "[E151] No record of {path} has a text under '{key}'. Name the field that "
+        "holds the text with --text-key. The records have: {names}."
+    )
+    E152 = (
+        "[E152] {path} is a Parquet file, which is read with pyarrow. Install it: "
+        "pip install pyarrow."
+    )
+    E153 = (
+        "[E153] The page {page} would replace the results {results}, or lie among "
+        "them. Give another place for it."
     )
 
 
