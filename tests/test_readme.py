@@ -31,7 +31,7 @@ def test_there_are_two_commands():
 
 def test_every_file_of_the_package_is_on_the_map():
     package = ROOT / "spacy_duoguard"
-    for path in [*package.glob("*.py"), *package.glob("engine/*.py")]:
+    for path in package.rglob("*.py"):
         assert path.name in README or path.name == "__init__.py"
 
 
