@@ -299,6 +299,10 @@ class Errors:
         "[E153] The page {page} would replace the results {results}, or lie among "
         "them. Give another place for it."
     )
+    E155 = (
+        "[E155] A doc has no results of 'duoguard' to draw. Score it first: a pipeline "
+        "with that component returns docs that have them."
+    )
 
 
 class Warnings:

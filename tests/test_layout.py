@@ -86,15 +86,20 @@ def test_every_dependency_is_used_and_every_import_declared():
     used -= {"spacy_duoguard", *sys.stdlib_module_names}
     # The span getters are reached through spaCy's registry, not by an import.
     expected = declared - {"spacy_transformers", "scikit_learn"} | {"sklearn"}
-    assert used == expected | {"matplotlib"}  # an extra, as the next test checks
+    assert used == expected | set(EXTRAS)
 
 
-def test_what_is_optional_is_imported_in_functions_and_an_extra():
+# What is imported only where it is there, and the extra that brings it.
+EXTRAS = {"matplotlib": "plot", "ray": "ray", "pyarrow": "ray"}
+
+
+@pytest.mark.parametrize(("module", "extra"), EXTRAS.items())
+def test_what_is_optional_is_imported_in_functions_and_an_extra(module, extra):
     config = ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf8")
-    assert "matplotlib" in config["options.extras_require"]["plot"]
+    assert module in config["options.extras_require"][extra]
     for path in PACKAGE.rglob("*.py"):
-        assert "matplotlib" not in set(imports(path, top_only=True)), path
+        assert module not in set(imports(path, top_only=True)), path
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")))

@@ -6,6 +6,9 @@ import json
 import re
 
 import pytest
+import spacy
+from spacy.cli._util import app
+from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ResultsError
 from spacy_duoguard.review.page import build_page, to_script_json, write_page
@@ -218,3 +221,23 @@ def test_colours_are_told_apart_from_every_page():
         assert contrast(color, "#ffffff") >= 3.0  # WCAG 2.2, 1.4.11
         assert contrast(color, "#121417") >= 3.0
         assert contrast(color, "#000000") >= 4.5  # displaCy's labels, 1.4.3
+
+
+def run(*arguments):
+    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+    result = CliRunner().invoke(app, ["duoguard", "report", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_the_command(tmp_path):
+    results = write(tmp_path / "results.jsonl", [result("One."), result("Two."), {}])
+    page = tmp_path / "page.html"
+    code, output = run(results, page)
+    assert (code, "3 documents; 1 were not scored" in output) == (0, True), output
+    assert len(embedded(page.read_text(encoding="utf8"))["docs"]) == 3
+    code, output = run(results, page, "--top", 2)
+    assert (code, "2 documents of 3, the riskiest" in output) == (0, True), output
+    code, output = run(results, page, "--text-key", "prompt")
+    assert (code, output.count("\n")) == (1, 1)
+    assert "E151" in output
+    assert len(embedded(page.read_text(encoding="utf8"))["docs"]) == 2  # as it was

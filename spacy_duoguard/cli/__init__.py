@@ -6,6 +6,7 @@ import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
+from .report import report_cli
 
 duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
 app.add_typer(duoguard_cli)
@@ -20,3 +21,4 @@ def duoguard() -> None:
 
 
 duoguard_cli.command("calibrate")(calibrate_cli)
+duoguard_cli.command("report")(report_cli)

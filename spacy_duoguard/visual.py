@@ -1,0 +1,158 @@
+"""`spacy_duoguard.render`: what was flagged, drawn by displaCy."""
+
+import html
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from spacy import displacy
+from spacy.tokens import Doc, Span
+
+from .annotations import get_flags, get_status
+from .errors import Errors, ResultsError
+from .taxonomy import COLORS, OTHER_COLOR, UNSAFE
+
+_FAILED = "not scored"
+_FAILED_COLOR = "#fe5470"
+_CAPTION = (
+    '<span style="display: block; font-size: 0.9rem; font-weight: normal; '
+    'line-height: 1.5">{}</span>'
+)
+# A label's letters are 0.6 of the size of the text's, and bold; it has a margin.
+_LABEL_WIDTH = 0.7
+_NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+
+
+def displacy_colors() -> dict[str, str]:
+    """RETURNS (Dict[str, str]): For displaCy's registry: a colour of each category."""
+    return COLORS
+
+
+def render(
+    docs: Doc | Iterable[Doc],
+    *,
+    spans_key: str = "duoguard",
+    caption: bool = True,
+    page: bool = False,
+    minify: bool = False,
+    jupyter: bool | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> str | None:
+    """Draw the flagged spans of docs with displaCy's style "span", each category in its
+    colour, over a line with the scores of the whole doc.
+
+    docs (Union[Doc, Iterable[Doc]]): Docs that the component has scored.
+    spans_key (str): The group of `doc.spans`, as in the component's settings.
+    caption (bool): Whether to put the scores of the doc above its text.
+    page (bool): Whether to make a whole HTML page.
+    minify (bool): Whether to take white space out of the HTML.
+    jupyter (Optional[bool]): Whether to show it in a notebook; None finds out.
+    options (Optional[Mapping[str, Any]]): Of displaCy's style "span", as `colors`.
+    RETURNS (Optional[str]): HTML in which the texts, labels and titles are text and
+        never markup; None where a notebook shows it.
+    RAISES (ResultsError): A doc that the component has not scored.
+    """
+    docs = [docs] if isinstance(docs, Doc) else list(docs)
+    options = dict(options or {})
+    chosen = {**COLORS, **options.get("colors", {}), _FAILED: _FAILED_COLOR}
+    drawn, colors = [], {}
+    for doc in docs:
+        if get_status(doc) is None:
+            raise ResultsError(Errors.E155)
+        spans = _failed_spans(doc) or _flagged_spans(doc, spans_key)
+        for span in spans:
+            colors[span["label"]] = chosen.get(span.pop("category"), OTHER_COLOR)
+        drawn.append(_parsed(doc, spans, caption))
+    return displacy.render(
+        drawn,
+        style="span",
+        manual=True,
+        page=page,
+        minify=minify,
+        jupyter=jupyter,
+        options={**options, "colors": colors},
+    )
+
+
+def _parsed(doc: Doc, spans: list[dict[str, Any]], caption: bool) -> dict[str, Any]:
+    """In the form of displaCy, which escapes the tokens but neither labels nor title."""
+    lines = [html.escape(str(doc.user_data["title"]))] if "title" in doc.user_data else []
+    if caption:
+        lines.append(_CAPTION.format(html.escape(_describe(doc))))
+    return {
+        "text": doc.text,
+        "tokens": _make_room([token.text for token in doc], spans),
+        "spans": spans,
+        "title": "".join(lines),
+        "settings": displacy.get_doc_settings(doc),
+    }
+
+
+def _describe(doc: Doc) -> str:
+    status, flags = get_status(doc), get_flags(doc) or []
+    if status == "error":
+        return f"{_FAILED}: every category reads 1.0"
+    scores = ", ".join(f"{label} {_cut(doc.cats[label])}" for label in flags)
+    line = f"{UNSAFE} {_cut(doc.cats[UNSAFE])} · flagged: {scores or 'nothing'}"
+    return line if status == "ok" else f"{line} · {status}"
+
+
+def _cut(score: float) -> str:
+    """Cut, not rounded: 0.4996 must not read as 0.500."""
+    return f"{math.floor(score * 1000 + 1e-9) / 1000:.3f}"
+
+
+def _failed_spans(doc: Doc) -> list[dict[str, Any]]:
+    """Of a doc that failed: one over the text instead of each category of each span."""
+    if get_status(doc) != "error" or not len(doc):
+        return []
+    return [_entry(doc[:], _FAILED, _FAILED)]
+
+
+def _flagged_spans(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
+    if spans_key not in doc.spans:
+        return []
+    group = doc.spans[spans_key]
+    scores = list(group.attrs.get("scores", ()))
+    if len(scores) != len(group):
+        scores = [None] * len(group)
+    trimmed = ((_trim(span), span.label_, score) for span, score in zip(group, scores))
+    return [
+        _entry(span, label if score is None else f"{label} {_cut(score)}", label)
+        for span, label, score in trimmed
+        if len(span)
+    ]
+
+
+def _entry(span: Span, label: str, category: str) -> dict[str, Any]:
+    return {
+        "start": span.start_char,
+        "end": span.end_char,
+        "start_token": span.start,
+        "end_token": span.end,
+        "label": html.escape(label),
+        "category": category,
+    }
+
+
+def _trim(span: Span) -> Span:
+    """Without white space at its ends, at which displaCy draws no label."""
+    start, end = span.start, span.end
+    while start < end and span.doc[start].is_space:
+        start += 1
+    while start < end and span.doc[end - 1].is_space:
+        end -= 1
+    return span.doc[start:end]
+
+
+def _make_room(tokens: list[str], spans: list[dict[str, Any]]) -> list[str]:
+    """Widen what is shorter than its label, which would lie under the next one's."""
+    ends: dict[int, int] = {}
+    for span in spans:
+        width = math.ceil(_LABEL_WIDTH * len(html.unescape(span["label"]))) + 1
+        missing = width - (span["end"] - span["start"])
+        last = span["end_token"] - 1
+        ends[last] = max(ends.get(last, 0), missing)
+    return [
+        token + _NO_BREAK_SPACE * ends.get(i, 0) for i, token in enumerate(tokens)
+    ]
