@@ -18,6 +18,7 @@ _CAPTION = (
     '<span style="display: block; font-size: 0.9rem; font-weight: normal; '
     'line-height: 1.5">{}</span>'
 )
+_LABEL = '<span style="white-space: nowrap">{}</span>'
 # A label's letters are 0.6 of the size of the text's, and bold; it has a margin.
 _LABEL_WIDTH = 0.7
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -76,12 +77,16 @@ def render(
 
 def _parsed(doc: Doc, spans: list[dict[str, Any]], caption: bool) -> dict[str, Any]:
     """In the form of displaCy, which escapes the tokens but neither labels nor title."""
-    lines = [html.escape(str(doc.user_data["title"]))] if "title" in doc.user_data else []
+    lines = (
+        [html.escape(str(doc.user_data["title"]))] if "title" in doc.user_data else []
+    )
     if caption:
         lines.append(_CAPTION.format(html.escape(_describe(doc))))
+    pieces = _pieces(doc, spans)
+    _make_room(pieces, spans)
     return {
         "text": doc.text,
-        "tokens": _make_room([token.text for token in doc], spans),
+        "tokens": pieces,
         "spans": spans,
         "title": "".join(lines),
         "settings": displacy.get_doc_settings(doc),
@@ -130,7 +135,8 @@ def _entry(span: Span, label: str, category: str) -> dict[str, Any]:
         "end": span.end_char,
         "start_token": span.start,
         "end_token": span.end,
-        "label": html.escape(label),
+        "label": _LABEL.format(html.escape(label)),
+        "width": math.ceil(_LABEL_WIDTH * len(label)) + 1,
         "category": category,
     }
 
@@ -145,14 +151,31 @@ def _trim(span: Span) -> Span:
     return span.doc[start:end]
 
 
-def _make_room(tokens: list[str], spans: list[dict[str, Any]]) -> list[str]:
-    """Widen what is shorter than its label, which would lie under the next one's."""
-    ends: dict[int, int] = {}
+def _pieces(doc: Doc, spans: list[dict[str, Any]]) -> list[str]:
+    """The text in pieces between spaces and ends of spans, where displaCy would put a
+    space behind each token. Spans count in pieces from here on."""
+    borders = {span[key] for span in spans for key in ("start_token", "end_token")}
+    pieces: list[str] = []
+    places = []
+    for token in doc:
+        before = doc[token.i - 1] if token.i else None
+        if not before or before.whitespace_ or token.i in borders:
+            pieces.append("")
+        places.append(len(pieces) - 1)
+        pieces[-1] += token.text
+    places.append(len(pieces))
     for span in spans:
-        width = math.ceil(_LABEL_WIDTH * len(html.unescape(span["label"]))) + 1
-        missing = width - (span["end"] - span["start"])
+        span["start_token"] = places[span["start_token"]]
+        span["end_token"] = places[span["end_token"]]
+    return pieces
+
+
+def _make_room(pieces: list[str], spans: list[dict[str, Any]]) -> None:
+    """Widen what is shorter than its label, which would lie under the next one's."""
+    missing: dict[int, int] = {}
+    for span in spans:
         last = span["end_token"] - 1
-        ends[last] = max(ends.get(last, 0), missing)
-    return [
-        token + _NO_BREAK_SPACE * ends.get(i, 0) for i, token in enumerate(tokens)
-    ]
+        short = span["width"] - (span["end"] - span["start"])
+        missing[last] = max(missing.get(last, 0), short)
+    for last, count in missing.items():
+        pieces[last] += _NO_BREAK_SPACE * 2 * count  # half as wide as a letter
