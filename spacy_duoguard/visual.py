@@ -76,10 +76,9 @@ def render(
 
 
 def _parsed(doc: Doc, spans: list[dict[str, Any]], caption: bool) -> dict[str, Any]:
-    """In the form of displaCy, which escapes the tokens but neither labels nor title."""
-    lines = (
-        [html.escape(str(doc.user_data["title"]))] if "title" in doc.user_data else []
-    )
+    """In the form of displaCy, which escapes the tokens, and no label and no title."""
+    title = doc.user_data.get("title")
+    lines = [] if title is None else [html.escape(str(title))]
     if caption:
         lines.append(_CAPTION.format(html.escape(_describe(doc))))
     pieces = _pieces(doc, spans)
@@ -118,15 +117,17 @@ def _flagged_spans(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
     if spans_key not in doc.spans:
         return []
     group = doc.spans[spans_key]
-    scores = list(group.attrs.get("scores", ()))
-    if len(scores) != len(group):
-        scores = [None] * len(group)
-    trimmed = ((_trim(span), span.label_, score) for span, score in zip(group, scores))
-    return [
-        _entry(span, label if score is None else f"{label} {_cut(score)}", label)
-        for span, label, score in trimmed
-        if len(span)
-    ]
+    labels = [span.label_ for span in group]
+    scores = group.attrs.get("scores", ())
+    if len(scores) == len(group):  # else somebody else made the group
+        pairs = zip(labels, scores, strict=True)
+        labels = [f"{label} {_cut(score)}" for label, score in pairs]
+    entries = []
+    for span, label in zip(group, labels, strict=True):
+        trimmed = _trim(span)
+        if len(trimmed):
+            entries.append(_entry(trimmed, label, span.label_))
+    return entries
 
 
 def _entry(span: Span, label: str, category: str) -> dict[str, Any]:
