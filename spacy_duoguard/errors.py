@@ -303,6 +303,26 @@ class Errors:
         "[E155] A doc has no results of 'duoguard' to draw. Score it first: a pipeline "
         "with that component returns docs that have them."
     )
+    # Ray
+    E156 = "[E156] {name} ({value!r}) must be at least {least}."
+    E157 = (
+        "[E157] Scoring on Ray needs Ray and pyarrow. Install them: "
+        'pip install "spacy-duoguard[ray]".'
+    )
+    E158 = (
+        "[E158] The Ray cluster has too little for {actors} actors and one CPU for "
+        "reading and writing: {cpus} CPUs, {gpus} GPUs. Ask for fewer actors, or start "
+        "more nodes: Ray would wait for ever."
+    )
+    E159 = (
+        "[E159] {path} is no folder with .jsonl or .parquet files. Give one that all "
+        "nodes of the cluster see."
+    )
+    E160 = "[E160] {path} is there already. Give another folder, or --overwrite."
+    E161 = (
+        "[E161] Ray gave up: {kind}. Nothing was written. Ray's log says why; --verbose "
+        "shows its report."
+    )
 
 
 class Warnings:
