@@ -6,6 +6,7 @@ import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
+from .score import score_cli
 
 duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
 app.add_typer(duoguard_cli)
@@ -19,4 +20,5 @@ def duoguard() -> None:
     """
 
 
+duoguard_cli.command("score")(score_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
