@@ -3,15 +3,13 @@
 Ray is imported inside the functions: `pip install "spacy-duoguard[ray]"` brings it.
 """
 
-import json
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import DuoGuardError, Errors, ScoringError, SettingsError
+from .errors import Errors, SettingsError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,15 +21,6 @@ if TYPE_CHECKING:
 
 # Records of a batch, as where one process scores.
 BATCH = 128
-
-# Bytes that go to an actor at once: small, so that all have work to the end.
-_BLOCK = 2**18
-
-# Records of a file that is written.
-_PART = 32 * BATCH
-
-# Other than what actors ask for, or Ray would read whole files in the actors.
-_APART: dict[str, Any] = {"num_cpus": 0.5}
 
 
 @dataclass(frozen=True)
@@ -78,11 +67,9 @@ class ScoreTexts:
         RAISES (DuoGuardError): The model cannot be loaded.
         """
         self.text_key = text_key
-        self.scorer = _make_scorer(options, threads)
+        self.scorer = make_scorer(options, threads)
 
-    def __call__(
-        self, batch: "pyarrow.Table | Mapping[str, Any]"
-    ) -> "pyarrow.Table":
+    def __call__(self, batch: "pyarrow.Table | Mapping[str, Any]") -> "pyarrow.Table":
         """batch (Union[pyarrow.Table, Mapping[str, ndarray]]): Some rows.
         RETURNS (pyarrow.Table): The same rows in the same order, with results.
         RAISES (SettingsError): There is no column with that name."""
@@ -116,33 +103,7 @@ def _record(text: Any, key: str) -> "Record":
     return Record(0, {}, "", f"'{key}' is {kind}, not a string")
 
 
-class ScoreLines:
-    """As `ScoreTexts`, for the records of JSON lines files, whose fields need not be the
-    same in all of them: a column of records in, a column of lines out."""
-
-    def __init__(
-        self, options: "GuardOptions | Mapping[str, Any] | None", *, threads: int
-    ) -> None:
-        """options, threads: As in `ScoreTexts`."""
-        self.scorer = _make_scorer(options, threads)
-
-    def __call__(self, batch: "pyarrow.Table") -> "pyarrow.Table":
-        """batch (pyarrow.Table): From `_read_files`.
-        RETURNS (pyarrow.Table): The column `line`: a result for each record."""
-        import pyarrow as pa
-
-        from .records.reading import Record
-        from .records.writing import to_line
-
-        records = [
-            Record(row["number"], json.loads(row["fields"]), row["text"], row["problem"])
-            for row in batch.to_pylist()
-        ]
-        lines = [to_line(result) for result in self.scorer.score(records)]
-        return pa.table({"line": pa.array(lines, pa.binary())})
-
-
-def _make_scorer(options: Any, threads: int) -> "RecordScorer":
+def make_scorer(options: Any, threads: int) -> "RecordScorer":
     import torch
 
     from .records.pipeline import GuardOptions, load_guard
@@ -159,7 +120,7 @@ def score_dataset(
     options: "GuardOptions | Mapping[str, Any] | None" = None,
     *,
     text_key: str = "text",
-    actors: Actors = Actors(),  # noqa: B008
+    actors: Actors = Actors(),
 ) -> "Dataset":
     """Score a Ray dataset, from wherever it was read to wherever it is written.
 
@@ -170,18 +131,27 @@ def score_dataset(
         writing: Ray Data waits for ever for a CPU that the actors hold.
     RETURNS (ray.data.Dataset): With the columns of results.
     """
-    arguments = {"options": _plain(options), "text_key": text_key}
-    return _map(dataset, ScoreTexts, arguments, actors)
+    return map_actors(dataset, ScoreTexts, options, actors, text_key=text_key)
 
 
-def _map(
-    dataset: "Dataset", cls: type, arguments: dict[str, Any], actors: Actors
+def map_actors(
+    dataset: "Dataset", cls: type, options: Any, actors: Actors, **arguments: Any
 ) -> "Dataset":
+    """dataset (ray.data.Dataset): What to map.
+    cls (type): `ScoreTexts`, or what is made as it is.
+    options, actors: As in `score_dataset`.
+    arguments: Others that the class takes.
+    RETURNS (ray.data.Dataset): Mapped by a pool of actors of that class."""
     from ray.data import ActorPoolStrategy
 
+    options = _resolve(options, actors)
     return dataset.map_batches(
         cls,
-        fn_constructor_kwargs={**arguments, "threads": actors.cpus},
+        fn_constructor_kwargs={
+            "options": options,
+            "threads": actors.cpus,
+            **arguments,
+        },
         batch_format="pyarrow",
         batch_size=BATCH,
         compute=ActorPoolStrategy(size=actors.count),
@@ -190,11 +160,16 @@ def _map(
     )
 
 
-def _plain(options: Any) -> dict[str, Any]:
-    """For the journey to an actor."""
-    if options is None or isinstance(options, Mapping):
-        return dict(options or {})
-    return asdict(options)
+def _resolve(options: Any, actors: Actors) -> "GuardOptions":
+    """What is not said of the device is what the actors ask the cluster for: a GPU that
+    was not asked for belongs to others."""
+    from .records.pipeline import GuardOptions
+
+    if not isinstance(options, GuardOptions):
+        options = GuardOptions(**(options or {}))
+    if options.device == "auto":
+        options = replace(options, device="cuda" if actors.gpus else "cpu")
+    return options
 
 
 def connect(actors: Actors, *, address: str | None = None) -> None:
@@ -205,8 +180,6 @@ def connect(actors: Actors, *, address: str | None = None) -> None:
         None: that of RAY_ADDRESS, else a local one.
     RAISES (SettingsError): Ray is not installed, or the cluster is too small.
     """
-    import os
-
     if find_spec("ray") is None or find_spec("pyarrow") is None:
         raise SettingsError(Errors.E157)
     import ray
@@ -227,169 +200,3 @@ def connect(actors: Actors, *, address: str | None = None) -> None:
             gpus=f"{found.get('GPU', 0):g} of {actors.count * actors.gpus:g}",
         )
         raise SettingsError(message)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a run did."""
-
-    records: int
-    failed: int
-    flagged: int
-
-
-@dataclass
-class FolderRun:
-    """Scores a folder of JSON lines or Parquet files into a folder of parts, which is
-    there when it is whole. All nodes must see both folders under the same names."""
-
-    source: Path
-    output: Path
-    options: "GuardOptions | Mapping[str, Any] | None" = None
-    text_key: str = "text"
-    actors: Actors = field(default_factory=Actors)
-    overwrite: bool = False
-
-    def run(self) -> Counts:
-        """RETURNS (Counts): Of the records.
-        RAISES (SettingsError): A folder that cannot be read or written.
-        RAISES (ScoringError): Ray gave up: nothing is at `output`."""
-        self.source, self.output = self.source.resolve(), self.output.resolve()
-        files = self._files()
-        if self.output.exists() and not self.overwrite:
-            raise SettingsError(Errors.E160.format(path=self.output))
-        aside = self.output.with_name(f".{self.output.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            self._write(files, aside)
-            counts = _count(aside)
-            if self.output.exists():
-                shutil.rmtree(self.output)
-            aside.rename(self.output)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        return counts
-
-    def _files(self) -> list[Path]:
-        for suffix in (".jsonl", ".parquet"):
-            files = sorted(self.source.glob(f"*{suffix}"))
-            if files:
-                return [path for path in files if path.name[0] not in "._"]
-        raise SettingsError(Errors.E159.format(path=self.source))
-
-    def _write(self, files: list[Path], folder: Path) -> None:
-        import ray
-        from ray.data import DataContext
-
-        context = DataContext.get_current()
-        order, size = (
-            context.execution_options.preserve_order,
-            context.target_max_block_size,
-        )
-        context.execution_options.preserve_order = True
-        context.target_max_block_size = _BLOCK
-        names = list(map(str, files))
-        try:
-            if files[0].suffix == ".parquet":
-                rows = ray.data.read_parquet(names, ray_remote_args=_APART)
-                scored = score_dataset(
-                    rows, self.options, text_key=self.text_key, actors=self.actors
-                )
-                scored.write_parquet(str(folder), min_rows_per_file=_PART)
-            else:
-                self._write_lines(ray.data.from_items(names), folder)
-        except ray.exceptions.RayError as e:
-            raise _explain(e) from e
-        finally:
-            context.execution_options.preserve_order = order
-            context.target_max_block_size = size
-
-    def _write_lines(self, names: "Dataset", folder: Path) -> None:
-        rows = names.map_batches(
-            _read_files,
-            batch_size=1,
-            fn_kwargs={"text_key": self.text_key},
-            **_APART,
-        )
-        options = {"options": _plain(self.options)}
-        scored = _map(rows, ScoreLines, options, self.actors)
-        scored.write_datasink(_lines_sink(str(folder)))
-
-
-def _read_files(
-    batch: Mapping[str, Any], *, text_key: str
-) -> "Iterator[pyarrow.Table]":
-    """Of one file, in blocks that need not fit into memory all at once."""
-    import pyarrow as pa
-
-    from .records.reading import open_source
-    from .records.run import cut_batches
-
-    schema = pa.schema(
-        [
-            ("number", pa.int64()),
-            ("fields", pa.string()),
-            ("text", pa.string()),
-            ("problem", pa.string()),
-        ]
-    )
-    for name in batch["item"]:
-        records = open_source(str(name), form="jsonl", text_key=text_key).records()
-        for part in cut_batches(records):
-            rows = [
-                {
-                    "number": record.number,
-                    "fields": json.dumps(record.fields),
-                    "text": record.text,
-                    "problem": record.problem,
-                }
-                for record in part
-            ]
-            yield pa.Table.from_pylist(rows, schema)
-
-
-def _lines_sink(folder: str) -> Any:
-    """RETURNS (Datasink): Writes the column `line` into .jsonl files."""
-    from ray.data.datasource import BlockBasedFileDatasink
-
-    class LinesSink(BlockBasedFileDatasink):
-        def write_block_to_file(self, block: Any, file: Any) -> None:
-            for line in block.to_arrow().column("line"):
-                file.write(line.as_py())
-
-    return LinesSink(folder, file_format="jsonl", min_rows_per_file=_PART)
-
-
-def _explain(error: Exception) -> DuoGuardError:
-    """What Ray reports ends with what was raised in an actor, if that is what it was."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, DuoGuardError):
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    if isinstance(cause, DuoGuardError):
-        return ScoringError(str(cause))
-    # What others raise may quote a text.
-    return ScoringError(Errors.E161.format(kind=type(error).__name__))
-
-
-def _count(folder: Path) -> Counts:
-    records = failed = flagged = 0
-    for status, flags in _read_verdicts(folder):
-        records += 1
-        failed += status == "error"
-        flagged += bool(flags)
-    return Counts(records, failed, flagged)
-
-
-def _read_verdicts(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    from pyarrow.parquet import ParquetFile
-
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".jsonl":
-            with path.open("rb") as lines:
-                for result in map(json.loads, lines):
-                    yield result["status"], result["flags"]
-        else:
-            with ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=["status", "flags"]):
-                    for row in batch.to_pylist():
-                        yield row["status"], row["flags"]

@@ -281,6 +281,62 @@ class Errors:
         "[E087] The output {path} lies inside the pipeline {folder}, of which it is a "
         "copy. Give a folder elsewhere."
     )
+    # Command line
+    E130 = (
+        "[E130] {path} is there already. Give another OUT, or one of --resume to go on "
+        "with it and --overwrite to write it anew."
+    )
+    E131 = (
+        "[E131] Record {number} of {path} is not what this command would write: it was "
+        "made from another input, with other options, or on another machine. Give the "
+        "same ones, or write it anew with --overwrite."
+    )
+    E132 = (
+        "[E132] {path} holds more records than the input. Give the input that it was "
+        "made from, or write it anew with --overwrite."
+    )
+    E133 = (
+        "[E133] Parquet files need pyarrow. Install it with: "
+        "pip install 'spacy-duoguard[parquet]'"
+    )
+    E134 = (
+        "[E134] The name of the input '{name}' does not tell its format. Give it with "
+        "--format, one of: {formats}."
+    )
+    E135 = (
+        "[E135] The output '{name}' must be a .jsonl file, or a folder for Parquet "
+        "files (name.parquet, or with a slash at its end), or - for standard output, "
+        "with which --resume cannot go on."
+    )
+    E136 = (
+        "[E136] {name} has no column '{key}'. Name the one with the texts with "
+        "--text-key; found: {found}."
+    )
+    E137 = (
+        "[E137] Record {number} cannot be scored: {problem}. Mend it, or leave out "
+        "--strict: it then counts as unsafe, and the run goes on."
+    )
+    E138 = (
+        "[E138] The pipeline '{model}' has no component 'duoguard'. Add one with "
+        "nlp.add_pipe('duoguard') and save it again, or give the name of a model."
+    )
+    E139 = (
+        "[E139] {name} cannot be used: {problem}. Give a path that can be read, or "
+        "for the output one that can be written, and an undamaged file."
+    )
+    E140 = "[E140] {path} is the input as well. Give another OUT: it would be lost."
+    E141 = (
+        "[E141] The columns of Parquet files have to be known beforehand, and JSON "
+        "lines from standard input cannot be read twice. Give a file, or write .jsonl."
+    )
+    E142 = (
+        "[E142] Component '{name}' of '{model}' has a span getter of its own. Leave "
+        "out --sentences: its spans are scored."
+    )
+    E143 = (
+        "[E143] spaCy has no language '{value}'. Give a code such as 'en', or 'xx' for "
+        "any language."
+    )
 
     # The review page
     E150 = (
@@ -290,10 +346,6 @@ class Errors:
     E151 = (
         "[E151] No record of {path} has a text under '{key}'. Name the field that "
         "holds the text with --text-key. The records have: {names}."
-    )
-    E152 = (
-        "[E152] {path} is a Parquet file, which is read with pyarrow. Install it: "
-        "pip install pyarrow."
     )
     E153 = (
         "[E153] The page {page} would replace the results {results}, or lie among "
@@ -320,8 +372,12 @@ class Errors:
     )
     E160 = "[E160] {path} is there already. Give another folder, or --overwrite."
     E161 = (
-        "[E161] Ray gave up: {kind}. Nothing was written. Ray's log says why; --verbose "
-        "shows its report."
+        "[E161] Ray gave up: {kind}. Nothing was written. Ray's log says why, and "
+        "--verbose shows its report."
+    )
+    E162 = (
+        "[E162] The output {path} is the input, or holds it: replacing it would delete "
+        "the texts. Give another folder."
     )
 
 

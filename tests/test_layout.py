@@ -15,6 +15,9 @@ import spacy_duoguard
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(spacy_duoguard.__file__).parent
 
+# What only some need, and the extra that brings it.
+OPTIONAL = {"matplotlib": "plot", "pyarrow": "parquet", "ray": "ray"}
+
 
 def imports(path, *, top_only=False):
     tree = ast.parse(path.read_text(encoding="utf8"))
@@ -86,20 +89,16 @@ def test_every_dependency_is_used_and_every_import_declared():
     used -= {"spacy_duoguard", *sys.stdlib_module_names}
     # The span getters are reached through spaCy's registry, not by an import.
     expected = declared - {"spacy_transformers", "scikit_learn"} | {"sklearn"}
-    assert used == expected | set(EXTRAS)
+    assert used == expected | OPTIONAL.keys()
 
 
-# What is imported only where it is there, and the extra that brings it.
-EXTRAS = {"matplotlib": "plot", "ray": "ray", "pyarrow": "ray"}
-
-
-@pytest.mark.parametrize(("module", "extra"), EXTRAS.items())
-def test_what_is_optional_is_imported_in_functions_and_an_extra(module, extra):
+def test_what_is_optional_is_imported_in_functions_and_an_extra():
     config = ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf8")
-    assert module in config["options.extras_require"][extra]
+    for module, extra in OPTIONAL.items():
+        assert module in config["options.extras_require"][extra]
     for path in PACKAGE.rglob("*.py"):
-        assert module not in set(imports(path, top_only=True)), path
+        assert not OPTIONAL.keys() & set(imports(path, top_only=True)), path
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")))

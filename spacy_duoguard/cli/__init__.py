@@ -7,6 +7,7 @@ from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
 from .report import report_cli
+from .score import score_cli
 
 duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
 app.add_typer(duoguard_cli)
@@ -20,5 +21,6 @@ def duoguard() -> None:
     """
 
 
+duoguard_cli.command("score")(score_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
 duoguard_cli.command("report")(report_cli)

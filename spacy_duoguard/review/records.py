@@ -3,26 +3,17 @@ unsafe: a review page must not make a damaged record look safe."""
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import Errors, ResultsError
+from ..records.parquet import load_pyarrow
+from ..records.results import FIELDS
 from ..taxonomy import UNSAFE
 
 STATUSES: tuple[str, ...] = ("ok", "truncated", "empty", "error")
-
-# What scoring adds to a record; an input field of such a name is there as
-# "input_<name>".
-OUTPUT_FIELDS: tuple[str, ...] = (
-    "cats",
-    "flags",
-    "status",
-    "sentences",
-    "curve",
-    "first_unsafe",
-)
 
 
 @dataclass(frozen=True)
@@ -73,11 +64,12 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
     found = 0
     for number, record in enumerate(_read_records(path), start=1):
         document = read_document(record, number, text_key=text_key)
-        if document.text is None and isinstance(record, Mapping):
-            names.update(key for key in record if key not in OUTPUT_FIELDS)
-        found += document.text is not None
+        if document.text is not None:
+            found += 1
+        elif isinstance(record, Mapping) and record.get("status") != "error":
+            names.update(key for key in record if key not in FIELDS)
         yield document
-    if names - {"record", "error"} and not found:
+    if names and not found:
         listed = ", ".join(repr(name) for name in sorted(map(str, names))[:10])
         raise ResultsError(Errors.E151.format(path=path, key=text_key, names=listed))
 
@@ -106,13 +98,14 @@ def _read_lines(path: Path) -> Iterator[Any]:
 
 
 def _read_rows(path: Path) -> Iterator[Any]:
+    pyarrow = load_pyarrow()
     try:
-        from pyarrow.parquet import ParquetFile
-    except ImportError as e:
-        raise ResultsError(Errors.E152.format(path=path)) from e
-    with ParquetFile(path) as file:
-        for batch in file.iter_batches():
-            yield from batch.to_pylist()
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except pyarrow.ArrowException as e:
+        problem = f"damaged ({type(e).__name__})"
+        raise ResultsError(Errors.E139.format(name=path, problem=problem)) from e
 
 
 def read_document(record: Any, number: int, *, text_key: str = "text") -> Document:
@@ -122,13 +115,13 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     RETURNS (Document): With the status "error" where it is not a sound result."""
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
-    key = f"input_{text_key}" if text_key in OUTPUT_FIELDS else text_key
+    key = f"input_{text_key}" if text_key in FIELDS else text_key
     text = record.get(key)
     text = text if isinstance(text, str) else None
     fields = {
         str(name): value if isinstance(value, str) else json.dumps(value, default=str)
         for name, value in record.items()
-        if name != key and name not in OUTPUT_FIELDS and value is not None
+        if name != key and name not in FIELDS and value is not None
     }
     try:
         return _read_scores(record, number, text, fields)
@@ -141,8 +134,9 @@ def _read_scores(
 ) -> Document:
     status = record.get("status")
     if status == "error":
-        reason = fields.get("error", "scoring failed")
-        return Document(number, text, "error", fields=fields, note=reason)
+        reason = record.get("error")
+        note = reason if isinstance(reason, str) else "scoring failed"
+        return Document(number, text, "error", fields=fields, note=note)
     if status not in STATUSES:
         raise UnsoundError("its status is not one that scoring gives")
     if text is None:
@@ -158,7 +152,7 @@ def _read_scores(
         status=status,
         cats=cats,
         flags=_read_flags(record.get("flags"), cats),
-        sentences=_read_sentences(record.get("sentences") or (), len(text), cats),
+        sentences=_read_sentences(record.get("sentences") or [], len(text), cats),
         curve=curve,
         first_unsafe=first,
         fields=fields,
@@ -166,9 +160,11 @@ def _read_scores(
 
 
 def _read_cats(cats: Any, what: str) -> dict[str, float]:
+    if isinstance(cats, list) and all(isinstance(pair, tuple) for pair in cats):
+        cats = dict(cats)  # a map of Parquet
     if not isinstance(cats, Mapping):
         raise UnsoundError(f"it has no {what}")
-    # A column of Parquet gives None for the categories that a row does not have.
+    # A struct of Parquet has None for the categories that a row does not have.
     found = {str(key): value for key, value in cats.items() if value is not None}
     if not all(_is_score(value) for value in found.values()):
         raise UnsoundError(f"a score of its {what} does not lie in [0, 1]")
@@ -181,14 +177,18 @@ def _is_score(value: Any) -> bool:
 
 
 def _read_flags(flags: Any, cats: Mapping[str, float]) -> tuple[str, ...]:
-    if not isinstance(flags, (list, tuple)) or not set(flags) <= set(cats):
+    if not isinstance(flags, list) or not all(
+        isinstance(flag, str) and flag in cats for flag in flags
+    ):
         raise UnsoundError("its flags are not among its categories")
     return tuple(flags)
 
 
 def _read_sentences(
-    sentences: Iterable[Any], length: int, cats: Mapping[str, float]
+    sentences: Any, length: int, cats: Mapping[str, float]
 ) -> tuple[Sentence, ...]:
+    if not isinstance(sentences, list):
+        raise UnsoundError("its sentences are not a list")
     found = []
     for sentence in sentences:
         if not isinstance(sentence, Mapping):
