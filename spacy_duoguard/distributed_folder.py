@@ -1,6 +1,7 @@
 """A folder of files → a folder of results, on a Ray cluster."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ class FolderRun:
         names = list(map(str, files))
         try:
             if files[0].suffix == ".parquet":
-                rows = ray.data.read_parquet(names, ray_remote_args=_APART)
+                rows = ray.data.read_parquet(names, **_APART)
                 scored = score_dataset(
                     rows, self.options, text_key=self.text_key, actors=self.actors
                 )
@@ -200,6 +201,10 @@ def _explain(error: Exception) -> DuoGuardError:
         cause = getattr(cause, "cause", None) or cause.__cause__
     if isinstance(cause, DuoGuardError):
         return ScoringError(str(cause))
+    # An actor that could not begin is known by its traceback alone.
+    coded = re.findall(r"spacy_duoguard\.errors\.\w+: (\[E\d+\] .*)", str(error))
+    if coded:
+        return ScoringError(coded[-1])
     # What others raise may quote a text.
     return ScoringError(Errors.E161.format(kind=type(error).__name__))
 
