@@ -333,6 +333,18 @@ class Errors:
         "[E143] spaCy has no language '{value}'. Give a code such as 'en', or 'xx' for "
         "any language."
     )
+    E144 = (
+        "[E144] {folder} has none of the evaluation files. Give the folder that has "
+        "a folder for each language, as in github.com/yihedeng9/DuoGuard."
+    )
+    E145 = (
+        "[E145] {path} is not the evaluation file of that name, at row {number}: "
+        "{problem}. Get it again: figures of a part of it would be other figures."
+    )
+    E149 = (
+        "[E149] Pictures need matplotlib. Install it with: "
+        "pip install 'spacy-duoguard[plot]'"
+    )
 
 
 class Warnings:

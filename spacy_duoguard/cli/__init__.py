@@ -6,6 +6,7 @@ import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
+from .evaluate import evaluate_cli
 from .score import score_cli
 
 duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
@@ -21,4 +22,5 @@ def duoguard() -> None:
 
 
 duoguard_cli.command("score")(score_cli)
+duoguard_cli.command("evaluate")(evaluate_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
