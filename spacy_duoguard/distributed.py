@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import Errors, SettingsError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
     from ray.data import Dataset
 
-    from .records.pipeline import GuardOptions
+    from .loading import GuardOptions
     from .records.reading import Record
     from .records.scoring import RecordScorer
 
@@ -106,7 +107,7 @@ def _record(text: Any, key: str) -> "Record":
 def make_scorer(options: Any, threads: int) -> "RecordScorer":
     import torch
 
-    from .records.pipeline import GuardOptions, load_guard
+    from .loading import GuardOptions, load_guard
     from .records.scoring import RecordScorer
 
     if not isinstance(options, GuardOptions):
@@ -163,10 +164,12 @@ def map_actors(
 def _resolve(options: Any, actors: Actors) -> "GuardOptions":
     """What is not said of the device is what the actors ask the cluster for: a GPU that
     was not asked for belongs to others."""
-    from .records.pipeline import GuardOptions
+    from .loading import GuardOptions
 
     if not isinstance(options, GuardOptions):
         options = GuardOptions(**(options or {}))
+    if Path(options.model).is_dir():  # an actor has another working folder
+        options = replace(options, model=str(Path(options.model).resolve()))
     if options.device == "auto":
         options = replace(options, device="cuda" if actors.gpus else "cpu")
     return options

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     import pyarrow
     from ray.data import Dataset
 
-    from .records.pipeline import GuardOptions
+    from .loading import GuardOptions
 
 # Bytes that go to an actor at once: small, so that all have work to the end.
 _BLOCK = 2**18
 
 # Records of a file that is written.
 _PART = 32 * BATCH
+
+_SUFFIXES = (".jsonl", ".parquet")
 
 # Other than what actors ask for, or Ray would read whole files in the actors.
 _APART: dict[str, Any] = {"num_cpus": 0.5}
@@ -61,6 +63,13 @@ class ScoreLines:
         return pa.table({"line": pa.array(lines, pa.binary())})
 
 
+def _holds_parts(folder: Path) -> bool:
+    """Whether nothing is lost where a folder is replaced by the results of a run."""
+    return folder.is_dir() and all(
+        path.is_file() and path.suffix in _SUFFIXES for path in folder.iterdir()
+    )
+
+
 @dataclass(frozen=True)
 class Counts:
     """What a run did."""
@@ -84,32 +93,39 @@ class FolderRun:
 
     def run(self) -> Counts:
         """RETURNS (Counts): Of the records.
-        RAISES (SettingsError): A folder that cannot be read or written.
-        RAISES (ScoringError): Ray gave up: nothing is at `output`."""
-        self.source, self.output = self.source.resolve(), self.output.resolve()
-        files = self._files()
-        if self.output == self.source or self.output in self.source.parents:
-            raise SettingsError(Errors.E162.format(path=self.output))
-        if self.output.exists() and not self.overwrite:
-            raise SettingsError(Errors.E160.format(path=self.output))
-        aside = self.output.with_name(f".{self.output.name}.part")
+        RAISES (SettingsError): As `check`.
+        RAISES (ScoringError): Ray gave up: what was at `output` is as it was."""
+        files = self.check()
+        output = self.output.resolve()
+        aside = output.with_name(f".{output.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
         try:
             self._write(files, aside)
             counts = _count(aside)
-            if self.output.exists():
-                shutil.rmtree(self.output)
-            aside.rename(self.output)
+            if output.exists():
+                shutil.rmtree(output)
+            aside.rename(output)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return counts
 
-    def _files(self) -> list[Path]:
-        for suffix in (".jsonl", ".parquet"):
-            files = sorted(self.source.glob(f"*{suffix}"))
-            if files:
-                return [path for path in files if path.name[0] not in "._"]
-        raise SettingsError(Errors.E159.format(path=self.source))
+    def check(self) -> list[Path]:
+        """RETURNS (List[Path]): The files to read, by name.
+        RAISES (SettingsError): A folder that cannot be read or written."""
+        source, output = self.source.resolve(), self.output.resolve()
+        files = [source] if source.is_file() else sorted(source.glob("*.*"))
+        files = [
+            path
+            for path in files
+            if path.suffix in _SUFFIXES and path.name[0] not in "._"
+        ]
+        if len({path.suffix for path in files}) != 1:
+            raise SettingsError(Errors.E159.format(path=self.source))
+        if output == source or output in source.parents:
+            raise SettingsError(Errors.E162.format(path=self.output))
+        if output.exists() and not (self.overwrite and _holds_parts(output)):
+            raise SettingsError(Errors.E160.format(path=self.output))
+        return files
 
     def _write(self, files: list[Path], folder: Path) -> None:
         import ray

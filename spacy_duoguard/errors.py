@@ -337,6 +337,18 @@ class Errors:
         "[E143] spaCy has no language '{value}'. Give a code such as 'en', or 'xx' for "
         "any language."
     )
+    E144 = (
+        "[E144] {folder} has none of the evaluation files. Give the folder that has "
+        "a folder for each language, as in github.com/yihedeng9/DuoGuard."
+    )
+    E145 = (
+        "[E145] {path} is not the evaluation file of that name, at row {number}: "
+        "{problem}. Get it again: figures of a part of it would be other figures."
+    )
+    E149 = (
+        "[E149] Pictures need matplotlib. Install it with: "
+        "pip install 'spacy-duoguard[plot]'"
+    )
 
     # The review page
     E150 = (
@@ -367,10 +379,13 @@ class Errors:
         "more nodes: Ray would wait for ever."
     )
     E159 = (
-        "[E159] {path} is no folder with .jsonl or .parquet files. Give one that all "
-        "nodes of the cluster see."
+        "[E159] {path} is no folder with .jsonl files or with .parquet files. Give one "
+        "with files of one of these kinds, which all nodes of the cluster see."
     )
-    E160 = "[E160] {path} is there already. Give another folder, or --overwrite."
+    E160 = (
+        "[E160] {path} is there already. Give another folder, or --overwrite, which "
+        "replaces a folder of .jsonl and .parquet parts and no other."
+    )
     E161 = (
         "[E161] Ray gave up: {kind}. Nothing was written. Ray's log says why, and "
         "--verbose shows its report."

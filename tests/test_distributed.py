@@ -11,7 +11,7 @@ from spacy_duoguard import distributed, distributed_folder
 from spacy_duoguard.distributed import Actors, ScoreTexts, connect, score_dataset
 from spacy_duoguard.distributed_folder import FolderRun, ScoreLines
 from spacy_duoguard.errors import ScoringError, SettingsError
-from spacy_duoguard.records.pipeline import GuardOptions, load_guard
+from spacy_duoguard.loading import GuardOptions, load_guard
 from spacy_duoguard.records.reading import Record
 from spacy_duoguard.records.scoring import RecordScorer
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE

@@ -6,6 +6,7 @@ import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
+from .evaluate import evaluate_cli
 from .report import report_cli
 from .score import score_cli
 
@@ -22,5 +23,6 @@ def duoguard() -> None:
 
 
 duoguard_cli.command("score")(score_cli)
+duoguard_cli.command("evaluate")(evaluate_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
 duoguard_cli.command("report")(report_cli)

@@ -1,11 +1,23 @@
 """`score`: the texts of a file, one result for each."""
 
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cluster import (
+    ActorCpus,
+    ActorGpus,
+    RayActors,
+    RayAddress,
+    refuse,
+    score_on_ray,
+)
 from .failures import Verbose, complain, one_line_errors
+from .options import BatchTokens, Device, Model, PrecisionOption, value_of
+
+if TYPE_CHECKING:
+    from ..records.run import ScoreRequest
 
 # Of the records that cannot be scored, how many are named one by one.
 _NAMED = 20
@@ -21,13 +33,6 @@ class Format(str, Enum):
     jsonl = "jsonl"
     csv = "csv"
     parquet = "parquet"
-
-
-class Precision(str, Enum):
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    int8 = "int8"
 
 
 In = Annotated[
@@ -46,13 +51,6 @@ Out = Annotated[
         help="Where the results go: a .jsonl file, a folder for Parquet files "
         "(name.parquet, or with a slash at its end), or - for standard output",
         show_default=False,
-    ),
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
-        "'demo' to try things out"
     ),
 ]
 TextKey = Annotated[
@@ -79,23 +77,6 @@ Threshold = Annotated[
     typer.Option(
         help="Flag what is more probable than this; for all categories. 0.5, or what "
         "the saved pipeline has",
-        show_default=False,
-    ),
-]
-Device = Annotated[
-    str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:N or mps")
-]
-PrecisionOption = Annotated[
-    Precision | None,
-    typer.Option(
-        help="What to compute with. auto, or what the saved pipeline has",
-        show_default=False,
-    ),
-]
-BatchTokens = Annotated[
-    int | None,
-    typer.Option(
-        help="Tokens that are computed at once: less takes less memory",
         show_default=False,
     ),
 ]
@@ -143,6 +124,10 @@ def score_cli(
     resume: Resume = False,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    ray: RayActors = None,
+    ray_address: RayAddress = None,
+    actor_cpus: ActorCpus = 1,
+    actor_gpus: ActorGpus = 0.0,
     verbose: Verbose = False,
 ) -> None:
     """Score the texts of a file: one result for each, in order.
@@ -160,43 +145,63 @@ def score_cli(
 
     Try it: python -m spacy duoguard score texts.txt results.jsonl --model demo
     """
-    rerun = "" if output == "-" else "Run the command again with --resume to go on."
+    rerun = "Run the command again with --resume to go on."
+    if ray is not None:
+        refuse(resume=resume, strict=strict, format=form)
+    if output == "-" or ray is not None:
+        rerun = ""
     with one_line_errors(verbose, interrupted=rerun):
-        from ..records.pipeline import GuardOptions
+        from ..loading import GuardOptions
         from ..records.reading import open_source
         from ..records.run import ScoreRequest
 
+        options = GuardOptions(
+            model=model,
+            language=language,
+            sentences=value_of(sentences),
+            threshold=threshold,
+            device=device,
+            precision=value_of(precision),
+            batch_tokens=batch_tokens,
+            curve=curve,
+            normalize=normalize,
+        )
+        if ray is not None:
+            from ..distributed import Actors
+
+            failed = score_on_ray(
+                source,
+                output,
+                options,
+                text_key=text_key,
+                actors=Actors(ray, actor_cpus, actor_gpus),
+                address=ray_address,
+                overwrite=overwrite,
+            )
+            _end(failed)
+            return
         request = ScoreRequest(
-            source=open_source(source, form=_value(form), text_key=text_key),
+            source=open_source(source, form=value_of(form), text_key=text_key),
             output=output,
-            options=GuardOptions(
-                model=model,
-                language=language,
-                sentences=_value(sentences),
-                threshold=threshold,
-                device=device,
-                precision=_value(precision),
-                batch_tokens=batch_tokens,
-                curve=curve,
-                normalize=normalize,
-            ),
+            options=options,
             resume=resume,
             overwrite=overwrite,
             strict=strict,
         )
         failed = _run(request)
-        if failed:
-            if failed > _NAMED:
-                complain(f"... and {failed - _NAMED} more records.")
-            complain(f"Not scored, and so counted as unsafe: {failed} of the records.")
-            raise typer.Exit(3)
+        if failed > _NAMED:
+            complain(f"... and {failed - _NAMED} more records.")
+        _end(failed)
 
 
-def _value(choice: Enum | None) -> Any:
-    return None if choice is None else choice.value
+def _end(failed: int) -> None:
+    """failed (int): How many records could not be scored."""
+    if failed:
+        complain(f"Not scored, and so counted as unsafe: {failed} of the records.")
+        raise typer.Exit(3)
 
 
-def _run(request: Any) -> int:
+def _run(request: "ScoreRequest") -> int:
     """Score with a progress bar, if somebody is watching.
 
     request (ScoreRequest): What the user asked for.

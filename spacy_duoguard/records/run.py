@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from ..errors import Errors, ScoringError, SettingsError
-from .pipeline import GuardOptions, load_guard
+from ..loading import GuardOptions, load_guard
 from .reading import STANDARD, Record, Source
 from .scoring import BATCH, RecordScorer
 from .writing import Sink, check_output, open_sink

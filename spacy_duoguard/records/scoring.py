@@ -7,7 +7,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import DuoGuardError, SettingsError
-from .pipeline import guard_names
+from ..loading import guard_names
 from .reading import Record
 from .results import failed_result, to_result
 

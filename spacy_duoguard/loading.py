@@ -11,9 +11,10 @@ from spacy.tokens import Doc
 from spacy.util import is_package, load_config
 from spacy.vocab import Vocab
 
-from ..engine.device import resolve_device
-from ..errors import Errors, SettingsError
-from ..settings import check_settings
+from .engine.classifier import Classifier
+from .engine.device import resolve_device
+from .errors import Errors, SettingsError
+from .settings import check_settings
 
 FACTORY = "duoguard"
 
@@ -64,6 +65,18 @@ def load_guard(options: GuardOptions) -> Language:
     nlp.add_pipe(FACTORY, config={**_settings(options), "model": model})
     _set_threshold(nlp, options.threshold)
     return nlp
+
+
+def load_classifier(options: GuardOptions) -> Classifier:
+    """As `load_guard`, for who needs no docs.
+
+    options (GuardOptions): What the user asked for.
+    RETURNS (Classifier): The engine, loaded.
+    RAISES (DuoGuardError): It cannot be loaded.
+    """
+    nlp = load_guard(options)
+    guard: Any = nlp.get_pipe(guard_names(nlp)[-1])
+    return guard.classifier
 
 
 def guard_names(nlp: Language) -> list[str]:
