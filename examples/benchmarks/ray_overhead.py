@@ -2,9 +2,9 @@
 
     python examples/benchmarks/ray_overhead.py [--model demo] [--records 6400]
 
-Both score the same JSON lines from disk to disk, in turn. A short run is taken off a long
-one, so that what is compared is the time per record, without loading and starting, which
-are reported apart. Medians; the last line is JSON.
+Both score the same JSON lines from disk to disk, in turn. A short run is taken off a
+long one, so that what is compared is the time per record, without loading and starting,
+which are reported apart. Medians; the last line is JSON.
 """
 
 import argparse
@@ -28,22 +28,7 @@ from spacy_duoguard.records.reading import open_source
 from spacy_duoguard.records.run import ScoreRequest, score_file
 
 SHORT = 256  # records of the short run
-WORDS = [
-    "the",
-    "of",
-    "to",
-    "how",
-    "make",
-    "kill",
-    "process",
-    "good",
-    "bad",
-    "people",
-    "house",
-    "money",
-    "story",
-    "hate",
-]
+WORDS = """the of to how make kill process good bad people house money story hate"""
 
 
 def main() -> None:
@@ -81,7 +66,7 @@ def write_texts(folder: Path, count: int) -> Path:
     with (source / "texts.jsonl").open("w", encoding="utf8") as file:
         for i in range(count):
             length = min(int(shuffled.lognormvariate(3.5, 0.8)) + 1, 400)
-            text = f"{i} " + " ".join(shuffled.choices(WORDS, k=length))
+            text = f"{i} " + " ".join(shuffled.choices(WORDS.split(), k=length))
             file.write(json.dumps({"text": text}) + "\n")
     return source
 
