@@ -5,7 +5,10 @@ import os
 import signal
 
 import pytest
+import spacy
+from spacy.cli._util import app
 from spacy.util import is_package
+from typer.testing import CliRunner
 
 from spacy_duoguard import distributed, distributed_folder
 from spacy_duoguard.distributed import Actors, ScoreTexts, connect, score_dataset
@@ -112,9 +115,15 @@ def test_folders_that_cannot_be_used(tmp_path):
     (source / "a.jsonl").write_text("{}")
     with pytest.raises(SettingsError, match="E160"):
         FolderRun(source, output).run()
+    (output / "notes.txt").write_text("not ours")
+    with pytest.raises(SettingsError, match="E160"):
+        FolderRun(source, output, overwrite=True).run()
     with pytest.raises(SettingsError, match="E162"):
         FolderRun(source, source, overwrite=True).run()
     assert (source / "a.jsonl").read_text() == "{}"
+    (source / "b.parquet").touch()  # of which kind would the results be?
+    with pytest.raises(SettingsError, match="E159"):
+        FolderRun(source, tmp_path / "new").run()
 
 
 needs_ray = pytest.mark.skipif(
@@ -259,3 +268,33 @@ def test_a_dataset_of_ones_own(cluster, options, expect):
     rows = score_dataset(dataset, options, actors=Actors(1)).take_all()
     for row in rows:
         assert_same(row, expect([row["text"]])[0])
+
+
+def run_score(*arguments):
+    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+    return CliRunner().invoke(app, ["duoguard", "score", *map(str, arguments)])
+
+
+def test_options_that_do_not_go_with_ray(tmp_path):
+    done = run_score("in", "out", "--ray", 2, "--resume")
+    assert done.exit_code == 2
+    assert "--resume cannot be used with --ray" in done.output
+    done = run_score(tmp_path, tmp_path / "out", "--ray", 2)
+    assert (done.exit_code, "E159" in done.output) == (1, True)
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_the_command(cluster, tmp_path, options, expect):
+    source, output = tmp_path / "in.jsonl", tmp_path / "out"
+    source.write_text(f'{{"text": "{SENTENCES}"}}\nbroken\n', encoding="utf8")
+    model = ("--model", options["model"], "--precision", "float32", "--threshold", 0.4)
+    done = run_score(source, output, "--ray", 2, *model)
+    assert done.exit_code == 3, done.output
+    assert "2 records" in done.output
+    assert "Not scored, and so counted as unsafe: 1 of the records." in done.output
+    (part,) = output.iterdir()
+    row, failed = map(json.loads, part.read_text(encoding="utf8").splitlines())
+    assert_same(row, expect([SENTENCES])[0])
+    assert failed["status"] == "error"
