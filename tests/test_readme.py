@@ -17,6 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.W001")
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippets_run(snippet, capsys):
+    if "# needs: ray" in snippet:
+        pytest.skip("starts a Ray: tests/test_distributed.py does what it shows")
     exec(compile(snippet, "README.md", "exec"), {})
     assert "Traceback" not in capsys.readouterr().err
 

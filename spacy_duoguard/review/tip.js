@@ -20,6 +20,11 @@ for (const kind of ["pointerover", "focusin"]) {
     if (target) showTip(target);
   });
 }
-for (const kind of ["pointerout", "focusout", "scroll", "keydown"]) {
-  document.addEventListener(kind, () => { tip.hidden = true; }, true);
+for (const kind of ["pointerout", "focusout", "keydown"]) {
+  document.addEventListener(kind, () => { tip.hidden = true; });
 }
+document.addEventListener("scroll", () => {
+  const focused = document.activeElement;
+  if (!tip.hidden && focused.matches("mark[data-tip]")) showTip(focused);
+  else tip.hidden = true;
+}, true);
