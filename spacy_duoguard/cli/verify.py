@@ -1,0 +1,78 @@
+"""`verify`: our scores and speed against those of `transformers`."""
+
+from typing import Annotated
+
+import typer
+
+from .failures import Verbose, one_line_errors
+from .options import BatchTokens, Device, Precision, value_of
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
+        "'demo' to try things out",
+        show_default=False,
+    ),
+]
+Texts = Annotated[
+    str | None,
+    typer.Option(
+        help="Texts like yours: .txt, .jsonl, .csv or .parquet. A few of ours if left "
+        "out",
+        show_default=False,
+    ),
+]
+TextKey = Annotated[
+    str, typer.Option(help="The field or column that holds the text of a record")
+]
+Limit = Annotated[int, typer.Option(min=1, help="Take the first so many texts")]
+PrecisionOption = Annotated[Precision, typer.Option(help="What to compute with")]
+
+
+def verify_cli(
+    model: Model,
+    texts: Texts = None,
+    text_key: TextKey = "text",
+    limit: Limit = 500,
+    precision: PrecisionOption = Precision.auto,
+    device: Device = "auto",
+    batch_tokens: BatchTokens = None,
+    verbose: Verbose = False,
+) -> None:
+    """Check on your machine that scores are those of the transformers library.
+
+    The same weights are scored by both, and their probabilities and speeds compared;
+    transformers scores one text at a time, as on the model card. No code of a
+    repository is run. The first time takes a while: weights are loaded twice.
+
+    Exit codes: 0 the promised bound is kept, 1 it is not, or an error.
+    """
+    with one_line_errors(verbose):
+        from itertools import islice
+
+        from ..loading import GuardOptions, load_classifier
+        from ..records.reading import open_source
+        from ..verification import SAMPLE, format_verification, verify
+
+        own = list(SAMPLE)
+        if texts is not None:
+            records = open_source(texts, text_key=text_key).records()
+            readable = (own.text for own in records if own.problem is None)
+            own = list(islice(readable, limit))
+        found = verify(
+            lambda precision: load_classifier(
+                GuardOptions(
+                    model=model,
+                    device=device,
+                    precision=precision,
+                    batch_tokens=batch_tokens,
+                )
+            ),
+            own,
+            precision=value_of(precision),
+            report=lambda line: typer.echo(line, err=True),
+        )
+        typer.echo(format_verification(found))
+        if not found.kept:
+            raise typer.Exit(1)
