@@ -144,7 +144,12 @@ def command(source, output, *options):
 def break_off(arguments, kind, after):
     """Run a command and send it a signal. RETURNS its exit code and last line."""
     process = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What is started in the background of a shell ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     after()
     process.send_signal(kind)

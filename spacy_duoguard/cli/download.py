@@ -10,11 +10,15 @@ from .failures import Verbose, one_line_errors
 Name = Annotated[
     str,
     typer.Argument(
+        metavar="NAME",
         help="Name on the Hugging Face hub, such as DuoGuard/DuoGuard-0.5B",
         show_default=False,
     ),
 ]
-Folder = Annotated[Path, typer.Argument(help="The folder to make", show_default=False)]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="The folder to make", show_default=False),
+]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of the model")]
 Tokenizer = Annotated[
     str | None,

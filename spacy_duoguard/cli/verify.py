@@ -10,6 +10,7 @@ from .options import BatchTokens, Device, Precision, value_of
 Model = Annotated[
     str,
     typer.Argument(
+        metavar="MODEL",
         help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
         "'demo' to try things out",
         show_default=False,
@@ -40,7 +41,7 @@ def verify_cli(
     batch_tokens: BatchTokens = None,
     verbose: Verbose = False,
 ) -> None:
-    """Check on your machine that scores are those of the transformers library.
+    """Compare scores and speed with the transformers library's, on your machine.
 
     The same weights are scored by both, and their probabilities and speeds compared;
     transformers scores one text at a time, as on the model card. No code of a
