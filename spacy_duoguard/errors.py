@@ -345,6 +345,15 @@ class Errors:
         "[E145] {path} is not the evaluation file of that name, at row {number}: "
         "{problem}. Get it again: figures of a part of it would be other figures."
     )
+    E146 = (
+        "[E146] None of the {count} texts can be compared: each is empty, or longer "
+        "than one window, which transformers would cut off. Give others with --texts."
+    )
+    E147 = (
+        "[E147] '{name}' is no name on the hub: it is on this machine already. Give "
+        "its folder, or 'demo', as the name of the model."
+    )
+    E148 = "[E148] {path} is there already, and not empty. Give another FOLDER."
     E149 = (
         "[E149] Pictures need matplotlib. Install it with: "
         "pip install 'spacy-duoguard[plot]'"

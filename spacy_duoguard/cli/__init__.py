@@ -6,9 +6,11 @@ import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
+from .download import download_cli
 from .evaluate import evaluate_cli
 from .report import report_cli
 from .score import score_cli
+from .verify import verify_cli
 
 duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
 app.add_typer(duoguard_cli)
@@ -24,5 +26,7 @@ def duoguard() -> None:
 
 duoguard_cli.command("score")(score_cli)
 duoguard_cli.command("evaluate")(evaluate_cli)
+duoguard_cli.command("verify")(verify_cli)
+duoguard_cli.command("download")(download_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
 duoguard_cli.command("report")(report_cli)

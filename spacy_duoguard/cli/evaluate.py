@@ -11,6 +11,7 @@ from .options import BatchTokens, Device, Model, PrecisionOption, value_of
 Folder = Annotated[
     Path,
     typer.Argument(
+        metavar="FOLDER",
         help="Folder with a folder for each language (En, Fr, Es, De), each with the "
         "files of the paper's evaluation",
         exists=True,
@@ -51,7 +52,7 @@ def evaluate_cli(
     batch_tokens: BatchTokens = None,
     verbose: Verbose = False,
 ) -> None:
-    """Repeat the evaluation of the DuoGuard paper and print it beside the paper's.
+    """Repeat the evaluation of the DuoGuard paper, beside its own figures.
 
     The files are those of github.com/yihedeng9/DuoGuard, six for each language. One
     that is missing is named and left out of the average. Time per text is measured as
