@@ -129,6 +129,11 @@ def test_the_list_is_by_risk_and_what_failed_comes_first(open_page):
     assert rows(page)[:4] == [1, 2, 3, 4]
 
 
+def test_what_failed_comes_before_what_is_certain(open_page):
+    failed = {"record": 2, "error": "torn", "cats": {}, "status": "error"}
+    assert rows(open_page([record("a", scores={"Hate": 1.0}), failed])) == [2, 1]
+
+
 def test_filters(open_page):
     page = open_page()
     category(page, "Hate").click()

@@ -75,9 +75,10 @@ def test_flagged_spans_in_their_colours_with_their_scores():
 
 
 def test_a_span_that_begins_with_line_breaks_has_its_label():
-    doc = make_doc(spans=[(3, 8, "Hate")], scores=[0.9])
+    doc = make_doc(spans=[(3, 8, "Hate"), (4, 8, "Privacy")], scores=[0.9, 0.8])
     assert doc.spans["duoguard"][0].text.startswith("\n\n")
-    assert [label for label, _ in draw(doc).labels] == ["Hate 0.900"]
+    labels = [label for label, _ in draw(doc).labels]
+    assert labels == ["Hate 0.900", "Privacy 0.800"]
     assert len(doc.spans["duoguard"][0]) == 5  # the doc's own is as it was
 
 
