@@ -18,6 +18,10 @@ class DownloadError(DuoGuardError, OSError):
     """A file could not be had from the hub."""
 
 
+class ResultsError(DuoGuardError, ValueError):
+    """A file of results cannot be read or drawn."""
+
+
 class ScoringError(DuoGuardError, RuntimeError):
     """A text could not be scored."""
 
@@ -356,6 +360,128 @@ class Errors:
         "for the same threshold everywhere."
     )
     E106 = "[E106] {source} holds no '{part}'. Exclude it, as when it was saved."
+    # Command line
+    E130 = (
+        "[E130] {path} is there already. Give another OUT, or one of --resume to go on "
+        "with it and --overwrite to write it anew."
+    )
+    E131 = (
+        "[E131] Record {number} of {path} is not what this command would write: it was "
+        "made from another input, with other options, or on another machine. Give the "
+        "same ones, or write it anew with --overwrite."
+    )
+    E132 = (
+        "[E132] {path} holds more records than the input. Give the input that it was "
+        "made from, or write it anew with --overwrite."
+    )
+    E133 = (
+        "[E133] Parquet files need pyarrow. Install it with: "
+        "pip install 'spacy-duoguard[parquet]'"
+    )
+    E134 = (
+        "[E134] The name of the input '{name}' does not tell its format. Give it with "
+        "--format, one of: {formats}."
+    )
+    E135 = (
+        "[E135] The output '{name}' must be a .jsonl file, or a folder for Parquet "
+        "files (name.parquet, or with a slash at its end), or - for standard output, "
+        "with which --resume cannot go on."
+    )
+    E136 = (
+        "[E136] {name} has no column '{key}'. Name the one with the texts with "
+        "--text-key; found: {found}."
+    )
+    E137 = (
+        "[E137] Record {number} cannot be scored: {problem}. Mend it, or leave out "
+        "--strict: it then counts as unsafe, and the run goes on."
+    )
+    E138 = (
+        "[E138] The pipeline '{model}' has no component 'duoguard'. Add one with "
+        "nlp.add_pipe('duoguard') and save it again, or give the name of a model."
+    )
+    E139 = (
+        "[E139] {name} cannot be used: {problem}. Give a path that can be read, or "
+        "for the output one that can be written, and an undamaged file."
+    )
+    E140 = "[E140] {path} is the input as well. Give another OUT: it would be lost."
+    E141 = (
+        "[E141] The columns of Parquet files have to be known beforehand, and JSON "
+        "lines from standard input cannot be read twice. Give a file, or write .jsonl."
+    )
+    E142 = (
+        "[E142] Component '{name}' of '{model}' has a span getter of its own. Leave "
+        "out --sentences: its spans are scored."
+    )
+    E143 = (
+        "[E143] spaCy has no language '{value}'. Give a code such as 'en', or 'xx' for "
+        "any language."
+    )
+    E144 = (
+        "[E144] {folder} has none of the evaluation files. Give the folder that has "
+        "a folder for each language, as in github.com/yihedeng9/DuoGuard."
+    )
+    E145 = (
+        "[E145] {path} is not the evaluation file of that name, at row {number}: "
+        "{problem}. Get it again: figures of a part of it would be other figures."
+    )
+    E146 = (
+        "[E146] None of the {count} texts can be compared: each is empty, or longer "
+        "than one window, which transformers would cut off. Give others with --texts."
+    )
+    E147 = (
+        "[E147] '{name}' is no name on the hub: it is on this machine already. Give "
+        "its folder, or 'demo', as the name of the model."
+    )
+    E148 = "[E148] {path} is there already, and not empty. Give another FOLDER."
+    E149 = (
+        "[E149] Pictures need matplotlib. Install it with: "
+        "pip install 'spacy-duoguard[plot]'"
+    )
+
+    # The review page
+    E150 = (
+        "[E150] {path} holds no results. Give a JSON lines file that 'score' wrote, or "
+        "a folder of .jsonl or .parquet parts."
+    )
+    E151 = (
+        "[E151] No record of {path} has a text under '{key}'. Name the field that "
+        "holds the text with --text-key. The records have: {names}."
+    )
+    E153 = (
+        "[E153] The page {page} would replace the results {results}, or lie among "
+        "them. Give another place for it."
+    )
+    E155 = (
+        "[E155] A doc has no results of 'duoguard' to draw. Score it first: a pipeline "
+        "with that component returns docs that have them."
+    )
+    # Ray
+    E156 = "[E156] {name} ({value!r}) must be at least {least}."
+    E157 = (
+        "[E157] Scoring on Ray needs Ray and pyarrow. Install them: "
+        'pip install "spacy-duoguard[ray]".'
+    )
+    E158 = (
+        "[E158] The Ray cluster has too little for {actors} actors and one CPU for "
+        "reading and writing: {cpus} CPUs, {gpus} GPUs. Ask for fewer actors, or start "
+        "more nodes: Ray would wait for ever."
+    )
+    E159 = (
+        "[E159] {path} is no folder with .jsonl files or with .parquet files. Give one "
+        "with files of one of these kinds, which all nodes of the cluster see."
+    )
+    E160 = (
+        "[E160] {path} is there already. Give another folder, or --overwrite, which "
+        "replaces a folder of .jsonl and .parquet parts and no other."
+    )
+    E161 = (
+        "[E161] Ray gave up: {kind}. Nothing was written. Ray's log says why, and "
+        "--verbose shows its report."
+    )
+    E162 = (
+        "[E162] The output {path} is the input, or holds it: replacing it would delete "
+        "the texts. Give another folder."
+    )
 
 
 class Warnings:

@@ -18,3 +18,24 @@ CATEGORIES: tuple[str, ...] = (
 
 # The key of `doc.cats` that holds the maximum over the categories.
 UNSAFE = "unsafe"
+
+# A colour for each category, in displaCy and on the review page. All are of a luminance
+# that keeps them apart from a white and from a black page (3:1) and black letters
+# legible on them (4.5:1); the hues are those of a circle in twelve steps.
+COLORS: dict[str, str] = {
+    "Violent crimes": "#f00e53",
+    "Non-violent crimes": "#a5700d",
+    "Sex-related crimes": "#d05efe",
+    "Child sexual exploitation": "#7a5ffe",
+    "Specialized advice": "#9d9411",
+    "Privacy": "#18a579",
+    "Intellectual property": "#478a01",
+    "Indiscriminate weapons": "#f2670c",
+    "Hate": "#0679e8",
+    "Suicide and self-harm": "#0c8888",
+    "Sexual content": "#fe41be",
+    "Jailbreak prompts": "#139ec6",
+}
+
+# Of categories that a user added.
+OTHER_COLOR = "#808080"

@@ -15,6 +15,9 @@ import spacy_duoguard
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(spacy_duoguard.__file__).parent
 
+# What only some need, and the extra that brings it.
+OPTIONAL = {"matplotlib": "plot", "pyarrow": "parquet", "ray": "ray"}
+
 
 def imports(path, *, top_only=False):
     tree = ast.parse(path.read_text(encoding="utf8"))
@@ -86,19 +89,36 @@ def test_every_dependency_is_used_and_every_import_declared():
     used -= {"spacy_duoguard", *sys.stdlib_module_names}
     # The span getters are reached through spaCy's registry, not by an import.
     expected = declared - {"spacy_transformers", "scikit_learn"} | {"sklearn"}
-    assert used == expected | {"matplotlib"}  # an extra, as the next test checks
+    assert used == expected | OPTIONAL.keys()
 
 
 def test_what_is_optional_is_imported_in_functions_and_an_extra():
     config = ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf8")
-    assert "matplotlib" in config["options.extras_require"]["plot"]
+    for module, extra in OPTIONAL.items():
+        assert module in config["options.extras_require"][extra]
     for path in PACKAGE.rglob("*.py"):
-        assert "matplotlib" not in set(imports(path, top_only=True)), path
+        assert not OPTIONAL.keys() & set(imports(path, top_only=True)), path
 
 
-def test_the_command_line_module_imports_nothing_of_ours_at_its_top():
-    path = PACKAGE / "cli.py"
-    assert set(imports(path, top_only=True)) == {"pathlib", "typing", "typer", "spacy"}
-    tree = ast.parse(path.read_text(encoding="utf8"))
-    assert not [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.level]
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")))
+def test_the_command_line_imports_nothing_heavy_at_its_top(path):
+    others = set(imports(path, top_only=True)) - set(sys.stdlib_module_names)
+    assert others <= {"typer", "spacy"}
+    modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")}
+    for node in ast.parse(path.read_text(encoding="utf8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            assert node.level == 1
+            assert node.module in modules
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("spacy"):
+            assert node.module == "spacy.cli"
+
+
+def test_the_commands_load_nothing_of_ours_before_they_run():
+    code = (
+        "import sys, spacy_duoguard.cli; "
+        "print([m for m in sys.modules if m.startswith('spacy_duoguard.') "
+        "and not m.startswith('spacy_duoguard.cli')])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr

@@ -63,14 +63,25 @@ def reference_scores(
     dtype (Optional[torch.dtype]): What to compute with, None for the classifier's.
     RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32.
     """
-    model = reference_model(classifier, dtype=dtype)
+    return score_with(reference_model(classifier, dtype=dtype), classifier, texts)
+
+
+def score_with(model: Any, classifier: Classifier, texts: Sequence[str]) -> np.ndarray:
+    """As `reference_scores`, with a model that is there.
+
+    model (transformers.PreTrainedModel): From `reference_model`, on any device.
+    classifier (Classifier): Whose tokenizer and window to take.
+    texts (Sequence[str]): Texts with at least one piece each.
+    RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32.
+    """
     tokenizer = classifier.tokenizer
     room = classifier.settings.window - tokenizer.n_special
+    device = next(model.parameters()).device
     rows = []
     with torch.inference_mode():
         for text in texts:
             ids = tokenizer.frame(tokenizer.encode(text).ids[:room])
-            input_ids = torch.from_numpy(ids.astype(np.int64))[None]
+            input_ids = torch.from_numpy(ids.astype(np.int64))[None].to(device)
             logits = model(input_ids=input_ids, use_cache=False).logits
-            rows.append(logits[0].float().sigmoid().numpy())
+            rows.append(logits[0].float().sigmoid().cpu().numpy())
     return np.stack(rows)

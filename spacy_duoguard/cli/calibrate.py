@@ -1,14 +1,11 @@
-"""`python -m spacy duoguard …`. spaCy imports this module on every command, its own
-ones too: what the commands here need is imported inside them."""
+"""`calibrate`: thresholds from labelled texts, into a saved pipeline."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from spacy.cli import app  # type: ignore[attr-defined]
 
-duoguard_cli = typer.Typer(name="duoguard", no_args_is_help=True)
-app.add_typer(duoguard_cli)
+from .failures import Verbose, one_line_errors
 
 Pipeline = Annotated[
     Path,
@@ -61,12 +58,6 @@ Code = Annotated[
 GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for the CPU")]
 
 
-@duoguard_cli.callback()
-def duoguard() -> None:
-    """Commands for pipelines with the component 'duoguard'."""
-
-
-@duoguard_cli.command("calibrate")
 def calibrate_cli(
     pipeline: Pipeline,
     dev: Dev,
@@ -81,6 +72,7 @@ def calibrate_cli(
     no_plot: NoPlot = False,
     code: Code = None,
     gpu_id: GpuId = -1,
+    verbose: Verbose = False,
 ) -> None:
     """Choose thresholds on labelled texts and write them into a saved pipeline.
 
@@ -90,15 +82,13 @@ def calibrate_cli(
     at all.
     """
     from spacy.cli._util import import_code, setup_gpu
-    from wasabi import msg
-
-    from .calibration import Goal
-    from .calibration_run import Request, run
-    from .errors import DuoGuardError
 
     target = (output or pipeline).resolve()
     picture = plot or target.with_name(f"{target.name}.precision-recall.png")
-    try:
+    with one_line_errors(verbose):
+        from ..calibration import Goal
+        from ..calibration_run import Request, run
+
         goal = Goal(target_fpr, target_recall, best_f)
         import_code(code)
         setup_gpu(gpu_id)
@@ -114,5 +104,3 @@ def calibrate_cli(
                 picture=None if no_plot else picture,
             )
         )
-    except (DuoGuardError, OSError) as e:
-        msg.fail(str(e), exits=1)

@@ -1,0 +1,80 @@
+"""`verify`: our scores and speed against those of `transformers`."""
+
+from typing import Annotated
+
+import typer
+
+from .failures import Verbose, one_line_errors
+from .options import BatchTokens, Device, Precision, value_of
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
+        "'demo' to try things out",
+        show_default=False,
+    ),
+]
+Texts = Annotated[
+    str | None,
+    typer.Option(
+        help="Texts like yours: .txt, .jsonl, .csv or .parquet. 500 of ours if left "
+        "out",
+        show_default=False,
+    ),
+]
+TextKey = Annotated[
+    str, typer.Option(help="The field or column that holds the text of a record")
+]
+Limit = Annotated[int, typer.Option(min=1, help="Take the first so many texts")]
+PrecisionOption = Annotated[Precision, typer.Option(help="What to compute with")]
+
+
+def verify_cli(
+    model: Model,
+    texts: Texts = None,
+    text_key: TextKey = "text",
+    limit: Limit = 500,
+    precision: PrecisionOption = Precision.auto,
+    device: Device = "auto",
+    batch_tokens: BatchTokens = None,
+    verbose: Verbose = False,
+) -> None:
+    """Compare scores and speed with the transformers library's, on your machine.
+
+    The same weights are scored by both, and their probabilities and speeds compared;
+    transformers scores one text at a time, as on the model card. No code of a
+    repository is run. The first time takes a while: weights are loaded twice.
+
+    Exit codes: 1 the promised bound is not kept, or an error, else 0. For bfloat16 it
+    is meant for 500 texts or more, and not judged for fewer; for int8 there is none.
+    """
+    with one_line_errors(verbose):
+        from itertools import islice
+
+        from ..loading import GuardOptions, load_classifier
+        from ..records.reading import open_source
+        from ..verification import format_verification, sample_texts, verify
+
+        own = sample_texts()
+        if texts is not None:
+            records = open_source(texts, text_key=text_key).records()
+            readable = (own.text for own in records if own.problem is None)
+            own = list(islice(readable, limit))
+        found = verify(
+            lambda precision: load_classifier(
+                GuardOptions(
+                    model=model,
+                    device=device,
+                    precision=precision,
+                    batch_tokens=batch_tokens,
+                )
+            ),
+            own,
+            precision=value_of(precision),
+            report=lambda line: typer.echo(line, err=True),
+        )
+        typer.echo(format_verification(found))
+        if found.kept is False:
+            raise typer.Exit(1)

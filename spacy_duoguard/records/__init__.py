@@ -1,0 +1,1 @@
+"""Input file → records → scores → output file."""

@@ -1,0 +1,1 @@
+"""The review page: results → one HTML file that people look at."""
