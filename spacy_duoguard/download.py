@@ -7,10 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .engine.bundle import CONFIG, FORMAT_VERSION, PROVENANCE, TOKENIZER
+from .engine.bundle import CONFIG, TOKENIZER
 from .engine.checkpoint import open_weights
 from .engine.classifier import Classifier
 from .engine.hub import KNOWN_TOKENIZERS, HubRepository, open_repository, require
+from .engine.provenance import FORMAT_VERSION, PROVENANCE
 from .errors import Errors, SettingsError
 
 RECORD = "download.json"

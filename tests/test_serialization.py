@@ -13,6 +13,7 @@ from conftest import QWEN2, TEXTS, reseal, write_checkpoint
 
 from spacy_duoguard.engine.checkpoint import stored_tensors
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.manifest import MANIFEST
 from spacy_duoguard.errors import CheckpointError, ScoringError, SettingsError
 
 
@@ -253,3 +254,25 @@ def test_a_saved_classifier_is_bit_equal(classifier, tmp_path):
     classifier.to_disk(tmp_path)
     again = Classifier.from_pretrained(str(tmp_path), precision="float32")
     assert np.array_equal(again.score(TEXTS), classifier.score(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("ids", [[1]] * 5), ("probabilities", 0.01), ("probabilities", []), ("dtype", 5)],
+)
+def test_scores_that_are_not_those_of_the_save_are_refused(
+    make_nlp, tmp_path, key, value
+):
+    make_nlp().to_disk(tmp_path)
+    path = tmp_path / "duoguard" / "model" / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf8"))
+    if isinstance(value, float):
+        value = (np.array(manifest["canary"][key]) + value).tolist()
+    manifest["canary"][key] = value
+    path.write_text(json.dumps(manifest), encoding="utf8")
+    reseal(tmp_path / "duoguard")
+    if key == "dtype":  # only says how close the scores must be
+        spacy.load(tmp_path)
+        return
+    with pytest.raises(CheckpointError, match=r"E104.*does not score here"):
+        spacy.load(tmp_path)
