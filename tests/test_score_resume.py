@@ -196,6 +196,8 @@ def start(path):
         get_command(duoguard_cli).main(["score", source, path, *options])
     except SystemExit as e:
         os._exit(e.code)
+    except KeyboardInterrupt:  # before the command began
+        os._exit(130)
     finally:
         os._exit(99)
 
