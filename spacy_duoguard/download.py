@@ -11,6 +11,7 @@ from .engine.bundle import CONFIG, TOKENIZER
 from .engine.checkpoint import open_weights
 from .engine.classifier import Classifier
 from .engine.hub import KNOWN_TOKENIZERS, HubRepository, open_repository, require
+from .engine.manifest import seal_folder
 from .engine.provenance import FORMAT_VERSION, PROVENANCE
 from .errors import Errors, SettingsError
 
@@ -126,6 +127,7 @@ def _fill(
     for filename, content in ((PROVENANCE, provenance), (RECORD, record)):
         text = json.dumps(content, indent=2) + "\n"
         (folder / filename).write_text(text, encoding="utf8")
+    seal_folder(folder)  # the loader checks the files against it
     return record
 
 

@@ -12,6 +12,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.errors import CheckpointError
 
 TEXTS = ["How to kill a python process?", "a", "été"]
 
@@ -67,12 +68,19 @@ def test_it_loads_with_the_hub_gone(folders, tmp_path, shards):
         *record["files"],
         "download.json",
         "duoguard.json",
+        "manifest.json",
     }
     assert loaded.provenance["commit"] == commit
     assert loaded.provenance["tokenizer_commit"] == tokenizer_commit
     (model / "tokenizer.json").write_bytes((tokenizer / "tokenizer.json").read_bytes())
     direct = Classifier.from_pretrained(str(model), precision="float32")
     assert np.array_equal(scores, direct.score(TEXTS))
+    weights = next(target.glob("model*.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(CheckpointError, match="E102"):
+        Classifier.from_pretrained(str(target), precision="float32")
 
 
 def test_a_revision_and_a_tokenizer_of_ones_own(folders, tmp_path):
