@@ -89,7 +89,7 @@ def find_pieces(classifier, text, start, end):
 
 def logits(classifier, ids):
     rows = [np.array([len(ids) - 1])]
-    return classifier._probabilities([ids], rows)[0][0]
+    return classifier.rows.probabilities([ids], rows)[0][0]
 
 
 def test_a_sentence_in_one_window_is_the_text_up_to_there(make_nlp):
@@ -116,7 +116,7 @@ def test_a_sentence_in_one_window_is_the_text_up_to_there(make_nlp):
 def test_spans_cost_no_forward_of_their_own(make_nlp, monkeypatch):
     nlp = make_nlp(sents=True, span_context="document", curve=True)
     component = nlp.get_pipe("duoguard")
-    forward = type(component.classifier.forward())
+    forward = type(component.classifier.rows.forward())
     seen = []
     call = forward.__call__
 

@@ -207,7 +207,7 @@ def test_a_stream_that_fails_costs_its_mates_nothing(small, monkeypatch):
     streams = [batch.open() for _ in range(3)]
     batch.push(streams, ["one dog", "two dogs", "three"])
     (bad,) = small.tokenizer.encode("🙂").ids[-1:]
-    forward = type(small.forward())
+    forward = type(small.rows.forward())
     extend = forward.extend
 
     def broken(self, batch, attends):
@@ -234,7 +234,7 @@ def test_an_interrupt_passes_through_and_ends_the_stream(small, monkeypatch):
 
     stream = Stream(small)
     stream.push("one ")
-    monkeypatch.setattr(type(small.forward()), "extend", interrupted)
+    monkeypatch.setattr(type(small.rows.forward()), "extend", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stream.push("dog")
     assert stream.close().status == "error"

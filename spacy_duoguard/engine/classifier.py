@@ -1,17 +1,13 @@
 """Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..errors import Errors, ScoringError, SettingsError
-from .budget import Budget
+from ..errors import Errors, SettingsError
 from .bundle import Bundle, load_bundle, write_bundle
 from .context import (
     Curve,
@@ -25,12 +21,8 @@ from .context import (
 )
 from .cuts import Cut, cut_text
 from .decoder import Decoder
-from .device import batch_tokens
-from .features import FeatureCache
-from .forward import CurrentForward, Forward
-from .packing import pack, plan_batches
+from .rows import RowScorer
 from .settings import Settings, check_limit
-from .threads import leave_parents_threads
 from .windows import TextTokenizer
 
 
@@ -67,10 +59,7 @@ class Classifier:
         """
         self.bundle = bundle
         self.settings = settings
-        self._forward = CurrentForward(
-            bundle.decoder, eight_bit=settings.precision == "int8"
-        )
-        self.cache: FeatureCache | None = None  # while the head alone is trained
+        self.rows = RowScorer(bundle.decoder, settings)
 
     @property
     def decoder(self) -> Decoder:
@@ -209,7 +198,7 @@ class Classifier:
             for query in dict.fromkeys(queries)
         }
         rows = iter(
-            self._probabilities(
+            self.rows.probabilities(
                 [ids for plan in plans.values() for ids in plan.cut.ids],
                 [tokens for plan in plans.values() for tokens in plan.tokens],
             )
@@ -249,10 +238,6 @@ class Classifier:
         if len(self.tokenizer.suffix):
             raise SettingsError(Errors.E055)
 
-    def forward(self) -> Forward:
-        """RETURNS (Forward): Of the present weights."""
-        return self._forward.get()
-
     def cut(
         self, text: str, max_chars: int | None = None, *, normalize: bool = False
     ) -> Cut:
@@ -266,103 +251,6 @@ class Classifier:
             max_chars=max_chars,
             normalize=normalize,
         )
-
-    def _probabilities(
-        self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        """windows (Sequence[ndarray]): Token ids of each window, framed.
-        rows (Sequence[ndarray]): The tokens of each after which it is scored.
-        RETURNS (List[ndarray]): Of each window, (n_rows, n_labels), float32.
-        RAISES (ScoringError): A logit is not finite, or memory ran out."""
-        bounds = np.cumsum([0, *map(len, rows)])
-        logits = np.empty((bounds[-1], len(self.labels)), dtype=np.float32)
-        outputs: list[tuple[list[int], torch.Tensor]] = []
-
-        def work(forward: Forward, batch: list[int]) -> None:
-            own = [rows[i] for i in batch]
-            output = self._logits(forward, [windows[i] for i in batch], own)
-            outputs.append((batch, output))
-
-        with torch.inference_mode():
-            self._in_batches(windows, work)
-            # A GPU works on while the host packs: results are fetched at the end.
-            for batch, output in outputs:
-                places = [np.arange(bounds[i], bounds[i + 1]) for i in batch]
-                logits[np.concatenate(places)] = output.cpu().numpy()
-        finite = np.asarray(np.isfinite(logits).all(axis=1))
-        if not finite.all():
-            pairs = itertools.pairwise(bounds)
-            failed = sum(not finite[start:stop].all() for start, stop in pairs)
-            raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
-        return np.split(torch.from_numpy(logits).sigmoid().numpy(), bounds[1:-1])
-
-    def _in_batches(
-        self,
-        windows: Sequence[np.ndarray],
-        work: Callable[[Forward, list[int]], None],
-    ) -> None:
-        """Do work for all windows, in packed batches that fit into the memory.
-
-        windows (Sequence[ndarray]): Token ids of each window.
-        work (Callable): Takes the forward and indices into `windows`.
-        RAISES (ScoringError): A single window does not fit.
-        """
-        leave_parents_threads()
-        tokens = self.settings.max_batch_tokens or batch_tokens(self.decoder.device)
-        lengths = [len(ids) for ids in windows]
-        batches = plan_batches(lengths, max_tokens=tokens)
-        forward = self.forward()
-        Budget(tokens).run(
-            batches, lengths, partial(work, forward), too_small=Errors.E120
-        )
-
-    def _logits(
-        self,
-        forward: Forward,
-        sequences: Sequence[np.ndarray],
-        rows: Sequence[np.ndarray],
-    ) -> torch.Tensor:
-        """forward (Forward): Of the present weights.
-        sequences (Sequence[ndarray]): Token ids of a packed batch.
-        rows (Sequence[ndarray]): As for `pack`.
-        RETURNS (Tensor): (n_rows, n_labels), float32."""
-        device, cache = self.decoder.device, self.cache
-        if cache is None:
-            return forward(pack(sequences, rows=rows, device=device))
-        key = tuple(array.tobytes() for array in (*sequences, *rows))
-        features = cache.batches.get(key)
-        if features is None:
-            packed = pack(sequences, rows=rows, device=device)
-            features = forward.pooled(packed).cpu().numpy()
-            cache.batches.put(key, features, key_bytes=sum(map(len, key)))
-        return self.decoder.score(torch.from_numpy(features).to(device))
-
-    def features(
-        self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        """What the head reads.
-
-        windows (Sequence[ndarray]): Token ids of each window, framed.
-        rows (Sequence[ndarray]): The tokens of each after which it is scored.
-        RETURNS (List[ndarray]): Of each window, (n_rows, hidden_size), float32.
-        """
-        found: dict[int, np.ndarray] = {}
-
-        def work(forward: Forward, batch: list[int]) -> None:
-            own = [rows[i] for i in batch]
-            device = self.decoder.device
-            packed = pack([windows[i] for i in batch], rows=own, device=device)
-            parts = forward.pooled(packed).cpu().split([len(row) for row in own])
-            found.update(
-                (i, part.numpy()) for i, part in zip(batch, parts, strict=True)
-            )
-
-        with torch.inference_mode():
-            self._in_batches(windows, work)
-        return [found[i] for i in range(len(windows))]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "cache": None}
 
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` reads, and `transformers` too.

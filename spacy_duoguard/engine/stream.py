@@ -161,7 +161,7 @@ class StreamBatch:
 
     def _current_forward(self) -> Forward:
         """What was computed with other weights cannot be read on."""
-        forward = self.classifier.forward()
+        forward = self.classifier.rows.forward()
         if self.n_open and self._forward not in (None, forward):
             raise ScoringError(Errors.E093)
         self._forward = forward

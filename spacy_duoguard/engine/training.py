@@ -46,7 +46,7 @@ class Trainer:
             trained = trained_parameters(decoder)
             self.initial = {name: p.detach().clone() for name, p in trained.items()}
         if layers == 0:
-            classifier.cache = FeatureCache(decoder)
+            classifier.rows.cache = FeatureCache(decoder)
 
     def begin(
         self, queries: Sequence[Query], *, max_chars: int | None = None
@@ -102,14 +102,14 @@ class Trainer:
     @contextmanager
     def zone(self) -> Iterator[None]:
         """A block after which the features that were kept in it are forgotten."""
-        cache = self.classifier.cache
+        cache = self.classifier.rows.cache
         with nullcontext() if cache is None else cache.zone():
             yield
 
     def forget(self) -> None:
         """Forget all features that were kept."""
-        if self.classifier.cache is not None:
-            self.classifier.cache.forget()
+        if self.classifier.rows.cache is not None:
+            self.classifier.rows.cache.forget()
 
     def _pass(
         self, queries: Sequence[Query], max_chars: int | None
@@ -117,7 +117,7 @@ class Trainer:
         """What the trained part is to read, and of which of its rows each output is
         the maximum."""
         leave_parents_threads()
-        classifier, cache = self.classifier, self.classifier.cache
+        classifier, cache = self.classifier, self.classifier.rows.cache
         decoder, device = classifier.decoder, classifier.decoder.device
         plans = [
             TextPlan.of(query, classifier.cut(query.text, max_chars))
@@ -159,7 +159,7 @@ class Trainer:
         found = {query: store.get(key) for query, key in keys.items()}
         missing = [query for query, rows in found.items() if rows is None]
         fresh = iter(
-            classifier.features(
+            classifier.rows.features(
                 [ids for query in missing for ids in own[query].cut.ids],
                 [tokens for query in missing for tokens in own[query].tokens],
             )
