@@ -12,6 +12,7 @@ from spacy_duoguard.engine.attention import packed_attention, varlen_attention
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.cuda import CudaForward
 from spacy_duoguard.engine.packing import pack
+from spacy_duoguard.engine.stream import Stream
 
 pytestmark = [
     pytest.mark.gpu,
@@ -51,6 +52,18 @@ def test_recorded_graphs_equal_the_plain_forward(qwen2_folder, precision):
                 found, expected = forward(batch), classifier.decoder(batch)
                 assert (found.sigmoid() - expected.sigmoid()).abs().max() <= limit
     assert forward._graphs
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_stream_equals_the_text_so_far(qwen2_folder, precision):
+    classifier = load(qwen2_folder, "cuda", precision)
+    limit = 1e-5 if precision == "float32" else 3e-2
+    text, so_far = " ".join(TEXTS), ""
+    with Stream(classifier) as stream:
+        for i in range(0, len(text), 7):
+            so_far += text[i : i + 7]
+            found = stream.push(text[i : i + 7]).probabilities
+            assert abs(found - classifier.score([so_far])[0]).max() <= limit
 
 
 def test_one_attention_call_equals_one_for_each_group(qwen2_folder):
