@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, processors
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from spacy_duoguard.engine import classifier as classifier_module
+from spacy_duoguard.engine import rows as rows_module
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.windows import (
     TextTokenizer,
@@ -60,13 +60,13 @@ def make_template(prefix, suffix):
 def scored(monkeypatch):
     """The sequences that reach the decoder."""
     sequences = []
-    pack = classifier_module.pack
+    pack = rows_module.pack
 
     def spy(batch, **options):
         sequences.extend(batch)
         return pack(batch, **options)
 
-    monkeypatch.setattr(classifier_module, "pack", spy)
+    monkeypatch.setattr(rows_module, "pack", spy)
     return sequences
 
 
