@@ -14,6 +14,7 @@ from thinc.api import Model
 from .annotations import annotate, install_extensions
 from .engine.classifier import Classifier
 from .errors import Errors, ScoringError, SettingsError
+from .licences import note_source
 from .losses import CategoryLoss, LogSumExp
 from .model import get_shim
 from .saving import SavedComponent
@@ -89,6 +90,7 @@ def make_duoguard(
     scorer: Callable | None,
 ) -> "DuoGuard":
     """The factory: builds, and neither loads nor downloads."""
+    note_source(nlp, get_shim(model).source["name"])
     return DuoGuard(
         nlp.vocab,
         model,
