@@ -175,6 +175,8 @@ class Stream:
             for chunk in answer:
                 if stream.push(chunk).flags:
                     break
+            else:
+                flags = stream.close().flags  # of what waited for more text
 
     After every push its probabilities are those of the text so far scored whole. A
     flag needs `patience` pieces that nothing later can change, so that it does not
