@@ -289,3 +289,16 @@ def test_a_span_has_the_row_of_its_second_view(small):
     (view,) = small.answer([Query(plain, ((0, 16),))])[0].spans
     expected = np.maximum(raw.probabilities, view.probabilities)
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+
+
+def test_a_disguised_copy_of_an_earlier_window_has_its_scores(small):
+    """The view of the second half reads like the first, which is a window already."""
+    room = small.settings.window - len(small.tokenizer.prefix)
+    unit = "1" * room  # a piece for each digit: the unit fills a window
+    assert len(small.tokenizer.encode(unit).ids) == room
+    text = unit + "".join(f"{digit}\u200b" for digit in unit)
+    half = (room, len(text))
+    (found,) = small.answer([Query(text, (half,))], normalize=True)[0].spans
+    plain = Query(unit + unit, ((room, 2 * room),))
+    (expected,) = small.answer([plain])[0].spans
+    assert (found.probabilities >= expected.probabilities - 1e-5).all()

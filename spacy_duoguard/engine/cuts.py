@@ -156,10 +156,13 @@ def cut_text(
     cut = _cut_view(text, None, tokenizer, settings, max_chars)
     if not normalize or (view := normalize_text(text)).text == text:
         return cut
-    # Windows that read the same have their scores already.
-    known = {ids.tobytes() for ids in cut.ids}
+    # Windows that read the same have their scores already. At another place they have
+    # not: spans and the curve there would miss what the view reads.
+    known = {(own.ids.tobytes(), own.place) for own in cut.windows}
     second = _cut_view(view.text, view, tokenizer, settings, max_chars)
-    others = [own for own in second.windows if own.ids.tobytes() not in known]
+    others = [
+        own for own in second.windows if (own.ids.tobytes(), own.place) not in known
+    ]
     return Cut(cut.windows + others, cut.truncated or second.truncated)
 
 
