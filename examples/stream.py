@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import spacy
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.stream import Stream
+from spacy_duoguard.engine.streaming.stream import Stream
 
 ANSWER = (
     "You asked how the argument in the thread began. Somebody wrote that the new lane "

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import spacy
 
+from spacy_duoguard.engine.checkpoint.repository import DEMO_FOLDER
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.hub import DEMO_FOLDER
-from spacy_duoguard.engine.reference import reference_scores
 from spacy_duoguard.errors import Warnings
+from spacy_duoguard.evaluation.reference import reference_scores
 
 BENIGN = [
     "What a lovely day for a walk in the park.",

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 import spacy_duoguard
-from spacy_duoguard.engine.checkpoint import tensor_slots
-from spacy_duoguard.engine.config import DecoderConfig
+from spacy_duoguard.engine.checkpoint.weights import tensor_slots
+from spacy_duoguard.engine.network.config import DecoderConfig
 from spacy_duoguard.taxonomy import CATEGORIES
 
 # The config.json of Qwen2.5-0.5B with DuoGuard's head: 494,043,520 parameters.

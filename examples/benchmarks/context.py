@@ -21,8 +21,8 @@ from checkpoint import make_checkpoint
 from measure import alternate, machine, median
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.context import Query
-from spacy_duoguard.engine.stream import Stream, StreamBatch
+from spacy_duoguard.engine.prefix_scores import Query
+from spacy_duoguard.engine.streaming.stream import Stream, StreamBatch
 
 WORDS = ["house", "river", "the", "of", "stone", "walks", "under", "light", "a"]
 

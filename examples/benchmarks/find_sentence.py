@@ -20,7 +20,7 @@ import spacy
 import torch
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.context import Query
+from spacy_duoguard.engine.prefix_scores import Query
 
 # A sentence of the safe kind has so many characters.
 LENGTHS = range(20, 200)

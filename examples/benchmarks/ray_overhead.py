@@ -21,11 +21,11 @@ from statistics import median
 
 import torch
 
-from spacy_duoguard.distributed import Actors, connect
-from spacy_duoguard.distributed_folder import FolderRun
-from spacy_duoguard.loading import GuardOptions
-from spacy_duoguard.records.reading import open_source
-from spacy_duoguard.records.run import ScoreRequest, score_file
+from spacy_duoguard.scoring.inputs import open_source
+from spacy_duoguard.scoring.pipelines import GuardOptions
+from spacy_duoguard.scoring.ray_dataset import Actors, connect
+from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.run import ScoreRequest, score_file
 
 SHORT = 256  # records of the short run
 WORDS = """the of to how make kill process good bad people house money story hate"""

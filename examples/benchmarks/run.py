@@ -30,7 +30,7 @@ from measure import (
 from systems import Score, make_system, system_names
 from workloads import Workloads, make_workloads
 
-from spacy_duoguard.engine.bundle import load_bundle
+from spacy_duoguard.engine.checkpoint.bundle import load_bundle
 from spacy_duoguard.engine.settings import Settings
 
 Results = dict[str, dict[str, Any]]
@@ -111,7 +111,7 @@ def _measure(options: argparse.Namespace, folder: Path, cache: Path) -> dict[str
 
 
 def _precisions() -> list[str]:
-    from spacy_duoguard.engine.eight_bit import eight_bit_products
+    from spacy_duoguard.engine.network.int8_linear import eight_bit_products
 
     eight = eight_bit_products() and not torch.cuda.is_available()
     return ["bfloat16", *(["int8"] if eight else [])]

@@ -86,8 +86,8 @@ def calibrate_cli(
     target = (output or pipeline).resolve()
     picture = plot or target.with_name(f"{target.name}.precision-recall.png")
     with one_line_errors(verbose):
-        from ..calibration import Goal
-        from ..calibration_run import Request, run
+        from ..calibration.run import Request, run
+        from ..calibration.thresholds import Goal
 
         goal = Goal(target_fpr, target_recall, best_f)
         import_code(code)

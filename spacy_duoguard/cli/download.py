@@ -48,7 +48,7 @@ def download_cli(
     """
     again = "What was downloaded is kept: run the command again to go on."
     with one_line_errors(verbose, interrupted=again):
-        from ..download import download_model
+        from ..engine.download import download_model
 
         record = download_model(
             name,

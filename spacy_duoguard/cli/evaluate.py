@@ -64,14 +64,14 @@ def evaluate_cli(
 
         from tqdm import tqdm
 
-        from ..engine.files import write_aside
+        from ..engine.checkpoint.files import write_aside
         from ..evaluation.report import (
             format_evaluation,
             load_matplotlib,
             save_pictures,
         )
         from ..evaluation.run import evaluate
-        from ..loading import GuardOptions, load_classifier
+        from ..scoring.pipelines import GuardOptions, load_classifier
 
         options = GuardOptions(
             model=model,

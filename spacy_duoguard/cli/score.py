@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cluster import (
+from .failures import Verbose, complain, one_line_errors
+from .options import BatchTokens, Device, Model, PrecisionOption, value_of
+from .ray import (
     ActorCpus,
     ActorGpus,
     RayActors,
@@ -13,11 +15,9 @@ from .cluster import (
     refuse,
     score_on_ray,
 )
-from .failures import Verbose, complain, one_line_errors
-from .options import BatchTokens, Device, Model, PrecisionOption, value_of
 
 if TYPE_CHECKING:
-    from ..records.run import ScoreRequest
+    from ..scoring.run import ScoreRequest
 
 # Of the records that cannot be scored, how many are named one by one.
 _NAMED = 20
@@ -151,9 +151,9 @@ def score_cli(
     if output == "-" or ray is not None:
         rerun = ""
     with one_line_errors(verbose, interrupted=rerun):
-        from ..loading import GuardOptions
-        from ..records.reading import open_source
-        from ..records.run import ScoreRequest
+        from ..scoring.inputs import open_source
+        from ..scoring.pipelines import GuardOptions
+        from ..scoring.run import ScoreRequest
 
         options = GuardOptions(
             model=model,
@@ -167,7 +167,7 @@ def score_cli(
             normalize=normalize,
         )
         if ray is not None:
-            from ..distributed import Actors
+            from ..scoring.ray_dataset import Actors
 
             failed = score_on_ray(
                 source,
@@ -211,7 +211,7 @@ def _run(request: "ScoreRequest") -> int:
 
     from tqdm import tqdm
 
-    from ..records.run import count_records, score_file
+    from ..scoring.run import count_records, score_file
 
     watched = sys.stderr.isatty()
     total = count_records(request.source) if watched else None

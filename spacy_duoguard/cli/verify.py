@@ -53,9 +53,9 @@ def verify_cli(
     with one_line_errors(verbose):
         from itertools import islice
 
-        from ..loading import GuardOptions, load_classifier
-        from ..records.reading import open_source
-        from ..verification import format_verification, sample_texts, verify
+        from ..evaluation.parity import format_verification, sample_texts, verify
+        from ..scoring.inputs import open_source
+        from ..scoring.pipelines import GuardOptions, load_classifier
 
         own = sample_texts()
         if texts is not None:

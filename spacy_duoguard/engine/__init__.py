@@ -1,1 +1,1 @@
-"""The classifier itself: torch and tokenizers, never spaCy."""
+"""The classifier itself, on torch and tokenizers alone: text in, probabilities out."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import Errors, SettingsError
-from .bundle import Bundle, load_bundle, write_bundle
-from .context import (
+from .checkpoint.bundle import Bundle, load_bundle, write_bundle
+from .network.decoder import Decoder
+from .prefix_scores import (
     Curve,
     Query,
     SpanScores,
@@ -19,11 +20,10 @@ from .context import (
     read_curve,
     read_span,
 )
-from .cuts import Cut, cut_text
-from .decoder import Decoder
-from .rows import RowScorer
+from .runner import RowScorer
 from .settings import Settings, check_limit
-from .windows import TextTokenizer
+from .text.tokenizer import TextTokenizer
+from .text.windows import Cut, cut_text
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,9 @@
 """How texts are scored: the settings that do not change the weights."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import Errors, SettingsError
-from ..taxonomy import CATEGORIES, UNSAFE
-from .device import check_device, check_precision
-from .windows import check_windows
+from .network.device import check_device, check_precision
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,32 @@ class Settings:
         check_limit("max_batch_tokens", self.max_batch_tokens)
 
 
+def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
+    """Check that windows leave no gap.
+
+    window (int): Tokens of a window, special ones included.
+    stride (int): Tokens from the start of one window to that of the next.
+    n_special (int): Tokens of each window that the post-processor adds.
+    RAISES (SettingsError): `stride` outside [1, window - n_special].
+    """
+    for name, value in (("window", window), ("stride", stride)):
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if not number or window < 1:
+            message = Errors.E004.format(name=name, value=value, remedy="")
+            raise SettingsError(message)
+    if not 1 <= stride <= window - n_special:
+        specials = (
+            f" ({n_special} tokens of each window belong to the tokenizer's template)"
+            if n_special
+            else ""
+        )
+        raise SettingsError(
+            Errors.E003.format(
+                stride=stride, window=window - n_special, specials=specials
+            )
+        )
+
+
 def check_limit(name: str, value: int | None) -> None:
     """Check an optional limit.
 
@@ -59,25 +82,3 @@ def check_count(name: str, value: int, *, remedy: str = "") -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         message = Errors.E004.format(name=name, value=value, remedy=remedy)
         raise SettingsError(message)
-
-
-def check_thresholds(
-    threshold: float, thresholds: Mapping[str, float], labels: Sequence[str] | None
-) -> None:
-    """Check what decides flags.
-
-    threshold (float): Of the categories without one of their own.
-    thresholds (Mapping[str, float]): Of single categories.
-    labels (Optional[Sequence[str]]): The categories; None where they are not known yet.
-    RAISES (SettingsError): A value outside [0, 1], or a threshold of no category.
-    """
-    limits = {"threshold": threshold}
-    for key, value in thresholds.items():
-        if key == UNSAFE or (labels is not None and key not in labels):
-            names = ", ".join(labels or CATEGORIES)
-            raise SettingsError(Errors.E002.format(key=key, categories=names))
-        limits[f"thresholds['{key}']"] = value
-    for name, value in limits.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0.0 <= value <= 1.0:  # false for NaN as well
-            raise SettingsError(Errors.E001.format(name=name, value=value))

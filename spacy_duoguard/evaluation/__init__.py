@@ -1,1 +1,1 @@
-"""The evaluation of the DuoGuard paper (arXiv 2502.05163), on its public files."""
+"""The paper's benchmark, and parity with transformers."""

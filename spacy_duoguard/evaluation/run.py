@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.checkpoint.repository import DEMO
 from ..engine.classifier import Classifier
-from ..engine.hub import DEMO
 from ..errors import Errors, SettingsError
 from .datasets import DATASETS, LANGUAGES, Row, load_rows
 from .measures import THRESHOLD, Measures, average, measure

@@ -1,1 +1,1 @@
-"""The review page: results → one HTML file that people look at."""
+"""Showing results to people: the review page and displaCy."""

@@ -13,10 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ..engine.files import write_aside
+from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, ResultsError
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
-from .records import Document, read_documents
+from .documents import Document, read_documents
 
 # In this order: each knows what stands before it.
 _SCRIPTS: tuple[str, ...] = (

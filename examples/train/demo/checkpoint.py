@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from spacy_duoguard.engine.bundle import CONFIG, TOKENIZER
-from spacy_duoguard.engine.checkpoint import WEIGHTS, write_weights
-from spacy_duoguard.engine.decoder import Decoder
+from spacy_duoguard.engine.checkpoint.bundle import CONFIG, TOKENIZER
+from spacy_duoguard.engine.checkpoint.weights import WEIGHTS, write_weights
+from spacy_duoguard.engine.network.decoder import Decoder
 from spacy_duoguard.taxonomy import CATEGORIES
 
 

@@ -16,8 +16,8 @@ from torch import nn
 from demo.checkpoint import write_checkpoint
 from demo.data import HELD_OUT, PIECES, TRAINED_ON, read_rows, train_tokenizer
 from demo.embedding import count_embedding
-from spacy_duoguard.engine.config import DecoderConfig
-from spacy_duoguard.engine.decoder import Decoder
+from spacy_duoguard.engine.network.config import DecoderConfig
+from spacy_duoguard.engine.network.decoder import Decoder
 from spacy_duoguard.taxonomy import CATEGORIES
 
 

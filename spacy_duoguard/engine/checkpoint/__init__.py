@@ -1,0 +1,1 @@
+"""Loading and saving: folders, hub repositories, weights and manifests."""

@@ -1,0 +1,1 @@
+"""The decoder as torch modules, and the fast inference paths for each device."""

@@ -1,0 +1,1 @@
+"""Moderating text while it arrives."""

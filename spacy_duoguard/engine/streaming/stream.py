@@ -1,0 +1,297 @@
+"""Text that is moderated while it arrives: an answer of a language model, a chat.
+
+A window's keys and values are kept, so that all pushes together cost about one pass.
+Windows are those of the text so far: while two overlap, both are read on.
+"""
+
+import codecs
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...errors import Errors, ScoringError, SettingsError
+from ..classifier import Classifier
+from ..flags import Flag, check_thresholds, resolve_thresholds
+from ..network.device import batch_tokens
+from ..network.inference import Forward
+from ..network.kv_cache import CachedAttention, KeyValueCache, pack_extensions
+from ..network.threads import leave_parents_threads
+from ..settings import check_count
+from .reader import StreamReader
+
+
+@dataclass(frozen=True)
+class StreamScores:
+    """What a stream knows after a push."""
+
+    probabilities: np.ndarray  # (n_labels,) float32, of the text so far
+    flags: tuple[Flag, ...]  # the new ones
+    status: str  # "ok", "empty" (no text so far) or "error"
+
+    @property
+    def unsafe(self) -> float:
+        """RETURNS (float): The largest probability."""
+        return float(self.probabilities.max())
+
+
+class StreamBatch:
+    """Streams that share forward passes: a server moderates many answers at once, and
+    the weights are read once for all of them."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        threshold: float = 0.5,
+        thresholds: Mapping[str, float] | None = None,
+        patience: int = 2,
+    ) -> None:
+        """classifier (Classifier): Whose weights, tokenizer and windows to use. Its
+            weights must not be changed while a stream is open.
+        threshold (float): A category is flagged above it.
+        thresholds (Optional[Mapping[str, float]]): Thresholds of single categories.
+        patience (int): For how many pieces in a row it must be above.
+        RAISES (SettingsError): A value out of range, or a tokenizer that ends every
+            text with a token of its own.
+        """
+        own = dict(thresholds or {})
+        check_thresholds(threshold, own, classifier.labels)
+        check_count("patience", patience)
+        classifier.check_causal()
+        self.classifier = classifier
+        self.thresholds = resolve_thresholds(classifier.labels, threshold, own)
+        self.patience = patience
+        self.cache = KeyValueCache(classifier.decoder, classifier.settings.window)
+        self._forward: Forward | None = None
+        self.n_open = 0
+        self._lock = threading.Lock()
+
+    def open(self) -> "Stream":
+        """RETURNS (Stream): A new stream of this batch."""
+        return Stream(self.classifier, batch=self)
+
+    def push(
+        self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
+    ) -> list[StreamScores]:
+        """Push to several streams at once.
+
+        streams (Sequence[Stream]): Open ones of this batch, each at most once.
+        chunks (Sequence[Union[str, bytes]]): What comes next in each.
+        RETURNS (List[StreamScores]): One for each. A stream that fails costs its mates
+            nothing: its probabilities read 1.0, every category is flagged, its status
+            is "error" and it takes no more text.
+        RAISES (SettingsError): Streams of another batch, closed or given twice.
+        """
+        self._check(streams, chunks)
+        with self._lock:
+            try:
+                for stream, chunk in zip(streams, chunks, strict=True):
+                    stream._take(chunk)
+                self._advance([stream for stream in streams if stream.error is None])
+            except BaseException as e:  # an interrupt leaves a text half read
+                for stream in streams:
+                    stream._fail(e)
+                raise
+            return [stream._settle() for stream in streams]
+
+    def _check(
+        self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
+    ) -> None:
+        distinct = len({id(stream) for stream in streams})
+        if not distinct == len(streams) == len(chunks):
+            raise SettingsError(Errors.E090.format(n=len(streams), chunks=len(chunks)))
+        for chunk in chunks:
+            if not isinstance(chunk, (str, bytes, bytearray)):
+                raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
+        for stream in streams:
+            if stream.batch is not self:
+                raise SettingsError(Errors.E091)
+            if stream.closed or stream.error is not None:
+                raise SettingsError(Errors.E092)
+
+    def _advance(self, streams: Sequence["Stream"]) -> None:
+        """Score what was taken. Where that fails, each stream is tried alone: windows
+        are read on only after their rows were checked."""
+        try:
+            self._read(streams)
+        except Exception as e:
+            if len(streams) == 1:
+                streams[0]._fail(e)
+                return
+            for stream in streams:
+                self._advance([stream])
+
+    def _read(self, streams: Sequence["Stream"]) -> None:
+        leave_parents_threads()
+        forward = self._current_forward()
+        budget = self.classifier.settings.max_batch_tokens
+        tokens = budget or batch_tokens(self.cache.device)
+        while waiting := [s.reader for s in streams if s.reader.n_waiting]:
+            share = max(1, tokens // len(waiting))
+            for first in range(0, len(waiting), tokens):
+                self._step(forward, waiting[first : first + tokens], share)
+
+    def _step(
+        self, forward: Forward, readers: Sequence[StreamReader], share: int
+    ) -> None:
+        """Read each on by at most `share` pieces, in one forward pass."""
+        plans = [reader.plan(share) for reader in readers]
+        extensions = [own for plan in plans for own in plan]
+        order = sorted(range(len(extensions)), key=lambda i: -len(extensions[i].ids))
+        ordered = [extensions[i] for i in order]
+        with torch.inference_mode():
+            attention = CachedAttention(self.cache, ordered)
+            packed = pack_extensions(ordered, self.cache.device)
+            logits = forward.extend(packed, attention.layers()).cpu()
+        parts = logits.split([len(own.rows) for own in ordered])
+        found = dict(zip(order, parts, strict=True))
+        rows = torch.cat([found[i] for i in range(len(extensions))])
+        if not rows.isfinite().all():
+            failed = sum(not own.isfinite().all() for own in found.values())
+            total = len(extensions)
+            raise ScoringError(Errors.E040.format(count=failed, total=total))
+        sizes = [sum(len(own.rows) for own in plan) for plan in plans]
+        for reader, own in zip(readers, rows.sigmoid().split(sizes), strict=True):
+            reader.read(own.numpy())
+
+    def _current_forward(self) -> Forward:
+        """What was computed with other weights cannot be read on."""
+        forward = self.classifier.rows.forward()
+        if self.n_open and self._forward not in (None, forward):
+            raise ScoringError(Errors.E093)
+        self._forward = forward
+        return forward
+
+
+class Stream:
+    """A text that is moderated while it arrives.
+
+        with Stream(classifier) as stream:
+            for chunk in answer:
+                if stream.push(chunk).flags:
+                    break
+            else:
+                flags = stream.close().flags  # of what waited for more text
+
+    After every push its probabilities are those of the text so far scored whole. A
+    flag needs `patience` pieces that nothing later can change, so that it does not
+    depend on how the text was split into chunks; or the end of the text.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        threshold: float = 0.5,
+        thresholds: Mapping[str, float] | None = None,
+        patience: int = 2,
+        batch: StreamBatch | None = None,
+    ) -> None:
+        """classifier (Classifier), threshold (float), thresholds (Optional[Mapping[str,
+        float]]), patience (int): As for `StreamBatch`.
+        batch (Optional[StreamBatch]): The batch it belongs to, whose thresholds it
+            has; None for one of its own. `StreamBatch.open` gives it.
+        RAISES (SettingsError): As for `StreamBatch`.
+        """
+        if batch is None:
+            batch = StreamBatch(
+                classifier,
+                threshold=threshold,
+                thresholds=thresholds,
+                patience=patience,
+            )
+        self.batch = batch
+        self.reader = StreamReader(
+            classifier, batch.cache, batch.thresholds, batch.patience
+        )
+        self.closed = False
+        self.error: BaseException | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        batch.n_open += 1
+
+    def push(self, chunk: str | bytes) -> StreamScores:
+        """Read on.
+
+        chunk (Union[str, bytes]): What comes next, split anywhere; UTF-8 that ends
+            inside a character waits for the rest of it.
+        RETURNS (StreamScores): The probabilities of the text so far, and new flags with
+            their offsets in it.
+        RAISES (SettingsError): The stream is closed, or has failed.
+        RAISES (ScoringError): Bytes that are no UTF-8, half of a surrogate pair, or
+            logits that are not finite. What has failed reads as unsafe and takes no
+            more text.
+        """
+        (scores,) = self.batch.push([self], [chunk])
+        if self.error is not None:
+            raise self.error
+        return scores
+
+    def close(self) -> StreamScores:
+        """The text is complete: no flag has to wait for more. A character that is cut
+        off at its end counts as U+FFFD. Closing again changes nothing.
+
+        RETURNS (StreamScores): Its probabilities, and the flags that are new.
+        RAISES (ScoringError): As in `push`.
+        """
+        if self.closed or self.error is not None:
+            return self._report(())
+        if self._decoder.getstate()[0]:
+            self._decoder.reset()
+            last = self.push("\ufffd").flags
+        else:
+            last = ()
+        with self.batch._lock:
+            flags = self.reader.close()
+            self._leave()
+        return self._report((*last, *flags))
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if not self.closed:
+            with self.batch._lock:
+                self._leave()
+
+    def _take(self, chunk: str | bytes) -> None:
+        """Take a chunk, or fail by it."""
+        try:
+            text = chunk if isinstance(chunk, str) else self._decode(chunk)
+            if isinstance(chunk, str) and self._decoder.getstate()[0]:
+                raise ScoringError(Errors.E094)
+            if text:
+                self.reader.take(text)
+        except ScoringError as e:
+            self._fail(e)
+
+    def _decode(self, chunk: bytes) -> str:
+        try:
+            return self._decoder.decode(chunk)
+        except UnicodeDecodeError as e:
+            # Not "from e", which quotes the bytes.
+            raise ScoringError(Errors.E095.format(problem=e.reason)) from None
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self._leave()
+
+    def _leave(self) -> None:
+        self.reader.release()
+        if not self.closed:
+            self.closed = True
+            self.batch.n_open -= 1
+
+    def _settle(self) -> StreamScores:
+        return self._report(tuple(self.reader.settle()))
+
+    def _report(self, flags: tuple[Flag, ...]) -> StreamScores:
+        if self.error is not None:
+            ones = np.ones(len(self.batch.thresholds), dtype=np.float32)
+            offset = self.reader.text.n_chars
+            every = tuple(Flag(label, offset, 1.0) for label in self.batch.thresholds)
+            return StreamScores(ones, every, "error")
+        status = "ok" if self.reader.n_read else "empty"
+        return StreamScores(self.reader.probabilities, flags, status)

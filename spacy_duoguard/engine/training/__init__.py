@@ -1,0 +1,1 @@
+"""Training the decoder: forward and backward passes in bounded memory."""

@@ -1,0 +1,1 @@
+"""The spaCy component: config, scoring, annotations, training and serialization."""

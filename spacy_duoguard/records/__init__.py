@@ -1,1 +1,0 @@
-"""Input file → records → scores → output file."""

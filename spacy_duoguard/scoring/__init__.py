@@ -1,0 +1,1 @@
+"""From input files to result files, in one process or on Ray."""

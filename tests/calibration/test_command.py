@@ -1,0 +1,276 @@
+"""The command line: thresholds arrive in the saved pipeline whole, or not at all."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import spacy
+from spacy.cli._util import app
+from spacy.tokens import DocBin
+from spacy.util import load_config
+from typer.testing import CliRunner
+
+from spacy_duoguard.calibration import run as calibration_run
+from spacy_duoguard.taxonomy import CATEGORIES
+
+TEXTS = [f"{word} {i}" for i in range(10) for word in ("dog", "a fox", "x", "été")]
+# Gold of two categories; every fourth text has a gold of neither.
+GOLD = [
+    {"Hate": float(i % 2), "Privacy": float(i % 3 == 0)} if i % 4 else {}
+    for i in range(len(TEXTS))
+]
+
+
+@pytest.fixture
+def saved(make_nlp, tmp_path):
+    nlp = make_nlp(thresholds={"Jailbreak prompts": 0.3})
+    nlp.to_disk(tmp_path / "pipeline")
+    return tmp_path / "pipeline"
+
+
+def write_corpus(path, golds, texts=TEXTS):
+    nlp = spacy.blank("en")
+    docs = []
+    for text, gold in zip(texts, golds, strict=True):
+        doc = nlp.make_doc(text)
+        doc.cats = gold
+        docs.append(doc)
+    DocBin(docs=docs).to_disk(path)
+    return path
+
+
+@pytest.fixture
+def dev(tmp_path):
+    return write_corpus(tmp_path / "dev.spacy", GOLD)
+
+
+def run(*arguments):
+    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+    result = CliRunner().invoke(app, ["duoguard", "calibrate", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def rates(folder, label):
+    """Recall and false positive rate of a category's flags, from what was saved."""
+    nlp = spacy.load(folder)
+    flagged = [label in doc._.duoguard_flags for doc in nlp.pipe(TEXTS)]
+    pairs = [(f, g[label]) for f, g in zip(flagged, GOLD, strict=True) if label in g]
+    hits = sum(f for f, gold in pairs if gold)
+    false = sum(f for f, gold in pairs if not gold)
+    positives = sum(gold for _, gold in pairs)
+    return hits / positives, false / (len(pairs) - positives)
+
+
+def test_thresholds_survive_loading_and_keep_the_target(saved, dev):
+    before = spacy.load(saved)
+    code, output = run(saved, dev, "--target-fpr", 0.2, "--no-plot")
+    assert code == 0, output
+    nlp = spacy.load(saved)  # a disagreement of config and component would warn
+    pipe = nlp.get_pipe("duoguard")
+    thresholds = pipe.cfg["thresholds"]
+    assert set(thresholds) == {"Hate", "Privacy", "Jailbreak prompts"}
+    assert thresholds["Jailbreak prompts"] == 0.3
+    assert nlp.config["components"]["duoguard"]["thresholds"] == thresholds
+    assert pipe.cfg["threshold"] == 0.5
+    for label in ("Hate", "Privacy"):
+        recall, fpr = rates(saved, label)
+        assert fpr <= 0.2
+        assert f"{recall:.3f}" in output
+        assert f"{fpr:.3f}" in output
+        assert f"{thresholds[label]:g}" in output
+    assert output.count("kept: no labelled text") == 10
+    again = [doc.cats for doc in nlp.pipe(TEXTS)]
+    assert again == [doc.cats for doc in before.pipe(TEXTS)]
+
+
+def test_both_files_say_the_same(saved, dev):
+    assert run(saved, dev, "--best-f", "--no-plot")[0] == 0
+    config = load_config(saved / "config.cfg")["components"]["duoguard"]
+    stored = json.loads((saved / "duoguard" / "cfg").read_text(encoding="utf8"))
+    for part in ("settings", "configured"):
+        assert stored[part]["thresholds"] == config["thresholds"]
+        assert stored[part]["threshold"] == config["threshold"]
+
+
+def test_thresholds_that_were_set_at_run_time_are_kept(make_nlp, dev, tmp_path):
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").cfg["thresholds"]["Jailbreak prompts"] = 0.25
+    nlp.to_disk(tmp_path / "pipeline")
+    assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
+    thresholds = (
+        spacy.load(tmp_path / "pipeline").get_pipe("duoguard").cfg["thresholds"]
+    )
+    assert thresholds["Jailbreak prompts"] == 0.25
+    assert set(thresholds) == {"Hate", "Privacy", "Jailbreak prompts"}
+
+
+def test_categories_of_ones_own(make_nlp, tmp_path):
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").add_label("Spoilers")
+    nlp.to_disk(tmp_path / "pipeline")
+    golds = [{"Spoilers": float(i % 2)} for i in range(len(TEXTS))]
+    dev = write_corpus(tmp_path / "own.spacy", golds)
+    assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
+    pipe = spacy.load(tmp_path / "pipeline").get_pipe("duoguard")
+    assert set(pipe.cfg["thresholds"]) == {"Spoilers"}
+
+
+@pytest.mark.parametrize("goal", [("--target-recall", 0.9), ("--best-f",)])
+def test_the_other_goals(saved, dev, goal):
+    code, output = run(saved, dev, *goal, "--no-plot")
+    assert code == 0, output
+    if "--target-recall" in goal:
+        assert all(rates(saved, label)[0] >= 0.9 for label in ("Hate", "Privacy"))
+    assert spacy.load(saved).get_pipe("duoguard").cfg["thresholds"]["Hate"] != 0.5
+
+
+def test_unsafe_sets_one_threshold_for_all(saved, tmp_path):
+    golds = [{"unsafe": float(i % 2)} for i in range(len(TEXTS))]
+    dev = write_corpus(tmp_path / "unsafe.spacy", golds)
+    assert "add --unsafe" in failure(saved, dev, "--best-f")
+    code, output = run(saved, dev, "--target-fpr", 0.1, "--unsafe", "--no-plot")
+    assert code == 0, output
+    nlp = spacy.load(saved)
+    assert nlp.get_pipe("duoguard").cfg["thresholds"] == {}
+    flagged = [bool(doc._.duoguard_flags) for doc in nlp.pipe(TEXTS)]
+    false = sum(f for f, gold in zip(flagged, golds, strict=True) if not gold["unsafe"])
+    assert false <= 2  # of 20
+    assert f"{false} of 20" in output
+
+
+def test_output_leaves_the_pipeline_and_is_a_whole_copy(saved, dev, tmp_path):
+    before, output = contents(saved), tmp_path / "new" / "copy"
+    assert run(saved, dev, "--best-f", "--no-plot", "--output", output)[0] == 0
+    assert contents(saved) == before
+    after = contents(output)
+    changed = {str(path) for path in after if after[path] != before[path]}
+    assert set(after) == set(before)
+    inner = {os.path.join("duoguard", name) for name in ("cfg", "manifest.json")}
+    assert changed == {"config.cfg"} | inner
+    assert os.listdir(output.parent) == ["copy"]
+    assert "E085" in failure(saved, dev, "--best-f", "--no-plot", "-o", output)
+    assert contents(output) == after
+    arguments = ("--target-fpr", 0, "--no-plot", "--output", output, "--force")
+    assert run(saved, dev, *arguments)[0] == 0
+    assert contents(output) != after
+    assert os.listdir(output.parent) == ["copy"]
+    inside = saved / "duoguard" / "copy"
+    assert "E087" in failure(saved, dev, "--best-f", "--no-plot", "-o", inside)
+
+
+def test_a_write_that_breaks_off_leaves_the_old_thresholds(saved, dev, monkeypatch):
+    before = spacy.load(saved).get_pipe("duoguard").cfg
+
+    def fail(path):
+        assert path.name == "config.cfg"
+        raise OSError("no space left")
+
+    monkeypatch.setattr(calibration_run, "write_aside", fail)
+    code, output = run(saved, dev, "--best-f", "--no-plot")
+    assert (code, "no space left" in output) == (1, True)
+    assert "Hate" in (saved / "duoguard" / "cfg").read_text(encoding="utf8")
+    assert spacy.load(saved).get_pipe("duoguard").cfg == before
+
+
+def failure(*arguments):
+    """The message of a command that must fail in one line, with exit code 1."""
+    code, output = run(*arguments)
+    assert code == 1, output
+    assert "Traceback" not in output
+    return " ".join(output.split())
+
+
+def test_failures_say_why_and_change_nothing(saved, dev, tmp_path):
+    before = contents(saved)
+    assert "E080" in failure(saved, dev)
+    assert "E080" in failure(saved, dev, "--best-f", "--target-fpr", 0.1)
+    assert "E081" in failure(saved, dev, "--target-fpr", 7)
+    other = "--component", "other"
+    assert "no 'other'" in failure(saved, dev, "--best-f", *other)
+    assert "E086" in failure(tmp_path, dev, "--best-f")
+    damaged = tmp_path / "damaged.spacy"
+    damaged.write_bytes(b"not a corpus")
+    assert "E083" in failure(saved, damaged, "--best-f")
+    empty = write_corpus(tmp_path / "empty.spacy", [], [])
+    assert "(0 docs)" in failure(saved, empty, "--best-f")
+    one_class = write_corpus(tmp_path / "one.spacy", [{"Hate": 1.0}] * len(TEXTS))
+    assert "E084" in failure(saved, one_class, "--best-f")
+    assert "E084" in failure(saved, one_class, "--best-f", "--unsafe")
+    assert contents(saved) == before
+
+
+def test_a_missing_file_is_a_usage_error(saved, tmp_path):
+    code, output = run(saved, tmp_path / "missing.spacy", "--best-f")
+    assert code == 2
+    assert "does not exist" in " ".join(re.sub(r"[│\n]", " ", output).split())
+
+
+def test_several_components_need_a_name(saved, dev, make_nlp, tmp_path):
+    nlp = make_nlp()
+    model = nlp.get_pipe_config("duoguard")["model"]
+    nlp.add_pipe("duoguard", name="second", config={"model": model})
+    nlp.to_disk(tmp_path / "two")
+    message = failure(tmp_path / "two", dev, "--best-f")
+    assert "2 components" in message
+    assert "duoguard, second" in message
+    arguments = ("--best-f", "--no-plot", "--component", "second")
+    assert run(tmp_path / "two", dev, *arguments)[0] == 0
+    loaded = spacy.load(tmp_path / "two")
+    assert loaded.get_pipe("duoguard").cfg["thresholds"] == {}
+    assert set(loaded.get_pipe("second").cfg["thresholds"]) == {"Hate", "Privacy"}
+
+
+def test_sentences_are_not_scored(make_nlp, dev, tmp_path):
+    make_nlp(sents=True).to_disk(tmp_path / "pipeline")
+    # The corpus has none: asking for them would be an error.
+    assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
+
+
+def test_the_picture(saved, dev, tmp_path):
+    pytest.importorskip("matplotlib", reason="the picture needs matplotlib")
+    code, output = run(saved, dev, "--best-f")
+    assert code == 0, output
+    picture = tmp_path / "pipeline.precision-recall.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.name in output.replace("\n", "")
+    other = tmp_path / "pictures" / "curves.png"
+    assert run(saved, dev, "--best-f", "--plot", other)[0] == 0
+    assert other.stat().st_size > 10_000
+
+
+def test_without_matplotlib_there_is_a_note(saved, dev, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibration_run, "has_matplotlib", lambda: False)
+    code, output = run(saved, dev, "--best-f")
+    assert code == 0
+    assert "spacy-duoguard[plot]" in output
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_the_table_has_the_curve_and_the_counts(saved, dev):
+    _, output = run(saved, dev, "--best-f", "--no-plot")
+    (row,) = [line for line in output.splitlines() if line.startswith("Hate ")]
+    positives = sum(gold.get("Hate") == 1.0 for gold in GOLD)
+    assert row.split()[1:3] == [str(positives), str(30 - positives)]
+    assert re.search(r"[▁▂▃▄▅▆▇█0-9]{10}\s*$", row)
+
+
+@pytest.mark.slow
+def test_as_a_command_of_spacy(saved, dev):
+    command = [sys.executable, "-m", "spacy", "duoguard", "calibrate"]
+    arguments = [str(saved), str(dev), "--target-recall", "0.9", "--no-plot"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads((saved / "duoguard" / "cfg").read_text(encoding="utf8"))
+    assert set(settings["settings"]["thresholds"]) < set(CATEGORIES)

@@ -1,0 +1,132 @@
+"""Folders whose files change at once, links that lead out of them, manifests."""
+
+import os
+
+import pytest
+import spacy
+from support.checkpoints import TEXTS
+
+from spacy_duoguard.engine.checkpoint.atomic_folder import is_cut_off, place, staged
+from spacy_duoguard.engine.checkpoint.manifest import MANIFEST, read_manifest
+from spacy_duoguard.errors import CheckpointError
+
+links = pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+
+
+def write(folder, **files):
+    with staged(folder) as aside:
+        for name, text in files.items():
+            (aside / name).write_text(text)
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_all_files_change_and_others_stay(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    write(folder, a="1", b="2")
+    (folder / "notes").write_text("mine")
+    (folder / "more").mkdir()
+    write(folder, a="3", b="4")
+    found = contents(folder)
+    assert set(read_manifest(folder / MANIFEST)["files"]) == {"a", "b"}
+    assert (found["a"], found["b"], found["notes"]) == ("3", "4", "mine")
+    assert {path.name for path in folder.iterdir()} == {*found, "more"}
+
+
+def test_a_failure_leaves_all_files_of_before(tmp_path):
+    write(tmp_path, a="1", b="2")
+    before = contents(tmp_path)
+
+    def fail():
+        with staged(tmp_path) as aside:
+            (aside / "a").write_text("3")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert contents(tmp_path) == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_some_files_can_change_alone(tmp_path):
+    write(tmp_path, a="1", b="2")
+    with staged(tmp_path, keep=True) as aside:
+        (aside / "a").write_text("3")
+    assert set(read_manifest(tmp_path / MANIFEST)["files"]) == {"a", "b"}
+    found = contents(tmp_path)
+    assert (found["a"], found["b"]) == ("3", "2")
+
+
+def test_after_a_save_that_was_cut_off_each_file_is_found(tmp_path, monkeypatch):
+    write(tmp_path, a="1", b="2")
+    replace = os.replace
+
+    def dying(source, target):
+        if target.name == "b":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path, a="3", b="4")
+    assert is_cut_off(tmp_path)
+    assert (tmp_path / "b").read_text() == "2"
+    assert [place(tmp_path, name).read_text() for name in "ab"] == ["3", "4"]
+    assert place(tmp_path, MANIFEST).parent != tmp_path
+    write(tmp_path, a="5", b="6")
+    assert not is_cut_off(tmp_path)
+    assert [place(tmp_path, name).read_text() for name in "ab"] == ["5", "6"]
+
+
+# Links
+
+
+@links
+@pytest.mark.parametrize(
+    "name", ["cfg", "manifest.json", "model", "model/config.json", ".duoguard-staged"]
+)
+def test_a_saved_pipeline_with_a_link_is_refused(make_nlp, tmp_path, name):
+    make_nlp().to_disk(tmp_path / "nlp")
+    path, target = tmp_path / "nlp" / "duoguard" / name, tmp_path / "elsewhere"
+    if path.exists():
+        path.rename(target)
+    else:
+        target.mkdir()
+    path.symlink_to(target)
+    with pytest.raises(CheckpointError, match=r"E103.*is a link"):
+        spacy.load(tmp_path / "nlp")
+
+
+@links
+def test_a_link_to_the_whole_pipeline_is_followed(make_nlp, tmp_path):
+    nlp = make_nlp()
+    nlp.to_disk(tmp_path / "one")
+    expected = [doc.cats for doc in nlp.pipe(TEXTS)]
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    for _ in range(2):
+        again = spacy.load(tmp_path / "link")
+        assert [doc.cats for doc in again.pipe(TEXTS)] == expected
+        again.to_disk(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+
+
+@links
+@pytest.mark.parametrize("name", ["model", "model/config.json", "cfg"])
+def test_a_save_never_writes_through_a_link(make_nlp, tmp_path, name):
+    nlp = make_nlp()
+    component = nlp.get_pipe("duoguard")
+    folder, target = tmp_path / "duoguard", tmp_path / "elsewhere"
+    component.to_disk(folder)
+    (folder / name).rename(target)
+    (folder / name).symlink_to(target)
+    files = [target] if target.is_file() else sorted(target.iterdir())
+    for file in files:
+        file.write_bytes(b"of somebody else")
+    component.to_disk(folder)
+    assert all(file.read_bytes() == b"of somebody else" for file in files)
+    assert len(files) == len([target] if target.is_file() else list(target.iterdir()))
+    component.from_disk(folder)
+    assert not (folder / name).is_symlink()

@@ -1,0 +1,311 @@
+"""Streams against the same text scored whole."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from support.checkpoints import TEXTS
+from support.texts import texts
+
+from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.flags import first_flag
+from spacy_duoguard.engine.network.int8_linear import eight_bit_products
+from spacy_duoguard.engine.streaming.stream import Stream, StreamBatch
+from spacy_duoguard.errors import ScoringError, SettingsError
+
+
+@pytest.fixture(scope="module", params=["qwen2", "llama"])
+def small(request, qwen2_folder, llama_folder) -> Classifier:
+    """Windows so short that a test's texts have several of them."""
+    folder = {"qwen2": qwen2_folder, "llama": llama_folder}[request.param]
+    return Classifier.from_pretrained(
+        str(folder), precision="float32", device="cpu", window=16, stride=11
+    )
+
+
+def split(text: str, places: list[int]) -> list[str]:
+    bounds = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
+    return [text[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts, places=st.lists(st.integers(0, 400), max_size=30))
+def test_every_push_equals_the_text_so_far_scored_whole(small, text, places):
+    so_far = ""
+    with Stream(small) as stream:
+        for chunk in split(text, places):
+            so_far += chunk
+            found = stream.push(chunk).probabilities
+            np.testing.assert_allclose(found, small.score([so_far])[0], atol=1e-5)
+        found = stream.close()
+        np.testing.assert_allclose(
+            found.probabilities, small.score([text])[0], atol=1e-5
+        )
+
+
+def pick_threshold(probabilities: np.ndarray) -> float:
+    """One that parts the values, and that rounding cannot cross."""
+    values = np.unique(np.append(probabilities.astype(float), [0.2, 0.8]))
+    gaps = np.diff(values)
+    i = int(np.abs(np.arange(len(gaps)) / len(gaps) - 0.7 - (gaps < 1e-4)).argmin())
+    assume(gaps[i] > 1e-4)
+    return float(values[i : i + 2].mean())
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=texts, places=st.lists(st.integers(0, 400), max_size=30))
+def test_flags_depend_on_the_text_only(small, text, places):
+    """They are those of the curve, for every split, with their offsets."""
+    curve = small.analyze([text], curve=True)[0].curve
+    threshold = pick_threshold(curve.probabilities)
+    stream = Stream(small, threshold=threshold)
+    flags = [flag for chunk in split(text, places) for flag in stream.push(chunk).flags]
+    flags += stream.close().flags
+    whole = Stream(small, threshold=threshold)
+    expected = [*whole.push(text).flags, *whole.close().flags]
+    assert [(f.category, f.offset) for f in flags] == [
+        (f.category, f.offset) for f in expected
+    ]
+    limits = dict.fromkeys(small.labels, threshold)
+    first = first_flag(curve.ends.tolist(), curve.probabilities, limits, 2)
+    assert min((flag.offset for flag in flags), default=None) == first
+
+
+@settings(max_examples=20, deadline=None)
+@given(text=texts, places=st.lists(st.integers(0, 400), max_size=20))
+def test_bytes_may_end_inside_a_character(small, text, places):
+    data = text.encode("utf8")
+    bounds = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
+    with Stream(small) as stream:
+        for a, b in itertools.pairwise(bounds):
+            found = stream.push(data[a:b]).probabilities
+            so_far = data[:b].decode("utf8", "ignore")
+            np.testing.assert_allclose(found, small.score([so_far])[0], atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(many=st.lists(texts, min_size=2, max_size=6), seed=st.integers(0, 2**32 - 1))
+def test_streams_of_a_batch_score_as_alone(small, many, seed):
+    draw = np.random.default_rng(seed)
+    batch = StreamBatch(small)
+    streams = [batch.open() for _ in many]
+    chunks = [split(text, draw.integers(0, 400, 8).tolist()) for text in many]
+    so_far = [""] * len(many)
+    while any(chunks):
+        active = [i for i in range(len(many)) if chunks[i] and draw.random() < 0.7]
+        own = [chunks[i].pop(0) for i in active]
+        found = batch.push([streams[i] for i in active], own)
+        for i, chunk, scores in zip(active, own, found, strict=True):
+            so_far[i] += chunk
+            np.testing.assert_allclose(
+                scores.probabilities, small.score([so_far[i]])[0], atol=1e-5
+            )
+    for stream in streams:
+        stream.close()
+    assert batch.cache.n_slots == len(batch.cache._free)
+
+
+def test_bfloat16_stays_within_the_contracts_bound(qwen2_folder):
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision="bfloat16", device="cpu", window=64, stride=48
+    )
+    text, so_far = " ".join(TEXTS), ""
+    with Stream(classifier) as stream:
+        for i in range(0, len(text), 7):
+            so_far += text[i : i + 7]
+            found = stream.push(text[i : i + 7]).probabilities
+            np.testing.assert_allclose(found, classifier.score([so_far])[0], atol=3e-2)
+
+
+def test_eight_bits(qwen2_folder):
+    if not eight_bit_products():
+        pytest.skip("this CPU does not multiply eight bits natively")
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision="int8", device="cpu"
+    )
+    with Stream(classifier) as stream:
+        for chunk in ("How to ki", "ll a python", " process?"):
+            found = stream.push(chunk).probabilities
+    expected = classifier.score(["How to kill a python process?"])[0]
+    np.testing.assert_allclose(found, expected, atol=3e-2)
+
+
+def test_a_stream_that_is_empty(small):
+    stream = Stream(small)
+    assert stream.push("").status == "empty"
+    found = stream.close()
+    assert found.status == "empty"
+    assert found.probabilities.tolist() == [0.0] * 12
+    assert found.flags == ()
+
+
+def test_a_flag_needs_patience_or_the_end(small):
+    text = "The dog sleeps and"
+    curve = small.analyze([text], curve=True)[0].curve
+    stream = Stream(small, threshold=0.0, patience=3)  # every piece is above it
+    flags = [*stream.push(text).flags, *stream.close().flags]
+    assert min(flag.offset for flag in flags) == curve.ends[2]
+    impatient = Stream(small, threshold=0.0, patience=1000)
+    assert impatient.push(text).flags == ()
+    assert {flag.offset for flag in impatient.close().flags} == {len(text)}
+
+
+def test_a_character_that_is_cut_off_counts_as_replaced(small):
+    with Stream(small) as stream:
+        stream.push("dog 🙂".encode()[:-1])
+        found = stream.close().probabilities
+    np.testing.assert_allclose(found, small.score(["dog \ufffd"])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "code"),
+    [
+        ([b"\xff\xff"], "E095"),
+        ([b"dog ", b"\xc3", "x"], "E094"),
+        (["dog \ud83d"], "E052"),
+    ],
+)
+def test_chunks_that_are_no_text_fail_the_stream(small, chunks, code):
+    stream = Stream(small)
+    for chunk in chunks[:-1]:
+        stream.push(chunk)
+    with pytest.raises(ScoringError, match=code) as caught:
+        stream.push(chunks[-1])
+    assert "dog" not in f"{caught.value}{caught.value.__cause__}"
+    closed = stream.close()
+    assert closed.status == "error"
+    assert closed.unsafe == 1.0
+    assert len(closed.flags) == 12
+    with pytest.raises(SettingsError, match="E092"):
+        stream.push("more")
+    assert stream.batch.cache.n_slots == len(stream.batch.cache._free)
+
+
+def test_a_stream_that_fails_costs_its_mates_nothing(small, monkeypatch):
+    batch = StreamBatch(small)
+    streams = [batch.open() for _ in range(3)]
+    batch.push(streams, ["one dog", "two dogs", "three"])
+    (bad,) = small.tokenizer.encode("🙂").ids[-1:]
+    forward = type(small.rows.forward())
+    extend = forward.extend
+
+    def broken(self, batch, attends):
+        logits = extend(self, batch, attends)
+        hit = (batch.token_ids == int(bad)).any()
+        return logits * float("nan") if hit else logits
+
+    monkeypatch.setattr(forward, "extend", broken)
+    found = batch.push(streams, [" and one", " 🙂", " and three"])
+    assert [scores.status for scores in found] == ["ok", "error", "ok"]
+    assert found[1].unsafe == 1.0
+    monkeypatch.undo()
+    for i, text in ((0, "one dog and one"), (2, "three and three")):
+        expected = small.score([text])[0]
+        np.testing.assert_allclose(found[i].probabilities, expected, atol=1e-5)
+    more = batch.push([streams[0]], [" more"])[0]
+    expected = small.score(["one dog and one more"])[0]
+    np.testing.assert_allclose(more.probabilities, expected, atol=1e-5)
+
+
+def test_an_interrupt_passes_through_and_ends_the_stream(small, monkeypatch):
+    def interrupted(self, batch, attends):
+        raise KeyboardInterrupt
+
+    stream = Stream(small)
+    stream.push("one ")
+    monkeypatch.setattr(type(small.rows.forward()), "extend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream.push("dog")
+    assert stream.close().status == "error"
+
+
+def test_misuse_is_named(small):
+    batch = StreamBatch(small)
+    one, other = batch.open(), Stream(small)
+    with pytest.raises(SettingsError, match="E090"):
+        batch.push([one, one], ["a", "b"])
+    with pytest.raises(SettingsError, match="E090"):
+        batch.push([one], [])
+    with pytest.raises(SettingsError, match="E091"):
+        batch.push([other], ["a"])
+    with pytest.raises(SettingsError, match="E096"):
+        batch.push([one], [None])
+    with pytest.raises(SettingsError, match="E001"):
+        Stream(small, threshold=float("nan"))
+    with pytest.raises(SettingsError, match="E002"):
+        Stream(small, thresholds={"Hat": 0.5})
+    with pytest.raises(SettingsError, match="E004"):
+        Stream(small, patience=0)
+    assert one.push("a").status == "ok"
+
+
+def test_weights_that_change_end_the_streams(qwen2_folder):
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision="float32", device="cpu"
+    )
+    stream = Stream(classifier)
+    stream.push("one dog")
+    with torch.no_grad():
+        classifier.decoder.layers[0].mlp.down_proj.weight.mul_(1.5)
+    with pytest.raises(ScoringError, match="E093"):
+        stream.push(" more")
+    text = "one dog more"
+    found = Stream(classifier).push(text).probabilities
+    np.testing.assert_allclose(found, classifier.score([text])[0], atol=1e-5)
+
+
+def test_turns_are_the_conversation_so_far(small):
+    turns = ["How are you?", "Fine, and the dog?", "", "He sleeps 🙂.", "x " * 30 + "y"]
+    found = small.score_turns(turns)
+    stream = Stream(small)
+    for i in range(len(turns)):
+        joined = " ".join(turns[: i + 1]).rstrip()
+        np.testing.assert_allclose(found[i], small.score([joined])[0], atol=1e-5)
+        if turns[i]:
+            gap = " " * (1 + (turns[i - 1] == "")) if i else ""
+            pushed = stream.push(gap + turns[i]).probabilities
+            np.testing.assert_allclose(found[i], pushed, atol=1e-5)
+    assert small.score_turns([]).shape == (0, 12)
+    assert small.score_turns(["", "a"])[0].tolist() == [0.0] * 12
+
+
+def test_memory_does_not_grow(small):
+    stream = Stream(small)
+    sizes = []
+    for i in range(3000):
+        stream.push("dog " if i % 3 else "x, ")
+        if i >= 100:
+            reader = stream.reader
+            sizes.append(
+                (
+                    len(reader.text._tail),
+                    len(reader._rows),
+                    len(reader.slots),
+                    stream.batch.cache.n_slots,
+                )
+            )
+    assert max(sizes) <= (12, 6, 3, 4)
+
+
+def test_a_word_without_end_is_cut_in_the_end(small, monkeypatch):
+    monkeypatch.setattr(
+        "spacy_duoguard.engine.streaming.incremental_tokenizer._MAX_CHARS", 64
+    )
+    stream = Stream(small)
+    text = ""
+    for _ in range(100):
+        text += "xqz7"
+        found = stream.push("xqz7").probabilities
+    np.testing.assert_allclose(found, small.score([text])[0], atol=1e-5)
+    assert len(stream.reader.text._tail) <= 80
+
+
+def test_a_tokenizer_that_ends_texts_is_refused(monkeypatch, small):
+    monkeypatch.setattr(small.tokenizer, "suffix", np.array([1], dtype=np.int32))
+    with pytest.raises(SettingsError, match="E055"):
+        Stream(small)
+    with pytest.raises(SettingsError, match="E055"):
+        small.score_turns(["a", "b"])

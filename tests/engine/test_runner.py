@@ -1,0 +1,51 @@
+"""Texts of any size are scored whole, and no forward exceeds its budget."""
+
+import pytest
+import spacy
+from support.checkpoints import QWEN2, write_checkpoint
+
+from spacy_duoguard.engine.network.cpu import CpuForward
+
+BUDGET = 1024
+
+TEXTS = {
+    "a word of a million characters": "a" * 1_000_000,
+    "a document of 100,000 tokens": "The dog sleeps. " * 25_000,
+    "65,000 spaces": " " * 65_000 + "kill",
+    "16,000 line breaks": "\n" * 16_000 + "kill",
+}
+
+
+@pytest.fixture(scope="module")
+def nlp(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shallow")
+    write_checkpoint(folder, QWEN2, num_hidden_layers=1)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    model = {"name": str(folder), "precision": "float32", "device": "cpu"}
+    model["max_batch_tokens"] = BUDGET
+    nlp.add_pipe("duoguard", config={"sents": True, "model": model})
+    return nlp
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_huge_texts(nlp, monkeypatch, name):
+    classifier = nlp.get_pipe("duoguard").classifier
+    sizes = []
+    forward = CpuForward.__call__
+
+    def measured(self, batch):
+        sizes.append(len(batch.token_ids))
+        return forward(self, batch)
+
+    monkeypatch.setattr(CpuForward, "__call__", measured)
+    doc = nlp(TEXTS[name])
+    n_tokens = len(classifier.tokenizer.encode(doc.text).ids)
+    windows = doc._.duoguard_windows
+    assert doc._.duoguard_status == "ok"
+    assert len(windows) == -(-(n_tokens - 512) // 384) + 1
+    assert windows[0]["start"] == 0
+    assert windows[-1]["end"] == len(doc.text)
+    assert doc.cats["unsafe"] == max(max(window["probs"]) for window in windows)
+    assert max(sizes) <= BUDGET
+    assert sum(sizes) >= n_tokens

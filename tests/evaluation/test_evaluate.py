@@ -1,0 +1,187 @@
+"""`evaluate`: the paper's files → its figures. The rows here are invented."""
+
+import json
+
+import numpy as np
+import pytest
+import spacy
+from spacy.cli._util import app
+from support.evaluation_files import TEXTS, XSTEST, write_language
+from typer.testing import CliRunner
+
+from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.evaluation.datasets import DATASETS, load_rows
+from spacy_duoguard.evaluation.measures import Measures, average, measure
+from spacy_duoguard.evaluation.paper import PAPER
+
+
+def rows_of(folder, name):
+    (dataset,) = [own for own in DATASETS if own.filename == name]
+    return load_rows(dataset, folder / name)
+
+
+def test_each_format_is_read_as_described(tmp_path):
+    folder = write_language(tmp_path / "De")
+    pairs = [(text, i % 3 == 0) for i, text in enumerate(TEXTS)]
+    assert rows_of(folder, "openai.json") == pairs
+    assert rows_of(folder, "toxic_chat.json") == pairs[:9]
+    assert rows_of(folder, "rtp_lx_prompt.json") == pairs
+    assert rows_of(folder, "XSafety.json") == [(text, True) for text in TEXTS]
+    answers = [(f"{text} an answer", unsafe) for text, unsafe in pairs]
+    assert rows_of(folder, "beavertail_test.jsonl") == answers
+    assert rows_of(folder, XSTEST) == pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("openai.json", '[{"prompt": "secret", "moderation_flag": 0}, {}]', "row 2"),
+        ("openai.json", '[{"prompt": "secret", "moderation_flag": 2}]', "nor 1"),
+        ("openai.json", '[{"prompt": "secret", "moder', "JSONDecodeError"),
+        ("openai.json", '["secret"]', "TypeError"),
+        ("openai.json", "[]", "no rows"),
+        ("XSafety.json", '[{"prompt": ["secret"], "class": 1}]', "no string"),
+        (XSTEST, 'id,type,prompt\n1,contrast_x,"secret\n', "Error"),
+        (XSTEST, "id,type\n1,secret\n", "'prompt'"),
+        (XSTEST, "prompt,type\nsecret\n", "AttributeError"),
+    ],
+)
+def test_a_damaged_file_is_no_smaller_file(tmp_path, name, content, problem):
+    (tmp_path / name).write_text(content, encoding="utf8")
+    with pytest.raises(SettingsError, match="E145") as caught:
+        rows_of(tmp_path, name)
+    assert problem in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_measures_by_hand():
+    truths = np.array([True, True, True, False, False])
+    scores = np.array([0.9, 0.6, 0.5, 0.7, 0.1])  # 0.5 is not more than 0.5
+    found = measure(truths, scores, ms=2.0)
+    assert found.precision == pytest.approx(2 / 3)
+    assert found.recall == pytest.approx(2 / 3)
+    assert found.f1 == pytest.approx(2 / 3)
+    assert found.fpr == pytest.approx(1 / 2)
+    # Steps of recall at the precisions 1/1, 2/3 and 3/4.
+    assert found.auprc == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    unsafe_only = measure(truths[:3], scores[:3], ms=2.0)
+    assert (unsafe_only.fpr, unsafe_only.auprc) == (None, None)
+    assert unsafe_only.f1 == pytest.approx(4 / 5)
+    none_flagged = measure(truths, scores / 10, ms=2.0)
+    assert (none_flagged.f1, none_flagged.precision) == (0.0, None)
+    assert average([found, unsafe_only]) == Measures(
+        f1=pytest.approx((2 / 3 + 4 / 5) / 2),
+        precision=pytest.approx((2 / 3 + 1) / 2),
+        recall=pytest.approx(2 / 3),
+        fpr=pytest.approx(1 / 2),
+        auprc=found.auprc,
+        ms=2.0,
+    )
+
+
+@pytest.fixture
+def evaluate(qwen2_folder):
+    spacy.registry.cli.get_all()
+
+    def run(folder, *arguments):
+        command = ["duoguard", "evaluate", str(folder), "--model", str(qwen2_folder)]
+        options = ["--device", "cpu", "--precision", "float32"]
+        result = CliRunner().invoke(app, [*command, *options, *map(str, arguments)])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_the_table_and_the_json_say_the_same(evaluate, classifier, tmp_path):
+    write_language(tmp_path / "data" / "En")
+    write_language(tmp_path / "data" / "De", without=["openai.json", XSTEST])
+    report = tmp_path / "new" / "report.json"
+    code, output = evaluate(tmp_path / "data", "--json", report)
+    assert code == 0, output
+    found = json.loads(report.read_text())
+    assert list(found["languages"]) == ["En", "De"]
+    english = found["languages"]["En"]["files"]["openai.json"]
+    assert (english["texts"], english["unsafe"]) == (20, 7)
+    scores = classifier.score(TEXTS).max(axis=1)
+    truths = np.array([i % 3 == 0 for i in range(len(TEXTS))])
+    expected = measure(truths, scores, ms=english["ms"])
+    for key in ("f1", "precision", "recall", "fpr", "auprc"):
+        assert english[key] == pytest.approx(getattr(expected, key)), key
+    (row,) = [line for line in output.split("De:")[0].split("\n") if "openai" in line]
+    rates = [getattr(expected, key) for key in ("f1", "precision", "recall")]
+    cells = ["openai.json", "20", "7", *(f"{100 * rate:.1f}" for rate in rates)]
+    assert row.split()[:6] == cells
+    german = found["languages"]["De"]
+    assert german["missing"] == ["openai.json", XSTEST]
+    assert german["files"][XSTEST] is None
+    assert german["averaged_files"] == 4
+    f1 = [file["f1"] for file in german["files"].values() if file]
+    assert german["average"]["f1"] == pytest.approx(sum(f1) / 4)
+    assert "average of 4 of 6" in output
+    assert f"Not there: openai.json, {XSTEST}" in output
+    assert found["paper"]["comparable"] == {"En": False, "De": False}
+    assert output.count("need the real weights") == 2
+    assert [row["f1"]["De"] for row in found["paper"]["rows"]] == [
+        *(71.9, 61.3, 55.4, 44.7, 36.8)
+    ]
+    for row in PAPER:
+        assert f"paper: {row.model}" in output
+
+
+def test_one_language_of_several(evaluate, tmp_path):
+    write_language(tmp_path / "En")
+    write_language(tmp_path / "Es")
+    code, output = evaluate(tmp_path, "--language", "Es")
+    assert code == 0
+    assert "73.9" in output
+    assert "En:" not in output
+
+
+def test_the_papers_own_weights_are_known_by_their_source(
+    evaluate, qwen2_folder, tmp_path
+):
+    write_language(tmp_path / "data" / "Fr")
+    model = tmp_path / "downloaded"
+    model.mkdir()
+    for path in qwen2_folder.iterdir():
+        (model / path.name).write_bytes(path.read_bytes())
+    noted = {"format_version": 1, "model": "DuoGuard/DuoGuard-0.5B"}
+    (model / "duoguard.json").write_text(json.dumps(noted))
+    report = tmp_path / "report.json"
+    arguments = ("--model", model, "--json", report)
+    code, output = evaluate(tmp_path / "data", *arguments)
+    assert code == 0, output
+    assert "need the real weights" not in output
+    assert json.loads(report.read_text())["paper"]["comparable"] == {"Fr": True}
+
+
+def test_no_files_are_an_error(evaluate, tmp_path):
+    for arguments in ((), ("--language", "Fr")):
+        code, output = evaluate(tmp_path, *arguments)
+        assert code == 1
+        assert "E144" in output
+        assert output.count("\n") == 1
+
+
+def test_the_pictures(evaluate, tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    write_language(tmp_path / "data" / "En")
+    code, output = evaluate(tmp_path / "data", "--plots", tmp_path / "pictures")
+    assert code == 0, output
+    names = [path.name for path in sorted((tmp_path / "pictures").iterdir())]
+    assert names == ["En-precision-recall.png", "En-roc.png"]
+    for name in names:
+        picture = (tmp_path / "pictures" / name).read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 10_000
+        assert name in output
+
+
+def test_without_matplotlib_nothing_is_scored(evaluate, tmp_path, monkeypatch):
+    write_language(tmp_path / "data" / "En")
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    code, output = evaluate(tmp_path / "data", "--plots", tmp_path / "pictures")
+    assert code == 1
+    assert "E149" in output
+    assert "spacy-duoguard[plot]" in output

@@ -1,0 +1,449 @@
+"""`examples/train`: its parts here, and each of its commands in the slow tests."""
+
+import importlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy.training import Example
+from spacy.util import load_config
+from support.paths import ROOT
+
+from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
+from spacy_duoguard.taxonomy import CATEGORIES
+
+PROJECT = ROOT / "examples" / "train"
+CONFIGS = sorted(PROJECT.glob("configs/*.cfg"))
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Imports a module of the project, as its commands do."""
+    monkeypatch.syspath_prepend(PROJECT)
+    monkeypatch.syspath_prepend(PROJECT / "scripts")
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("demo", "convert", "sample", "decisions"):
+            del sys.modules[name]
+
+
+def write_lines(path, *records):
+    path.write_text("\n".join(json.dumps(r) for r in records), encoding="utf8")
+    return path
+
+
+# Convert and sample
+
+
+def test_convert_keeps_what_is_known(load, tmp_path, capsys):
+    records = [
+        {"text": "Ana Ruiz lives here.", "cats": {"Privacy": 1, "Hate": 0.25}},
+        {"text": "A walk.", "cats": {"unsafe": 0}, "spans": []},
+        {
+            "text": "Ana Ruiz lives here.",
+            "spans": [{"start": 0, "end": 8, "label": "Privacy"}],
+        },
+    ]
+    source, target = write_lines(tmp_path / "a.jsonl", *records), tmp_path / "b/a.spacy"
+    load("convert").main([str(source), str(target), "--lang", "en"])
+    first, second, third = DocBin().from_disk(target).get_docs(spacy.blank("en").vocab)
+    assert first.cats == {"Privacy": 1.0, "Hate": 0.25}
+    assert "duoguard" not in first.spans
+    assert (second.cats, len(second.spans["duoguard"])) == ({"unsafe": 0.0}, 0)
+    (span,) = third.spans["duoguard"]
+    assert (span.text, span.label_, third.cats) == ("Ana Ruiz", "Privacy", {})
+    assert "Privacy: 1 of 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ({"text": "secret", "cats": {"Hat": 1}}, "'Hat' is no category"),
+        ({"text": "secret", "cats": {"Hate": 2}}, "not in [0, 1]"),
+        ({"text": "secret", "cats": {"Hate": "yes"}}, "not as described"),
+        ({"cats": {"Hate": 1}}, "'text'"),
+        ([], "not as described"),
+        (
+            {"text": "secret", "spans": [{"start": 0, "end": 3, "label": "Hate"}]},
+            "span 0-3 does not end with tokens",
+        ),
+        (
+            {"text": "secret", "spans": [{"start": 0, "end": 6, "label": "Hat"}]},
+            "'Hat' is no category",
+        ),
+    ],
+)
+def test_convert_names_the_line_and_not_the_text(load, tmp_path, record, problem):
+    source = write_lines(tmp_path / "a.jsonl", {"text": "fine"}, record)
+    with pytest.raises(SystemExit) as caught:
+        load("convert").main([str(source), str(tmp_path / "a.spacy")])
+    message = str(caught.value)
+    assert "line 2" in message
+    assert problem in message
+    assert "secret" not in message
+    assert not (tmp_path / "a.spacy").exists()
+
+
+def test_convert_takes_labels_of_ones_own(load, tmp_path):
+    source = write_lines(tmp_path / "a.jsonl", {"text": "x", "cats": {"Spoilers": 1}})
+    target = tmp_path / "a.spacy"
+    load("convert").main([str(source), str(target), "--labels", "Spoilers, Spam"])
+    (doc,) = DocBin().from_disk(target).get_docs(spacy.blank("xx").vocab)
+    assert doc.cats == {"Spoilers": 1.0}
+
+
+def test_the_sample_converts_and_overwrites_nothing(load, tmp_path):
+    sample, assets = load("sample"), tmp_path / "assets"
+    sample.main([str(assets), "--texts", "20"])
+    names = {path.name for path in assets.iterdir()}
+    parts = ("train", "dev", "decisions_train", "decisions_dev")
+    assert names == {f"{part}.jsonl" for part in parts}
+    target = tmp_path / "train.spacy"
+    load("convert").main([str(assets / "train.jsonl"), str(target)])
+    assert len(DocBin().from_disk(target)) == 20
+    mine = write_lines(assets / "train.jsonl", {"text": "mine"}).read_bytes()
+    sample.main([str(assets), "--texts", "5"])
+    assert (assets / "train.jsonl").read_bytes() == mine
+
+
+# Configs
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_are_complete(path):
+    config = load_config(path)
+    block = config["components"]["duoguard"]
+    if path.stem == "downstream":
+        assert block == {"source": "${paths.guard}"}
+        assert config["training"]["frozen_components"] == ["duoguard"]
+        assert config["training"]["annotating_components"] == ["duoguard"]
+        return
+    assert set(block) == {*DEFAULT_CONFIG, "factory"}
+    assert set(block["model"]) == set(DEFAULT_CONFIG["model"])
+    layers = {"head": 0, "full": None, "demo": None}[path.stem]
+    assert block["model"]["trainable_layers"] == layers
+
+
+def test_there_is_a_config_for_each_way_to_train():
+    assert [path.stem for path in CONFIGS] == ["demo", "downstream", "full", "head"]
+
+
+# The component that learns from scores
+
+
+def test_decisions_are_learnt_from_scores(load):
+    build = load("decisions").create_decide_by_scores
+    nlp = spacy.blank("en")
+    docs = [nlp.make_doc("a text") for _ in range(40)]
+    rng = random.Random(0)
+    for doc in docs:
+        doc.cats = {name: rng.random() for name in (*CATEGORIES, "unsafe")}
+    gold = np.array([[d.cats["Hate"] > 0.5, d.cats["Hate"] <= 0.5] for d in docs], "f4")
+    model = build().initialize(X=docs, Y=gold)
+    for _ in range(300):
+        guesses, backprop = model.begin_update(docs)
+        backprop(guesses - gold)
+        model.finish_update(lambda key, weights, grad: (weights - 0.05 * grad, grad))
+    assert ((model.predict(docs) > 0.5) == (gold > 0.5)).mean() > 0.9
+
+
+def test_a_doc_without_scores_reads_as_unsafe(load):
+    build = load("decisions").create_decide_by_scores
+    nlp = spacy.blank("en")
+    bare, unsafe = nlp.make_doc("a text"), nlp.make_doc("a text")
+    unsafe.cats = dict.fromkeys((*CATEGORIES, "unsafe"), 1.0)
+    model = build(nO=2).initialize()
+    model.layers[1].set_param("W", np.arange(26, dtype="f4").reshape(2, 13))
+    scores = model.predict([bare, unsafe])
+    np.testing.assert_array_equal(scores[0], scores[1])
+
+
+# The demo checkpoint
+
+
+@pytest.fixture(scope="module")
+def evaluation_files(tmp_path_factory):
+    """Made-up rows in the form of the evaluation files: harmless words in the place of
+    unsafe ones."""
+    folder, rng = tmp_path_factory.mktemp("data"), random.Random(0)
+    filler = [
+        "the",
+        "dog",
+        "walks",
+        "home",
+        "and",
+        "reads",
+        "a",
+        "long",
+        "book",
+        "by",
+        "the",
+        "sea",
+        "today",
+    ]
+
+    def text(*words):
+        drawn = rng.choices(filler, k=rng.randint(12, 25))
+        for word in words:
+            drawn.insert(rng.randrange(len(drawn)), word)
+        return " ".join(drawn)
+
+    for language in ("En", "Fr", "Es"):
+        openai, rtp, toxic = [], [], []
+        for i in range(60):
+            kind = i % 3  # 0: safe, 1: Hate, 2: Sexual content
+            words = ([], ["grrr"], ["ooh"])[kind]
+            moderation = {f"C{n + 1}(x)": False for n in range(12)}
+            if kind:
+                moderation[f"C{9 if kind == 1 else 11}(x)"] = True
+            openai.append(
+                {
+                    "prompt": text(*words),
+                    "moderation_flag": int(kind > 0),
+                    "parsed_result": {"MODERATION_RESULT": moderation},
+                }
+            )
+            rtp.append({"prompt": text(*words), "class": int(kind > 0)})
+            toxic.append({"prompt": text(*words), "moderation_flag": int(kind > 0)})
+        (folder / language).mkdir()
+        for name, rows in (
+            ("openai", openai),
+            ("rtp_lx_prompt", rtp),
+            ("toxic_chat", toxic),
+        ):
+            path = folder / language / f"{name}.json"
+            path.write_text(json.dumps(rows), encoding="utf8")
+    return folder
+
+
+SETTINGS = {
+    "strength": 1.0,
+    "mixtures": 3,
+    "crops": 2,
+    "trust": 0.3,
+    "trust_safe": 0.7,
+    "seed": 0,
+}
+
+
+def take(reader, n):
+    nlp = spacy.blank("xx")
+    return [eg for eg, _ in zip(reader(nlp), range(n), strict=False)]
+
+
+def test_the_demo_corpus_teaches_what_the_words_say(load, evaluation_files):
+    corpus = load("demo.corpus")
+    make = corpus.create_taught_texts
+    reader = make(str(evaluation_files), without=[0], **SETTINGS)
+    examples = take(reader, 200)
+    assert all(isinstance(eg, Example) for eg in examples)
+    for name, word in (("Hate", "grrr"), ("Sexual content", "ooh")):
+        other = "ooh" if word == "grrr" else "grrr"
+        with_word = [eg for eg in examples if word in eg.text and other not in eg.text]
+        without = [eg for eg in examples if word not in eg.text]
+        values = [
+            np.mean([eg.reference.cats[name] for eg in group])
+            for group in (with_word, without)
+        ]
+        assert values[0] > 0.6 > 0.4 > values[1]
+    for eg in examples:
+        assert set(eg.reference.cats) == set(CATEGORIES)
+        assert all(0.0 <= value <= 1.0 for value in eg.reference.cats.values())
+        assert eg.reference.cats["Privacy"] == 0.0  # never positive
+    again = take(make(str(evaluation_files), without=[0], **SETTINGS), 50)
+    assert [eg.reference.cats for eg in again] == [
+        eg.reference.cats for eg in examples[:50]
+    ]
+
+
+def test_held_out_rows_are_not_learnt_from(load, evaluation_files, tmp_path):
+    """Their words do not occur in the texts, nor among the tokenizer's pieces."""
+    folder = tmp_path / "data"
+    shutil.copytree(evaluation_files, folder)
+    for path in folder.glob("*/*.json"):
+        rows = json.loads(path.read_text(encoding="utf8"))
+        for row in rows[::5]:
+            row["prompt"] = " ".join(["zyzzyva"] * 20)
+        path.write_text(json.dumps(rows), encoding="utf8")
+    reader = load("demo.corpus").create_taught_texts(
+        str(folder), without=[0], **SETTINGS
+    )
+    assert not [eg for eg in take(reader, 500) if "zyzzyva" in eg.text]
+    load("demo.start").main([str(folder), str(tmp_path / "start")])
+    assert "zyz" not in (tmp_path / "start" / "tokenizer.json").read_text("utf8")
+    dev = load("demo.corpus").create_labelled_texts(str(folder), only=[1])
+    texts = [eg.text for eg in dev(spacy.blank("xx"))]
+    assert len(texts) == 36
+    assert not [text for text in texts if "zyzzyva" in text]
+
+
+def test_scaled_categories_agree_with_unsafe(load):
+    labels = np.zeros((2, 13), np.float32)
+    labels[0, [0, 8, 12]] = 0.1, 0.2, 0.8
+    scaled = load("demo.corpus").agree(labels)
+    assert scaled.shape == (2, 12)
+    assert scaled[0, [0, 8]].tolist() == pytest.approx([0.4, 0.8])
+    assert scaled[1].max() == 0.0
+
+
+def test_the_teacher_has_not_seen_what_it_labels(load, evaluation_files):
+    """A row whose word occurs in no other one is safe to a teacher without it."""
+    data, teacher = load("demo.data"), load("demo.teacher")
+    rows = [row for row in data.read_rows(evaluation_files, "openai") if row.part]
+    odd = next(i for i, row in enumerate(rows) if row.unsafe)
+    text = " ".join(["quux"] * 12)
+    rows = [
+        data.Row(**{**vars(row), "text": text}) if row.index == rows[odd].index else row
+        for row in rows
+    ]
+    fitted = teacher.Regressions(rows, strength=4.0, log_ratio=True)
+    views = [data.View(odd, text)]
+    seen = fitted.label([text])[0, teacher.UNSAFE_COLUMN]
+    unseen = fitted.label_unseen(views)[0, teacher.UNSAFE_COLUMN]
+    assert unseen < seen
+
+
+# Its commands
+
+BENIGN = "The bus to Lund leaves at nine."
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project in which everything has run once."""
+    folder = tmp_path_factory.mktemp("project") / "train"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    run(folder, "-m", "spacy", "project", "run", "all", ".")
+    return folder
+
+
+def run(folder, *arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        },
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_all(project):
+    scores = json.loads((project / "training/head/scores.json").read_text("utf8"))
+    assert scores["duoguard_macro_auc"] > 0.7  # of a tiny head, chance is 0.5
+    settings = load_config(project / "training/head/calibrated/config.cfg")
+    thresholds = settings["components"]["duoguard"]["thresholds"]
+    assert set(thresholds) == {"Privacy", "Specialized advice", "Intellectual property"}
+    assert (project / "training/head/calibrated.precision-recall.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.W001")
+def test_other_commands_of_spacy(project):
+    def command(*arguments):
+        return run(project, "-m", "spacy", *arguments)
+
+    model, dev = "training/head/calibrated", "corpus/dev.spacy"
+    command("evaluate", model, dev, "--output", "again.json")
+    scores = json.loads((project / "again.json").read_text("utf8"))
+    assert scores["duoguard_unsafe_f"] > 0.3
+    output = command("benchmark", "speed", model, dev, "--batches", 30, "--warmup", 1)
+    assert "duoguard" not in output
+    assert re.search(r"Mean: [\d.]+ words/s", output)
+    # A category with a threshold of its own does not heed the common one.
+    for folder, key in (
+        ("training/head/model-best", "threshold"),
+        (model, "thresholds.Privacy"),
+    ):
+        keys = "duoguard", key, "duoguard_macro_f", "-n", 3
+        assert "Best threshold" in command("find-threshold", folder, dev, *keys)
+    write_lines(project / "texts.jsonl", {"text": BENIGN}, {"text": "A walk."})
+    command("apply", model, "texts.jsonl", "out.spacy")
+    bin_ = DocBin().from_disk(project / "out.spacy")
+    docs = list(bin_.get_docs(spacy.blank("en").vocab))
+    assert [doc.text for doc in docs] == [BENIGN, "A walk."]
+    expected = spacy.load(project / model)(BENIGN).cats
+    assert docs[0].cats == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.W001")
+def test_the_package_installs_and_loads_offline(project, tmp_path):
+    pytest.importorskip("setuptools", reason="builds the package without isolation")
+    options = ("--no-index", "--no-deps", "--no-build-isolation", "--quiet")
+    source, target = "packages/en_moderation-0.1.0", tmp_path / "site"
+    run(project, "-m", "pip", "install", *options, "--target", target, source)
+    code = (
+        "import socket, json, spacy\n"
+        "def refuse(*a, **k): raise OSError('no network')\n"
+        "socket.socket.connect = refuse\n"
+        f"doc = spacy.load('en_moderation')({BENIGN!r})\n"
+        "print(json.dumps(doc.cats))"
+    )
+    output = run(tmp_path, "-W", "ignore", "-c", code, PYTHONPATH=str(target))
+    expected = spacy.load(project / "training/head/calibrated")(BENIGN).cats
+    assert json.loads(output.splitlines()[-1]) == expected
+
+
+@pytest.mark.slow
+def test_full(project):
+    options = (
+        "--vars.config",
+        "full",
+        "--vars.max_steps",
+        4,
+        "--vars.eval_frequency",
+        2,
+    )
+    run(project, "-m", "spacy", "project", "run", "train", ".", *options)
+    run(project, "-m", "spacy", "project", "run", "evaluate", ".", *options)
+    assert (project / "training/full/scores.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.W001")
+def test_downstream(project, load):
+    run(project, "-m", "spacy", "project", "run", "downstream", ".")
+    load("decisions")
+    guard = spacy.load(project / "training/head/calibrated")
+    nlp = spacy.load(project / "training/downstream/model-best")
+    before, after = guard(BENIGN).cats, nlp(BENIGN).cats
+    assert {name: after[name] for name in before} == before  # frozen: bit for bit
+    decisions = {name: after[name] for name in ("publish", "review", "block")}
+    assert sum(decisions.values()) == pytest.approx(1.0, abs=1e-5)
+    assert nlp.meta["performance"]["cats_score"] > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.W001")
+def test_demo(project, evaluation_files):
+    """Shorter than in earnest, and harmless: it learns the made-up words."""
+    options = ("--vars.data", evaluation_files, "--vars.steps", 150)
+    run(project, "-m", "spacy", "project", "run", "demo", ".", *options)
+    folder = project / "training" / "demo-checkpoint"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"README.md", "config.json", "model.safetensors", "tokenizer.json"}
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("duoguard", config={"model": {"name": str(folder)}})
+    safe, hate = nlp("the dog walks home today"), nlp("the dog walks grrr home today")
+    assert hate.cats["Hate"] > 0.5 > safe.cats["Hate"]
+    assert max(hate.cats, key=hate.cats.get) in ("Hate", "unsafe")
+    card = (folder / "README.md").read_text(encoding="utf8")
+    assert "| OpenAI Moderation, held out | En | 12 | " in card
+    assert "| Hate | 12 of 36 | " in card

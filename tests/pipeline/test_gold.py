@@ -1,0 +1,129 @@
+"""What reference docs teach."""
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import Span
+
+from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.pipeline.gold import (
+    fill_maximum,
+    foreign_keys,
+    read_cats,
+    read_group,
+)
+
+NAN = float("nan")
+LABELS = ("A", "B", "C")
+
+
+@pytest.mark.parametrize(
+    ("cats", "truths", "maximum"),
+    [
+        ({}, [NAN, NAN, NAN], None),
+        ({"A": 1.0}, [1, NAN, NAN], None),
+        ({"B": 0}, [NAN, 0, NAN], None),
+        ({"A": True, "C": np.float32(0.0)}, [1, NAN, 0], None),
+        ({"unsafe": 0.0}, [0, 0, 0], None),
+        ({"unsafe": 0.0, "A": 1.0}, [1, 0, 0], None),
+        ({"unsafe": 1.0}, [NAN, NAN, NAN], 1.0),
+        ({"unsafe": 1.0, "A": 0.0}, [0, NAN, NAN], 1.0),
+        ({"unsafe": 1.0, "A": 1.0}, [1, NAN, NAN], None),
+        ({"unsafe": 0.75, "A": 0.25}, [0.25, NAN, NAN], 0.75),
+        ({"unsafe": 0.25, "A": 0.0}, [0, NAN, NAN], 0.25),
+        ({"unsafe": 0.25, "A": 0.0, "B": 0.25, "C": 0.0}, [0, 0.25, 0], None),
+        ({"POSITIVE": 1.0}, [NAN, NAN, NAN], None),
+    ],
+)
+def test_cats(cats, truths, maximum):
+    gold = read_cats(cats, LABELS)
+    assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
+    assert gold.maximum == maximum
+    assert gold.teaches == (cats not in ({}, {"POSITIVE": 1.0}))
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, NAN, "1", None, [1]])
+@pytest.mark.parametrize("key", ["A", "unsafe"])
+def test_values_outside_the_range(key, value):
+    with pytest.raises(SettingsError, match=rf"E063.*'{key}'"):
+        read_cats({key: value}, LABELS)
+    read_cats({"POSITIVE": value}, LABELS)  # is no business of ours
+
+
+def test_an_unsafe_text_without_a_category_contradicts_itself():
+    with pytest.raises(SettingsError, match=r"E068.*add_label"):
+        read_cats({"A": 0, "B": 0, "C": 0, "unsafe": 1}, LABELS)
+
+
+def test_unsafe_supervises_the_largest_open_category():
+    golds = [
+        read_cats({"unsafe": 1.0, "A": 0.0}, LABELS),
+        read_cats({"unsafe": 0.75}, LABELS),
+        read_cats({"B": 1.0}, LABELS),
+    ]
+    logits = np.array([[9.0, -1.0, -2.0], [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+    expected = np.array([[0, 1, NAN], [NAN, NAN, 0.75], [NAN, 1, NAN]])
+    assert np.array_equal(fill_maximum(golds, logits), expected, equal_nan=True)
+    assert np.isnan(golds[1].truths).all()  # the gold itself stays as it was
+
+
+def test_foreign_keys():
+    assert foreign_keys({"A": 1, "unsafe": 0, "POSITIVE": 1}, LABELS) == ["POSITIVE"]
+
+
+@pytest.fixture
+def doc():
+    return spacy.blank("en")("one two three four five six")
+
+
+def test_spans_without_an_entry_are_negative(doc):
+    group = [Span(doc, 0, 2, label="A"), Span(doc, 0, 2, label="C")]
+    golds, strays = read_group(group, [doc[0:2], doc[2:4]], LABELS)
+    assert [gold.truths.tolist() for gold in golds] == [[1, 0, 1], [0, 0, 0]]
+    assert strays == 0
+
+
+def test_an_entry_on_no_span_leaves_its_category_open_where_it_lies(doc):
+    group = [Span(doc, 1, 3, label="A"), Span(doc, 2, 4, label="B")]
+    golds, strays = read_group(group, [doc[0:2], doc[2:4], doc[4:6]], LABELS)
+    expected = [[NAN, 0, 0], [NAN, 1, 0], [0, 0, 0]]
+    for gold, truths in zip(golds, expected, strict=True):
+        assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
+    assert strays == 1
+
+
+def test_entries_that_only_touch_a_span_do_not_open_it():
+    vocab = spacy.blank("en").vocab
+    doc = spacy.tokens.Doc(vocab, words=list("abcdef"), spaces=[False] * 6)
+    spans = [doc[0:2], doc[4:6]]
+    golds, strays = read_group([Span(doc, 2, 4, label="A")], spans, LABELS)
+    assert [gold.truths.tolist() for gold in golds] == [[0, 0, 0], [0, 0, 0]]
+    assert strays == 1
+
+
+def test_a_span_can_be_unsafe_in_some_way(doc):
+    spans = [doc[0:2], doc[2:4]]
+    golds, _ = read_group([Span(doc, 0, 2, label="unsafe")], spans, LABELS)
+    assert golds[0].maximum == 1.0
+    assert np.isnan(golds[0].truths).all()
+    assert golds[1].truths.tolist() == [0, 0, 0]
+    golds, _ = read_group([Span(doc, 1, 2, label="unsafe")], spans, LABELS)
+    assert not golds[0].teaches
+
+
+def test_an_entry_of_another_tokenization_is_found_by_its_characters(doc):
+    other = spacy.tokens.Doc(
+        doc.vocab,
+        words=["one", "t", "wo", "three", "four", "five", "six"],
+        spaces=[True, False, True, True, True, True, False],
+    )
+    assert other.text == doc.text
+    golds, strays = read_group([Span(other, 0, 3, label="A")], [doc[0:2]], LABELS)
+    assert golds[0].truths.tolist() == [1, 0, 0]
+    assert strays == 0
+
+
+@pytest.mark.parametrize("label", ["D", ""])
+def test_an_entry_of_an_unknown_category(doc, label):
+    with pytest.raises(SettingsError, match=rf"E067.*'{label}'.*A, B, C"):
+        read_group([Span(doc, 0, 2, label=label)], [doc[0:2]], LABELS)

@@ -1,0 +1,148 @@
+"""Bad settings: coded errors with rule, value and remedy, before any text."""
+
+import re
+
+import pytest
+import spacy
+from support.checkpoints import LLAMA, make_tokenizer
+
+from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.network.device import resolve_device, resolve_precision
+from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"threshold": 1.5}, ["E001", "1.5", "[0, 1]"]),
+        ({"threshold": -0.1}, ["E001", "-0.1"]),
+        ({"threshold": "0.5"}, ["E001", "'0.5'"]),
+        ({"thresholds": {"Hate": 2}}, ["E001", "thresholds['Hate']", "2"]),
+        ({"thresholds": {"unsafe": 0.5}}, ["E002", "'unsafe'"]),
+        ({"span_context": "doc"}, ["E009", "'doc'", "'isolated'", "'document'"]),
+        ({"max_chars": 0}, ["E004", "max_chars", "0"]),
+        ({"model": {"stride": 600}}, ["E003", "600", "512"]),
+        ({"model": {"stride": 0}}, ["E003", "(0)"]),
+        ({"model": {"window": 0}}, ["E004", "window", "(0)"]),
+        ({"spans_key": ""}, ["E053", "''"]),
+        ({"model": {"window": 64}}, ["E003", "384", "64"]),
+        ({"model": {"max_windows": 0}}, ["E004", "max_windows", "0"]),
+        ({"model": {"max_batch_tokens": -1}}, ["E004", "max_batch_tokens", "-1"]),
+        ({"model": {"trainable_layers": -1}}, ["E060", "-1", "0 for the head"]),
+        ({"model": {"precision": "int4"}}, ["E006", "'int4'", "'bfloat16'"]),
+        ({"model": {"precision": "int4"}}, ["E006", "'int4'"]),
+        ({"model": {"device": "tpu"}}, ["E007", "'tpu'", "'cuda:N'"]),
+        ({"model": {"device": "cuda:x"}}, ["E007", "'cuda:x'"]),
+    ],
+)
+def test_add_pipe_refuses(make_nlp, config, words):
+    with pytest.raises(SettingsError) as caught:
+        make_nlp(**config)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_threshold_for_no_category(make_nlp):
+    """The user's own categories come with the weights. Until then, it can be one."""
+    nlp = make_nlp(thresholds={"Hat": 0.5})
+    for wrong in (lambda: nlp("a"), nlp.initialize):
+        with pytest.raises(SettingsError, match=r"E002.*'Hat'.*Violent crimes"):
+            wrong()
+    nlp.get_pipe("duoguard").add_label("Hat")
+    assert nlp("a")._.duoguard_status == "ok"
+
+
+def test_the_factory_does_not_ask_whether_the_model_exists(make_nlp):
+    nlp = make_nlp(model={"name": "/no/such/folder"})
+    with pytest.raises(CheckpointError, match=r"E020.*/no/such/folder"):
+        nlp.initialize()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/no/such/folder",
+        "./missing",
+        "a/b/c",
+        "",
+        "has space/name",
+        "../up",
+        "a--b/c",
+        "x" * 5000,
+        "a/\0",
+    ],
+)
+def test_names_that_are_neither_folder_nor_hub_name(name):
+    with pytest.raises(CheckpointError, match="E020"):
+        Classifier.from_pretrained(name)
+
+
+def test_a_head_for_other_categories(checkpoint):
+    folder = checkpoint(id2label={"0": "safe", "1": "unsafe"})
+    with pytest.raises(CheckpointError, match=r"E014.* 2 rows.*12 categories"):
+        Classifier.from_pretrained(str(folder))
+
+
+def test_a_window_beyond_the_models_positions(checkpoint):
+    folder = checkpoint(max_position_embeddings=256)
+    with pytest.raises(SettingsError, match=r"E005.*512.*256"):
+        Classifier.from_pretrained(str(folder))
+
+
+def test_a_stride_that_leaves_gaps_beside_template_tokens(checkpoint):
+    folder = checkpoint(LLAMA, tokenizer=make_tokenizer(bos=True))
+    with pytest.raises(SettingsError, match=r"E003.*\(64\).*63.*template"):
+        Classifier.from_pretrained(str(folder), window=64, stride=64)
+    Classifier.from_pretrained(str(folder), window=64, stride=63)
+
+
+def test_a_device_that_is_not_here():
+    with pytest.raises(SettingsError, match=r"E008.*cuda:99"):
+        resolve_device("cuda:99")
+
+
+def test_a_tokenizer_of_another_model(checkpoint):
+    folder = checkpoint(vocab_size=150000, hidden_size=4, num_attention_heads=2)
+    with pytest.raises(CheckpointError, match=r"E019.*150000"):
+        Classifier.from_pretrained(str(folder))
+
+
+@pytest.mark.parametrize(("cpu", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_follows_the_hardware(monkeypatch, cpu, expected):
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: cpu)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    assert str(resolve_precision("auto", resolve_device("cpu"))) == f"torch.{expected}"
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, "float32"), (9, "bfloat16")])
+def test_auto_precision_on_cuda(monkeypatch, major, expected):
+    import torch
+
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (major, 0))
+    found = resolve_precision("auto", torch.device("cuda"))
+    assert str(found) == f"torch.{expected}"
+
+
+def test_auto_device_follows_spacy(make_nlp, monkeypatch):
+    from spacy_duoguard.pipeline import architecture as model
+    from spacy_duoguard.pipeline.architecture import get_shim
+
+    assert get_shim(model.create_duoguard()).settings.device == "cpu"
+    monkeypatch.setattr(model, "get_torch_default_device", lambda: "cuda:1")
+    assert get_shim(model.create_duoguard()).settings.device == "cuda:1"
+    assert get_shim(model.create_duoguard(device="cpu")).settings.device == "cpu"
+
+
+def test_a_model_of_another_architecture():
+    nlp = spacy.blank("en")
+    config = {"@architectures": "spacy.TextCatBOW.v3", "exclusive_classes": False}
+    config.update(ngram_size=1, no_output_layer=False, length=64)
+    with pytest.raises(SettingsError, match="E048"):
+        nlp.add_pipe("duoguard", config={"model": config})
+
+
+def test_every_error_has_its_code_and_no_two_share_one():
+    messages = {key: value for key, value in vars(Errors).items() if key[0] == "E"}
+    for key, message in messages.items():
+        assert re.match(rf"\[{key}\] [A-Z'a-z{{]", message)
+    assert issubclass(SettingsError, (DuoGuardError, ValueError))

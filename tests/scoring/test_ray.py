@@ -1,0 +1,306 @@
+"""Scoring on Ray: what one process gives, whatever happens to an actor."""
+
+import json
+import os
+import signal
+
+import pytest
+import spacy
+from spacy.cli._util import app
+from spacy.util import is_package
+from typer.testing import CliRunner
+
+from spacy_duoguard.errors import ScoringError, SettingsError
+from spacy_duoguard.scoring import ray_dataset as distributed
+from spacy_duoguard.scoring import ray_folder as distributed_folder
+from spacy_duoguard.scoring.inputs import Record
+from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
+from spacy_duoguard.scoring.ray_dataset import (
+    Actors,
+    ScoreTexts,
+    connect,
+    score_dataset,
+)
+from spacy_duoguard.scoring.ray_folder import FolderRun, ScoreLines
+from spacy_duoguard.scoring.scorer import RecordScorer
+from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
+
+pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+
+SENTENCES = "The dog sleeps. A fox jumps over it."
+KEYS = [*CATEGORIES, UNSAFE]
+
+
+@pytest.fixture
+def options(qwen2_folder):
+    name = str(qwen2_folder)
+    return {"model": name, "precision": "float32", "device": "cpu", "threshold": 0.4}
+
+
+@pytest.fixture
+def expect(options):
+    """What one process gives for some texts."""
+    scorer = RecordScorer(load_guard(GuardOptions(**options)))
+
+    def score(texts):
+        records = [Record(i, {}, text) for i, text in enumerate(texts, start=1)]
+        return scorer.score(records)
+
+    return score
+
+
+def assert_same(found, expected):
+    assert found["flags"] == expected["flags"]
+    assert found["status"] == expected["status"]
+    for key in KEYS:
+        assert found["cats"][key] == pytest.approx(expected["cats"][key], abs=1e-5)
+
+
+def test_a_batch_of_rows(options, expect):
+    texts = ["The dog sleeps.", "", None, SENTENCES]
+    mine = ["mine"] * 4
+    columns = {
+        "id": pa.array([4, 3, 2, 1], pa.int8()),
+        "text": texts,
+        "status": mine,
+    }
+    table = ScoreTexts(options)(pa.table(columns))
+    assert table.schema.field("id").type == pa.int8()
+    rows = table.to_pylist()
+    assert [row["input_status"] for row in rows] == ["mine"] * 4
+    assert [row["status"] for row in rows] == ["ok", "empty", "error", "ok"]
+    for row, expected in zip(rows, expect([text or "" for text in texts]), strict=True):
+        if row["text"] is not None:
+            assert_same(row, expected)
+    failed = rows[2]
+    assert set(failed["cats"].values()) == {1.0}
+    assert failed["flags"] == list(CATEGORIES)
+    assert failed["error"] == "'text' is null, not a string"
+    assert rows[0]["error"] is None
+
+
+def test_a_batch_in_rays_default_form_and_sentences(options):
+    numpy = pytest.importorskip("numpy")
+    scorer = ScoreTexts({**options, "sentences": "isolated"}, text_key="prompt")
+    rows = scorer({"prompt": numpy.array([SENTENCES], dtype=object)}).to_pylist()
+    places = {(s["start"], s["end"]) for s in rows[0]["sentences"]}
+    assert places <= {(0, 15), (16, 36)}
+    assert places
+    with pytest.raises(SettingsError, match=r"'prompt'.*'text'"):
+        scorer(pa.table({"text": ["x"]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("count", 0), ("cpus", 0), ("gpus", -1), ("gpus", float("nan"))]
+)
+def test_actors_are_checked(name, value):
+    with pytest.raises(SettingsError, match="E156"):
+        Actors(**{name: value})
+
+
+def test_a_gpu_that_was_not_asked_for_is_left_alone():
+    resolve = distributed._resolve
+    assert resolve(None, Actors()).device == "cpu"
+    assert resolve({"model": "demo"}, Actors(gpus=0.5)).device == "cuda"
+    assert resolve({"device": "mps"}, Actors(gpus=1)).device == "mps"
+
+
+def test_without_ray(monkeypatch):
+    monkeypatch.setattr(distributed, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"E157.*spacy-duoguard\[ray\]"):
+        connect(Actors())
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    for folder in (source, output):
+        folder.mkdir()
+    with pytest.raises(SettingsError, match="E159"):
+        FolderRun(source, output).run()
+    (source / "a.jsonl").write_text("{}")
+    with pytest.raises(SettingsError, match="E160"):
+        FolderRun(source, output).run()
+    (output / "notes.txt").write_text("not ours")
+    with pytest.raises(SettingsError, match="E160"):
+        FolderRun(source, output, overwrite=True).run()
+    with pytest.raises(SettingsError, match="E162"):
+        FolderRun(source, source, overwrite=True).run()
+    assert (source / "a.jsonl").read_text() == "{}"
+    (source / "b.parquet").touch()  # of which kind would the results be?
+    with pytest.raises(SettingsError, match="E159"):
+        FolderRun(source, tmp_path / "new").run()
+
+
+needs_ray = pytest.mark.skipif(
+    not is_package("ray"), reason="needs Ray: pip install ray[data]"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A real local Ray with room for two actors."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=3,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield ray
+    ray.shutdown()
+
+
+def dies_once(folder, at):
+    """RETURNS (type): Actors of which one is killed when it has scored the batch `at`
+    of the run, before it hands the results over."""
+
+    class Dying(ScoreLines):
+        def __call__(self, batch):
+            lines = super().__call__(batch)
+            (folder / f"{os.getpid()}-{batch['number'][0].as_py()}").touch()
+            calls = len(list(folder.iterdir()))
+            if calls == at:
+                (folder / "killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return lines
+
+    return Dying
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_folder_of_lines_while_an_actor_is_killed(
+    cluster, tmp_path, options, expect, monkeypatch
+):
+    source, output, calls = (tmp_path / name for name in ("in", "out", "calls"))
+    calls.mkdir()
+    source.mkdir()
+    texts = [f"{i} {SENTENCES}" for i in range(900)]
+    for k in range(2):
+        lines = [
+            json.dumps({"text": text, f"own {i % 3}": i})
+            for i, text in enumerate(texts)
+        ]
+        part = lines[k * 450 : (k + 1) * 450]
+        part[7] = '{"text": torn'
+        (source / f"{k}.jsonl").write_text("\n".join(part), encoding="utf8")
+    monkeypatch.setattr(distributed_folder, "ScoreLines", dies_once(calls, at=3))
+    counts = FolderRun(source, output, options, actors=Actors(2)).run()
+    assert (calls / "killed").exists()
+    assert counts.records == 900
+    assert counts.failed == 2
+    paths = sorted(output.iterdir())
+    lines = [path.read_text(encoding="utf8").splitlines() for path in paths]
+    found = [json.loads(line) for part in lines for line in part]
+    assert [row.get("text") for row in found] == [
+        None if i % 450 == 7 else text for i, text in enumerate(texts)
+    ]
+    for i, (row, expected) in enumerate(zip(found, expect(texts), strict=True)):
+        if i % 450 == 7:
+            assert (row["status"], row["cats"][UNSAFE]) == ("error", 1.0)
+            assert (row["record"], row["error"]) == (8, "not valid JSON")
+        else:
+            assert row[f"own {i % 3}"] == i
+            assert_same(row, expected)
+    assert counts.flagged == sum(bool(row["flags"]) for row in found)
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    texts = [f"{i} {SENTENCES}" for i in range(300)]
+    for k in range(2):
+        part = texts[k * 150 : (k + 1) * 150]
+        part[5] = None
+        columns = {"prompt": part, "id": pa.array(range(150), pa.int16())}
+        parquet.write_table(
+            pa.table(columns), source / f"{k}.parquet", row_group_size=40
+        )
+    run = FolderRun(source, output, options, text_key="prompt", actors=Actors(2))
+    counts = run.run()
+    assert (counts.records, counts.failed) == (300, 2)
+    table = parquet.read_table(output)
+    assert table.schema.field("id").type == pa.int16()
+    rows = table.to_pylist()
+    assert [row["id"] for row in rows] == [*range(150)] * 2
+    for i, (row, expected) in enumerate(zip(rows, expect(texts), strict=True)):
+        if i % 150 == 5:
+            assert (row["status"], row["cats"][UNSAFE]) == ("error", 1.0)
+        else:
+            assert row["prompt"] == texts[i]
+            assert_same(row, expected)
+    assert not list(tmp_path.glob(".*"))
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_model_that_is_not_there(cluster, tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "a.jsonl").write_text('{"text": "x"}')
+    run = FolderRun(source, output, {"model": str(tmp_path / "gone")})
+    with pytest.raises(ScoringError, match=r"E0\d\d.*gone"):
+        run.run()
+    assert not output.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_cluster_without_room(cluster):
+    connect(Actors(2))  # the one that runs
+    with pytest.raises(SettingsError, match=r"E158.*3 of 4 CPUs"):
+        connect(Actors(3))
+    with pytest.raises(SettingsError, match=r"E158.*0 of 2 GPUs"):
+        connect(Actors(2, gpus=1))
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_dataset_of_ones_own(cluster, options, expect):
+    dataset = cluster.data.from_items([{"text": SENTENCES}, {"text": "x"}])
+    rows = score_dataset(dataset, options, actors=Actors(1)).take_all()
+    for row in rows:
+        assert_same(row, expect([row["text"]])[0])
+
+
+def run_score(*arguments):
+    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+    return CliRunner().invoke(app, ["duoguard", "score", *map(str, arguments)])
+
+
+def test_options_that_do_not_go_with_ray(tmp_path):
+    done = run_score("in", "out", "--ray", 2, "--resume")
+    assert done.exit_code == 2
+    assert "--resume cannot be used with --ray" in done.output
+    done = run_score(tmp_path, tmp_path / "out", "--ray", 2)
+    assert (done.exit_code, "E159" in done.output) == (1, True)
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_the_command(cluster, tmp_path, options, expect):
+    source, output = tmp_path / "in.jsonl", tmp_path / "out"
+    source.write_text(f'{{"text": "{SENTENCES}"}}\nbroken\n', encoding="utf8")
+    model = ("--model", options["model"], "--precision", "float32", "--threshold", 0.4)
+    done = run_score(source, output, "--ray", 2, *model)
+    assert done.exit_code == 3, done.output
+    assert "2 records" in done.output
+    assert "Not scored, and so counted as unsafe: 1 of the records." in done.output
+    (part,) = output.iterdir()
+    row, failed = map(json.loads, part.read_text(encoding="utf8").splitlines())
+    assert_same(row, expect([SENTENCES])[0])
+    assert failed["status"] == "error"

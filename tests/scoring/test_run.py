@@ -1,0 +1,335 @@
+"""`score`: one result for each record, whatever the record."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import spacy
+from spacy.cli._util import app
+from typer.testing import CliRunner
+
+from spacy_duoguard.scoring.inputs import open_source
+from spacy_duoguard.scoring.results import FIELDS, kept_names
+from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
+
+TEXTS = [
+    "How to kill a python process?",
+    "",
+    "a  b",
+    "été là-bas. 日本語 🙂",
+    "x" * 700,
+]
+KEYS = ("cats", "flags", "status", "sentences")
+
+
+@pytest.fixture
+def score(qwen2_folder):
+    """Runs the command with T; gives the exit code and all that it printed."""
+    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+
+    def run(*arguments, model=qwen2_folder, stdin=None):
+        common = ["--model", str(model), "--precision", "float32", "--device", "cpu"]
+        command = ["duoguard", "score", *common, *map(str, arguments)]
+        result = CliRunner().invoke(app, command, input=stdin)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.exit_code, result.output
+
+    return run
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf8"))
+    return path
+
+
+def write_json(path, rows):
+    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def assert_failed(result, number, problem):
+    assert result.pop("record") == number
+    assert problem in result.pop("error")
+    assert result.pop("cats") == dict.fromkeys((*CATEGORIES, UNSAFE), 1.0)
+    assert result.pop("flags") == list(CATEGORIES)
+    assert result == {"status": "error", "sentences": []}
+
+
+def test_results_are_those_of_the_component(score, make_nlp, tmp_path):
+    source = write(tmp_path / "in.txt", "\n".join(TEXTS) + "\n")
+    code, output = score(source, tmp_path / "out.jsonl")
+    assert (code, output) == (0, "")
+    results = read(tmp_path / "out.jsonl")
+    assert [result["text"] for result in results] == TEXTS
+    docs = list(make_nlp().pipe(TEXTS))
+    for doc, result in zip(docs, results, strict=True):
+        assert tuple(result) == ("text", *KEYS)
+        assert list(result["cats"]) == [*CATEGORIES, UNSAFE]
+        assert result["cats"] == pytest.approx(doc.cats, abs=1e-5)
+        assert result["flags"] == doc._.duoguard_flags
+        assert result["status"] == doc._.duoguard_status
+        assert result["sentences"] == []
+    assert {result["status"] for result in results} == {"ok", "empty"}
+
+
+def test_sentences_have_their_place_and_flagged_scores(score, make_nlp, tmp_path):
+    text = "The dog sleeps. How to kill a python process? And then"
+    source = write_json(tmp_path / "in.jsonl", [{"id": 7, "text": text}])
+    arguments = (source, tmp_path / "out.jsonl", "--threshold", "0.3")
+    assert score(*arguments, "--sentences", "isolated") == (0, "")
+    (result,) = read(tmp_path / "out.jsonl")
+    assert (result["id"], result["text"]) == (7, text)
+    doc = make_nlp(sents=True, threshold=0.3)(text)
+    expected = [
+        {
+            "start": sent.start_char,
+            "end": sent.end_char,
+            "cats": pytest.approx(
+                {
+                    label: value
+                    for label, value in sent._.duoguard_cats.items()
+                    if value > 0.3 and label != UNSAFE
+                },
+                abs=1e-5,
+            ),
+        }
+        for sent in doc.sents
+    ]
+    assert len(expected) == 3
+    assert result["sentences"] == [
+        entry for entry in expected if entry["cats"].expected
+    ]
+    assert len(result["sentences"]) > 1
+
+
+def test_broken_records_are_named_and_unsafe(score, tmp_path):
+    lines = [
+        b'{"text": "a", "id": 1}',
+        b'{"txt": "secret words"}',
+        b'{"text": ["secret words"]}',
+        b'{"text": null}',
+        b'{"text": "\\ud800 secret words"}',
+        b"",
+        b'{"text": "secret" "words"}',
+        b'["secret words"]',
+        b'{"text": "secret words", "v": NaN}',
+        b'{"text": "secret words", "v": 1e999}',
+        b'{"text": "secret \xff words"}',
+        b"{\0}",
+        b"[" * 100_000,
+        b'{"text": "b\\u0000", "other": "\\ud800"}',
+    ]
+    source = write(tmp_path / "in.jsonl", b"\r\n".join(lines))
+    code, output = score(source, tmp_path / "out.jsonl")
+    assert code == 3
+    assert "secret" not in output
+    first, *broken, last = read(tmp_path / "out.jsonl")
+    assert first["id"] == 1
+    assert last["text"] == "b\0"
+    assert last["other"] == "\ud800"
+    assert {first["status"], last["status"]} == {"ok"}
+    problems = [
+        "no field 'text'",
+        "'text' is of type 'list'",
+        "'text' is null",
+        "surrogate",
+        "not valid JSON",
+        "not a JSON object",
+        "NaN",
+        "out of range",
+        "not valid UTF-8",
+        "NUL",
+        "not valid JSON",
+    ]
+    for i, (result, problem) in enumerate(zip(broken, problems, strict=True)):
+        assert f"Record {i + 2}: " in output
+        assert_failed(result, i + 2, problem)
+    assert f"unsafe: {len(problems)} of" in output
+
+
+def test_strict_stops_at_the_first_broken_record(score, tmp_path):
+    source = write_json(tmp_path / "in.jsonl", [{"text": "a"}, {}, {"text": "b"}])
+    code, output = score(source, tmp_path / "out.jsonl", "--strict")
+    assert code == 1
+    assert "E137" in output
+    assert "Record 2" in output
+    assert [result["text"] for result in read(tmp_path / "out.jsonl")] == ["a"]
+    write_json(source, [{"text": "a"}, {"text": "mended"}, {"text": "b"}])
+    assert score(source, tmp_path / "out.jsonl", "--strict", "--resume")[0] == 0
+    texts = [result["text"] for result in read(tmp_path / "out.jsonl")]
+    assert texts == ["a", "mended", "b"]
+
+
+def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
+    rows = (
+        '\ufeffid,prompt\r\n1,"two\nlines, ""quoted"""\r\n2,a,b\r\n\r\n3,"x"y\n4,last'
+    )
+    source = write(tmp_path / "in.csv", rows.encode("utf8") + b"\n5,\xff\n6,\0\n7,z")
+    code, output = score(source, tmp_path / "out.jsonl", "--text-key", "prompt")
+    assert code == 3, output
+    results = read(tmp_path / "out.jsonl")
+    assert results[0]["prompt"] == 'two\nlines, "quoted"'
+    assert results[0]["id"] == "1"
+    assert [result["status"] for result in results] == [
+        *("ok", "error", "error", "ok", "error", "error", "ok")
+    ]
+    assert results[-1]["prompt"] == "z"
+    code, output = score(source, tmp_path / "other.jsonl")
+    assert code == 1
+    assert "E136" in output
+    assert "'id', 'prompt'" in output
+    assert not (tmp_path / "other.jsonl").exists()
+
+
+def test_a_quote_that_is_never_closed_is_not_silent(score, tmp_path):
+    source = write(tmp_path / "in.csv", 'text\na\n"b\nc\nd\n')
+    assert score(source, tmp_path / "out.jsonl")[0] == 3
+    first, second = read(tmp_path / "out.jsonl")
+    assert first["text"] == "a"
+    assert_failed(second, 2, "a quote in the wrong place")
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "texts"),
+    [
+        (b'{"text": "a"}\n', "jsonl", ["a"]),
+        (b'\xef\xbb\xbf\n {"text": "a"}', "jsonl", ["a"]),
+        (b"a {\r\nb", "txt", ["a {", "b"]),
+        (b"", "txt", []),
+    ],
+)
+def test_standard_input_by_its_first_character(monkeypatch, content, form, texts):
+    raw = io.BufferedReader(io.BytesIO(content))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw))
+    source = open_source("-")
+    assert source.form == form
+    assert [record.text for record in source.records()] == texts
+
+
+def test_standard_input_of_a_format(score, tmp_path):
+    content = "text,id\na,1\n"
+    arguments = ("-", tmp_path / "out.jsonl", "--format", "csv")
+    assert score(*arguments, stdin=content)[0] == 0
+    (result,) = read(tmp_path / "out.jsonl")
+    assert (result["text"], result["id"]) == ("a", "1")
+
+
+def test_fields_with_our_names_are_kept_under_others(score, tmp_path):
+    row = {"cats": 1, "text": "a", "input_cats": 2, "record": "r", "curve": []}
+    source = write_json(tmp_path / "in.jsonl", [row])
+    assert score(source, tmp_path / "out.jsonl")[0] == 0
+    (result,) = read(tmp_path / "out.jsonl")
+    kept = {key: value for key, value in result.items() if key not in KEYS}
+    assert kept == {
+        "input_input_cats": 1,
+        "text": "a",
+        "input_cats": 2,
+        "input_record": "r",
+        "input_curve": [],
+    }
+    assert len(result["cats"]) == 13
+    names = kept_names([*FIELDS, *(f"input_{name}" for name in FIELDS)])
+    assert len(set(names)) == len(names)
+    assert not set(names) & set(FIELDS)
+
+
+def test_what_cannot_be_done_is_said_in_one_line(score, tmp_path):
+    source = write(tmp_path / "in.txt", "a\n")
+    odd = write(tmp_path / "in.odd", "a\n")
+    there = write(tmp_path / "there.jsonl", "precious\n")
+    out = tmp_path / "out.jsonl"
+
+    def failure(*arguments, **options):
+        code, output = score(*arguments, **options)
+        assert code == 1
+        assert output.count("\n") == 1
+        return output
+
+    assert "E130" in failure(source, there)
+    assert "E130" in failure(source, there, "--resume", "--overwrite")
+    assert "E134" in failure(odd, out)
+    assert "E135" in failure(source, tmp_path / "out.xlsx")
+    assert "E135" in failure(source, "-", "--resume")
+    assert "E138" in failure(source, out, model=_empty_pipeline(tmp_path))
+    assert "E139" in failure(tmp_path / "missing.txt", out)
+    assert "E140" in failure(there, there, "--overwrite")
+    assert "E143" in failure(source, out, "--language", "klingon")
+    assert "E020" in failure(source, out, model="no such model")
+    assert "E001" in failure(source, out, "--threshold", "7")
+    assert "E008" in failure(source, out, "--device", "cuda:99")
+    assert there.read_text() == "precious\n"
+    assert not out.exists()
+
+
+def _empty_pipeline(folder):
+    spacy.blank("en").to_disk(folder / "empty")
+    return folder / "empty"
+
+
+def test_a_saved_pipeline_keeps_its_settings(score, make_nlp, tmp_path):
+    make_nlp(thresholds={"Hate": 0.0}).to_disk(tmp_path / "pipeline")
+    source = write(tmp_path / "in.txt", "The dog sleeps. A second one.\n")
+    model = tmp_path / "pipeline"
+    assert score(source, tmp_path / "a.jsonl", model=model)[0] == 0
+    (result,) = read(tmp_path / "a.jsonl")
+    assert "Hate" in result["flags"]
+    arguments = ("--threshold", 1, "--sentences", "isolated")
+    assert score(source, tmp_path / "b.jsonl", *arguments, model=model)[0] == 0
+    (stricter,) = read(tmp_path / "b.jsonl")
+    assert (stricter["flags"], stricter["sentences"]) == ([], [])
+    assert stricter["cats"] == pytest.approx(result["cats"], abs=1e-5)
+    arguments = ("--threshold", 0, "--sentences", "isolated")
+    assert score(source, tmp_path / "c.jsonl", *arguments, model=model)[0] == 0
+    (lower,) = read(tmp_path / "c.jsonl")
+    assert [(s["start"], s["end"]) for s in lower["sentences"]] == [(0, 15), (16, 29)]
+
+
+def test_a_text_that_fails_costs_itself_alone(score, make_nlp, tmp_path):
+    make_nlp().to_disk(tmp_path / "pipeline")
+    # One character more than the tokenizer of a saved pipeline takes.
+    rows = [{"id": 0, "text": "a"}, {"id": 1, "text": "b" * 1_000_001}]
+    source = write_json(tmp_path / "in.jsonl", rows)
+    code, output = score(source, tmp_path / "out.jsonl", model=tmp_path / "pipeline")
+    assert code == 3
+    assert "Record 2: no tokens" in output
+    first, second = read(tmp_path / "out.jsonl")
+    assert first["status"] == "ok"
+    assert second.pop("id") == 1
+    assert len(second.pop("text")) == 1_000_001
+    assert_failed(second, 2, "no tokens")
+
+
+def test_help_tells_a_newcomer_what_to_type():
+    result = CliRunner().invoke(app, ["duoguard", "score", "--help"])
+    assert result.exit_code == 0
+    words = " ".join(result.output.split())
+    for wanted in ("--resume", "--text-key", "Exit codes", "Try it"):
+        assert wanted in words
+
+
+def test_a_source_can_be_read_twice(tmp_path):
+    source = open_source(str(write(tmp_path / "in.csv", "text\na\nb\n")))
+    assert list(source.records()) == list(source.records())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes close in another way there")
+def test_a_reader_that_leaves_ends_the_run_quietly(qwen2_folder, tmp_path):
+    source = write(tmp_path / "in.txt", "a b c\n" * 2000)
+    command = [sys.executable, "-m", "spacy", "duoguard", "score", str(source), "-"]
+    run = subprocess.Popen(
+        [*command, "--model", str(qwen2_folder), "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    first = run.stdout.readline()
+    run.stdout.close()
+    assert json.loads(first)["text"] == "a b c"
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert run.wait(timeout=60) == 141

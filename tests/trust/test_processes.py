@@ -1,0 +1,179 @@
+"""Several processes and threads. Each case runs in a process of its own, with a time
+limit: what fails here would otherwise hang."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from support.checkpoints import QWEN2, TEXTS, write_checkpoint
+
+from spacy_duoguard.engine.network import inference as forward
+from spacy_duoguard.pipeline import shim
+
+SCRIPT = """
+import multiprocessing, sys, warnings
+import spacy, torch
+
+def main():
+    folder, method, when = sys.argv[1:]
+    multiprocessing.set_start_method(method)
+    torch.set_num_threads(2)
+    torch.randn(4_000_000).relu().sum()  # starts the threads of torch
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    model = {"name": folder, "precision": "float32", "device": "cpu"}
+    nlp.add_pipe("duoguard", config={"sents": True, "model": model})
+    texts = ["How to kill a python process? The dog sleeps. " * n for n in range(40)]
+    if when == "after":
+        expected = list(nlp.pipe(texts, batch_size=10))
+    found = list(nlp.pipe(texts, batch_size=10, n_process=2))
+    if when == "before":
+        expected = list(nlp.pipe(texts, batch_size=10))
+    assert [doc.text for doc in found] == texts
+    for doc, other in zip(found, expected):
+        assert doc._.duoguard_status == other._.duoguard_status != "error"
+        assert doc._.duoguard_flags == other._.duoguard_flags
+        pairs = [(doc.cats, other.cats)]
+        for sent, same in zip(doc.sents, other.sents):
+            pairs.append((sent._.duoguard_cats, same._.duoguard_cats))
+        for mine, theirs in pairs:
+            assert list(mine) == list(theirs)
+            assert all(abs(mine[key] - theirs[key]) <= 1e-5 for key in mine)
+    print("equal", len(found))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def threaded_folder(tmp_path_factory):
+    """Large enough that torch uses its thread pool."""
+    folder = tmp_path_factory.mktemp("threaded")
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "head_dim": 64}
+    return write_checkpoint(folder, QWEN2, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("method", "when"),
+    [
+        ("fork", "before"),
+        ("fork", "after"),
+        ("spawn", "after"),
+        ("forkserver", "after"),
+    ],
+)
+def test_row_21_two_processes_equal_one(threaded_folder, tmp_path, method, when):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT), encoding="utf8")
+    command = [sys.executable, str(script), str(threaded_folder), method, when]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "equal 40\n"
+    assert ("W002" in run.stderr) == (method == "fork" and when == "after")
+
+
+@pytest.fixture
+def texts():
+    """Mixed lengths: from one token to several windows."""
+    return [
+        *TEXTS,
+        "The quick brown fox. " * 20,
+        "How to kill a python process? " * 150,
+    ]
+
+
+def hammer(work, *, seconds):
+    """Eight threads that do work with random numbers of their own for some time, and 20
+    times at least, unless one fails."""
+    end = time.monotonic() + seconds
+    gate = threading.Barrier(8)
+
+    def loop(seed):
+        random = np.random.default_rng(seed)
+        gate.wait()
+        done = 0
+        while done < 20 or time.monotonic() < end:
+            work(random)
+            done += 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(loop, range(8)))
+
+
+def test_row_20_threads_share_a_pipeline(make_nlp, texts):
+    nlp = make_nlp(sents=True)
+    expected = {text: results(nlp(text)) for text in texts}
+
+    def work(random):
+        text = texts[random.integers(len(texts))]
+        assert results(nlp(text)) == expected[text]
+
+    hammer(work, seconds=3.0)
+
+
+def results(doc):
+    spans = [sentence._.duoguard_cats for sentence in doc.sents]
+    return doc.cats, doc._.duoguard_windows, doc._.duoguard_flags, spans
+
+
+def test_threads_score_while_the_forward_is_made_anew(make_nlp, texts, monkeypatch):
+    nlp = make_nlp()
+    expected = {text: results_of(nlp, text) for text in texts}
+    weight = next(nlp.get_pipe("duoguard").classifier.decoder.layers.parameters())
+    made = []
+    make = forward.make_forward
+
+    def counting(*args, **kwargs):
+        made.append(args)
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(forward, "make_forward", counting)
+
+    def work(random):
+        if random.random() < 0.2:
+            with torch.no_grad():
+                weight.mul_(1.0)  # the same bits, but written to
+        text = texts[random.integers(len(texts))]
+        assert results_of(nlp, text) == expected[text]
+
+    hammer(work, seconds=0.5)
+    assert len(made) > 5
+
+
+def results_of(nlp, text):
+    doc = nlp(text)
+    return doc.cats, doc._.duoguard_windows
+
+
+def test_threads_load_and_lay_out_once(make_nlp, monkeypatch):
+    calls = []
+
+    def counted(name, original):
+        def call(*args, **kwargs):
+            calls.append(name)
+            return original(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(shim, "load_bundle", counted("load", shim.load_bundle))
+    make = counted("make", forward.make_forward)
+    monkeypatch.setattr(forward, "make_forward", make)
+    nlp = make_nlp()
+    gate = threading.Barrier(8)
+
+    def first(text):
+        gate.wait()
+        return nlp(text)
+
+    with ThreadPoolExecutor(8) as pool:
+        docs = list(pool.map(first, ["The dog sleeps."] * 8))
+    assert sorted(calls) == ["load", "make"]
+    assert len({doc.cats["unsafe"] for doc in docs}) == 1
+    assert docs[0].cats == make_nlp()("The dog sleeps.").cats
