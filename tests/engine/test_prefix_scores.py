@@ -294,7 +294,7 @@ def test_a_span_has_the_row_of_its_second_view(small):
 def test_a_disguised_copy_of_an_earlier_window_has_its_scores(small):
     """The view of the second half reads like the first, which is a window already."""
     room = small.settings.window - len(small.tokenizer.prefix)
-    unit = "1" * room  # a piece for each digit: the unit fills a window
+    unit = "1" * room  # one token per digit: the unit fills a window
     assert len(small.tokenizer.encode(unit).ids) == room
     text = unit + "".join(f"{digit}\u200b" for digit in unit)
     half = (room, len(text))

@@ -145,7 +145,7 @@ def test_a_stream_that_is_empty(small):
 def test_a_flag_needs_patience_or_the_end(small):
     text = "The dog sleeps and"
     curve = small.analyze([text], curve=True)[0].curve
-    stream = Stream(small, threshold=0.0, patience=3)  # every piece is above it
+    stream = Stream(small, threshold=0.0, patience=3)  # every token is above it
     flags = [*stream.push(text).flags, *stream.close().flags]
     assert min(flag.offset for flag in flags) == curve.ends[2]
     impatient = Stream(small, threshold=0.0, patience=1000)
