@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from ..network.tensor_versions import Versions
+from ..network.tensor_versions import TensorVersions
 from .safetensors import MappedFile, Stored
 
 
@@ -27,7 +27,7 @@ class Origin:
         self.files = [file for file in found if file is not None]
         self.mapped = dict(mapped)
         self._versions = {
-            name: Versions([parameter])
+            name: TensorVersions([parameter])
             for name, parameter in decoder.named_parameters()
         }
 
@@ -44,7 +44,7 @@ class Origin:
         return {
             name: parameter
             for name, parameter in decoder.named_parameters()
-            if name not in self._versions or not self._versions[name].hold([parameter])
+            if name not in self._versions or not self._versions[name].match([parameter])
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
