@@ -13,7 +13,12 @@ from spacy.util import load_config, load_model, minibatch
 from thinc.api import Config
 from wasabi import msg
 
-from ..engine.checkpoint.atomic_folder import place, staged
+from ..engine.checkpoint.atomic_folder import (
+    locate,
+    replace_folder,
+    restore_folder,
+    staged,
+)
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
@@ -162,7 +167,7 @@ def _write(folder: Path, name: str, found: Calibration) -> None:
     """Write thresholds into a saved pipeline, so that one rename makes them valid:
     until config.cfg is replaced, its old values win over those of the component."""
     changes = {"threshold": found.threshold, "thresholds": found.thresholds}
-    saved = json.loads(place(folder / name, "cfg").read_bytes())
+    saved = json.loads(locate(folder / name, "cfg").read_bytes())
     for part in ("settings", "configured"):
         saved[part].update(changes)
     with staged(folder / name, keep=True) as aside:
@@ -175,21 +180,13 @@ def _write(folder: Path, name: str, found: Calibration) -> None:
 
 def _copy(source: Path, target: Path, change: Callable[[Path], None]) -> None:
     """Copy a pipeline and change the copy before it gets its name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        shutil.copytree(source, aside)
+    with replace_folder(target) as aside:
+        shutil.copytree(source, aside, dirs_exist_ok=True)
         change(aside)
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.unlink(missing_ok=True)
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _check_output(output: Path, request: Request) -> None:
+    restore_folder(output)
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if taken and not request.force:
         raise SettingsError(Errors.E085.format(path=output))

@@ -8,15 +8,15 @@ import srsly
 from spacy.vocab import Vocab
 from thinc.api import Model
 
-from ..engine.checkpoint.atomic_folder import place, staged
+from ..engine.checkpoint.atomic_folder import locate, staged
 from ..engine.checkpoint.manifest import (
     MANIFEST,
-    compare,
+    check_digest,
     digest,
     dump_manifest,
+    make_manifest,
     parse_manifest,
     read_manifest,
-    seal,
 )
 from ..errors import CheckpointError, Errors
 from .architecture import get_shim
@@ -45,7 +45,7 @@ class SavedComponent:
         RAISES (ScoringError): The weights are too large for msgpack.
         """
         parts = self._parts(exclude)
-        manifest = seal({name: digest(part) for name, part in parts.items()})
+        manifest = make_manifest({name: digest(part) for name, part in parts.items()})
         if "model" not in exclude:
             parts["model"] = get_shim(self.model).to_bytes()
         return srsly.msgpack_dumps({**parts, MANIFEST: dump_manifest(manifest)})
@@ -68,7 +68,7 @@ class SavedComponent:
             if not isinstance(have, bytes):
                 raise CheckpointError(Errors.E106.format(source=_BYTES, part=name))
             if name != "model":  # which has a manifest of its own
-                compare(manifest, name, digest(have), source=_BYTES)
+                check_digest(manifest, name, digest(have), source=_BYTES)
             return have
 
         self._load(read, lambda: shim.from_bytes(read("model")), exclude)
@@ -98,15 +98,15 @@ class SavedComponent:
             as it was before.
         """
         folder, shim = Path(path), get_shim(self.model)
-        manifest = read_manifest(place(folder, MANIFEST))
+        manifest = read_manifest(locate(folder, MANIFEST))
 
         def read(name: str) -> bytes:
             if name not in manifest["files"]:
                 raise CheckpointError(Errors.E106.format(source=folder, part=name))
-            file = place(folder, name)
+            file = locate(folder, name)
             data = file.read_bytes() if file.is_file() else None
             have = None if data is None else digest(data)
-            compare(manifest, name, have, source=str(folder))
+            check_digest(manifest, name, have, source=str(folder))
             return data or b""
 
         def read_model() -> None:

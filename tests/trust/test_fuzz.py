@@ -18,7 +18,7 @@ from spacy_duoguard.engine.checkpoint.manifest import (
     MANIFEST,
     digest,
     dump_manifest,
-    seal,
+    make_manifest,
 )
 from spacy_duoguard.engine.checkpoint.safetensors import parse_tensors
 from spacy_duoguard.engine.network.config import DecoderConfig
@@ -172,8 +172,8 @@ def forged(component, part, value):
     names = ("config", "tokenizer", "weights", "provenance")
     try:
         files = {name: digest(inner[name]) for name in names}
-        inner[MANIFEST] = dump_manifest(seal(files))
-        outer[MANIFEST] = dump_manifest(seal({"cfg": digest(outer["cfg"])}))
+        inner[MANIFEST] = dump_manifest(make_manifest(files))
+        outer[MANIFEST] = dump_manifest(make_manifest({"cfg": digest(outer["cfg"])}))
     except (AttributeError, TypeError):  # no strings or bytes any more
         pass
     if part != "model":

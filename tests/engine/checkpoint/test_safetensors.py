@@ -103,7 +103,7 @@ def test_headers_that_are_none_are_refused(data):
 def test_a_name_that_stands_twice_is_refused():
     entry = json.dumps(A)
     text = f'{{"a": {entry}, "a": {entry}}}'
-    with pytest.raises(CheckpointError, match=r"E018.*without doubles"):
+    with pytest.raises(CheckpointError, match=r"E018.*unique keys"):
         parse_tensors(make(text.encode(), bytes(24)), source="here")
 
 

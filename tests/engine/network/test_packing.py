@@ -228,6 +228,6 @@ def test_gradients_of_a_batch_are_the_sum_of_the_single_ones(loaded):
     single = [gradients([ids], weights[[i]]) for i, ids in enumerate(sequences)]
     for name, gradient in packed.items():
         assert gradient.abs().max() > 0, name
-        expected = sum(gradients[name] for gradients in single)
+        expected = sum(alone[name] for alone in single)
         tolerance = 1e-4 * expected.abs().max().item()
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=tolerance)
