@@ -96,11 +96,8 @@ def parse_manifest(text: Any, *, source: str) -> dict[str, Any]:
         intact = intact and dump_manifest(manifest) == text
     except RecursionError:
         intact = False
-    if (
-        not intact
-        or not isinstance(files, dict)
-        or not all(map(_NAME.fullmatch, files))
-    ):
+    named = isinstance(files, dict) and all(map(_NAME.fullmatch, files))
+    if not (intact and named):
         problem = "it was changed or cut off"
         message = Errors.E018.format(source=source, kind=MANIFEST, problem=problem)
         raise CheckpointError(message)

@@ -127,8 +127,7 @@ class DecoderConfig:
         RETURNS (Dict[str, Any]): JSON-serializable.
         """
         data = asdict(self)
-        derived_keys = ("num_labels", "extra_labels", "qkv_bias", "o_bias", "mlp_bias")
-        for key in derived_keys:
+        for key in ("num_labels", "extra_labels", "qkv_bias", "o_bias", "mlp_bias"):
             del data[key]
         names = labels or tuple(f"LABEL_{i}" for i in range(self.num_labels))
         data["architectures"] = [

@@ -39,10 +39,10 @@ def test_all_files_change_and_others_stay(tmp_path):
     (folder / "notes").write_text("mine")
     (folder / "more").mkdir()
     write(folder, a="3", b="4")
-    found = contents(folder)
+    files = contents(folder)
     assert set(read_manifest(folder / MANIFEST)["files"]) == {"a", "b"}
-    assert (found["a"], found["b"], found["notes"]) == ("3", "4", "mine")
-    assert {path.name for path in folder.iterdir()} == {*found, "more"}
+    assert (files["a"], files["b"], files["notes"]) == ("3", "4", "mine")
+    assert {path.name for path in folder.iterdir()} == {*files, "more"}
 
 
 def test_a_failure_leaves_all_files_of_before(tmp_path):
@@ -65,8 +65,8 @@ def test_some_files_can_change_alone(tmp_path):
     with staged(tmp_path, keep=True) as aside:
         (aside / "a").write_text("3")
     assert set(read_manifest(tmp_path / MANIFEST)["files"]) == {"a", "b"}
-    found = contents(tmp_path)
-    assert (found["a"], found["b"]) == ("3", "2")
+    files = contents(tmp_path)
+    assert (files["a"], files["b"]) == ("3", "2")
 
 
 def test_after_a_save_that_was_cut_off_each_file_is_found(tmp_path, monkeypatch):
