@@ -17,6 +17,7 @@ from ..engine.checkpoint.atomic_folder import place, staged
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
+from ..pipeline.registry import read_guard_blocks
 from ..pipeline.scorer import read_gold
 from ..taxonomy import UNSAFE
 from .report import format_report, has_matplotlib, save_picture
@@ -79,16 +80,8 @@ def find_component(pipeline: Path, wanted: str | None) -> str:
     wanted (Optional[str]): A component's name, None for the only one.
     RETURNS (str): The name of a component of the factory "duoguard".
     RAISES (SettingsError): There is none of that name, or not just one."""
-    try:
-        components = load_config(pipeline / "config.cfg")["components"]
-    except (OSError, ValueError, KeyError) as e:
-        message = Errors.E086.format(path=pipeline, problem="no readable config.cfg")
-        raise SettingsError(message) from e
-    names = [
-        name
-        for name, block in components.items()
-        if block.get("factory") == "duoguard" and wanted in (None, name)
-    ]
+    blocks = read_guard_blocks(pipeline / "config.cfg", source=pipeline)
+    names = [name for name in blocks if wanted in (None, name)]
     if len(names) == 1:
         return names[0]
     found = f"{len(names)} components" if wanted is None else f"no '{wanted}'"

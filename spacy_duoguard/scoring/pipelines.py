@@ -8,15 +8,14 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import is_package, load_config
+from spacy.util import is_package
 from spacy.vocab import Vocab
 
 from ..engine.classifier import Classifier
 from ..engine.network.device import resolve_device
 from ..errors import Errors, SettingsError
-from ..pipeline.settings import check_settings
-
-FACTORY = "duoguard"
+from ..pipeline.registry import guard_names, read_guard_blocks
+from ..pipeline.settings import FACTORY, check_settings
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,6 @@ def load_classifier(options: GuardOptions) -> Classifier:
     nlp = load_guard(options)
     guard: Any = nlp.get_pipe(guard_names(nlp)[-1])
     return guard.classifier
-
-
-def guard_names(nlp: Language) -> list[str]:
-    """nlp (Language): A pipeline.
-    RETURNS (List[str]): Its components of the factory 'duoguard'.
-    RAISES (SettingsError): There is none."""
-    names = [
-        name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == FACTORY
-    ]
-    if not names:
-        raise SettingsError(Errors.E138.format(model=nlp.meta["name"]))
-    return names
 
 
 class WholeText:
@@ -156,16 +143,7 @@ def _guard_blocks(model: str) -> dict[str, dict[str, Any]]:
     else:
         package = spacy.util.get_package_path(model)
         path = next(iter(sorted(package.glob("*/config.cfg"))), package / "config.cfg")
-    try:
-        components = load_config(path)["components"]
-    except (OSError, ValueError, KeyError) as e:
-        message = Errors.E086.format(path=model, problem="no readable config.cfg")
-        raise SettingsError(message) from e
-    blocks = {
-        name: block
-        for name, block in components.items()
-        if block.get("factory") == FACTORY
-    }
+    blocks = read_guard_blocks(path, source=model)
     if not blocks:
         raise SettingsError(Errors.E138.format(model=model))
     return blocks

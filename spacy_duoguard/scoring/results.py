@@ -5,6 +5,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
+from ..pipeline.annotations import KEY
 from ..taxonomy import UNSAFE
 from .inputs import Record
 
@@ -57,7 +58,7 @@ def to_result(record: Record, doc: Doc, *, spans_key: str, curve: bool) -> dict:
     RETURNS (Dict): Its own fields, then ours.
     """
     result = keep_fields(record.fields)
-    labels = doc.user_data["duoguard"]["labels"]
+    labels = doc.user_data[KEY]["labels"]
     result["cats"] = {key: doc.cats[key] for key in (*labels, UNSAFE)}
     result["flags"] = doc._.duoguard_flags
     result["status"] = doc._.duoguard_status

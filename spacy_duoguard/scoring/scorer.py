@@ -7,8 +7,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import DuoGuardError, SettingsError
+from ..pipeline.registry import guard_names
 from .inputs import Record
-from .pipelines import guard_names
 from .results import failed_result, to_result
 
 # Records of a batch. Part of the result, though in the last digits only: texts that

@@ -212,3 +212,14 @@ def test_max_chars_holds_in_training(make_nlp):
         gradients(nlp, example)["score.weight"],
         gradients(short, example)["score.weight"],
     )
+
+
+def test_begin_update_reads_what_update_reads(make_nlp):
+    nlp = trainable(make_nlp, 0, loss={"@losses": "spacy-duoguard.bce.v1"})
+    examples = make_examples(nlp, [("I hate the fox very much, I do.", {"Hate": 1.0})])
+    nlp.initialize(lambda: examples)
+    component = nlp.get_pipe("duoguard")
+    component.cfg["max_chars"] = 20
+    logits, _ = component.model.begin_update([eg.predicted for eg in examples])
+    loss, _ = component.get_loss(examples, logits)
+    assert component.update(examples) == {"duoguard": loss}

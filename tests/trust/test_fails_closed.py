@@ -4,7 +4,7 @@ import pytest
 from spacy.util import ignore_error
 from support.checkpoints import BAD
 
-from spacy_duoguard.pipeline.spans import get_sentences
+from spacy_duoguard.pipeline.doc_scores import get_sentences
 from spacy_duoguard.taxonomy import CATEGORIES
 
 ONES = dict.fromkeys([*CATEGORIES, "unsafe"], 1.0)

@@ -14,6 +14,7 @@ from support.checkpoints import BAD, TEXTS
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
 from spacy_duoguard.errors import ScoringError
+from spacy_duoguard.pipeline import fail_closed
 from spacy_duoguard.taxonomy import CATEGORIES
 
 ONES = dict.fromkeys([*CATEGORIES, "unsafe"], 1.0)
@@ -143,7 +144,7 @@ def test_row_19_a_batch_that_does_not_fit_is_halved(make_nlp, monkeypatch, fail)
 
     monkeypatch.setattr(CpuForward, "__call__", limited)
     nlp = make_nlp()
-    monkeypatch.setattr(nlp.get_pipe("duoguard"), "_score", _once(nlp))
+    monkeypatch.setattr(fail_closed, "score_or_halve", score_once)
     docs = list(nlp.pipe(TEXTS))
     assert max(sizes) == len(TEXTS)
     assert len([size for size in sizes if size > 2]) < 6
@@ -152,10 +153,9 @@ def test_row_19_a_batch_that_does_not_fit_is_halved(make_nlp, monkeypatch, fail)
         assert doc.cats == pytest.approx(cats, abs=1e-5)
 
 
-def _once(nlp):
+def score_once(component, docs):
     """Scoring without the component's bisection, so that the engine does it all."""
-    component = nlp.get_pipe("duoguard")
-    return lambda docs: component.set_annotations(docs, component.predict(docs))
+    component.set_annotations(docs, component.predict(docs))
 
 
 def test_row_19_one_window_that_does_not_fit(make_nlp, monkeypatch):
