@@ -61,7 +61,7 @@ class DocQueries:
 
     queries: list[Query]
     spans: list[Sequence[Span] | None]  # of each doc; None if no spans are scored
-    isolated: list[slice] | None  # each doc's spans in `queries`; None: in context
+    isolated: list[slice]  # of each doc: its spans in `queries`; empty if in context
 
     @classmethod
     def of(
@@ -83,7 +83,7 @@ class DocQueries:
         if in_context:
             pairs = zip(docs, groups, strict=True)
             queries = [query_in_context(*pair, curve=curve) for pair in pairs]
-            return cls(queries, groups, None)
+            return cls(queries, groups, [slice(0)] * len(docs))
         queries = [Query(doc.text, curve=curve) for doc in docs]
         isolated = []
         for group in groups:
@@ -96,11 +96,8 @@ class DocQueries:
         """answers (Sequence[TextScores]): One for each query, in order.
         RETURNS (List[DocScores]): One for each doc."""
         texts = answers[: len(self.spans)]
-        if self.isolated is None:
-            pairs = zip(texts, self.spans, strict=True)
-            return [_scores_in_context(*pair) for pair in pairs]
         return [
-            _scores_isolated(text, spans, answers[part])
+            _read_doc(text, spans, answers[part])
             for text, spans, part in zip(texts, self.spans, self.isolated, strict=True)
         ]
 
@@ -116,38 +113,23 @@ def query_in_context(
     return Query(doc.text, offsets, curve)
 
 
-def _scores_in_context(text: TextScores, spans: Sequence[Span] | None) -> DocScores:
+def _read_doc(
+    text: TextScores, spans: Sequence[Span] | None, isolated: Sequence[TextScores]
+) -> DocScores:
+    """The scores of spans are in `text` if they were scored in context, or else in
+    `isolated`. If a limit leaves out a span in context, it has no scores; if it cuts an
+    isolated one, the doc counts as truncated."""
     scored = None
     if spans is not None:
         scored = tuple(
-            ScoredSpan(span, scores.probabilities, scores.delta)
-            for span, scores in zip(spans, text.spans, strict=True)
+            ScoredSpan(span, scores.probabilities, getattr(scores, "delta", None))
+            for span, scores in zip(spans, text.spans or isolated, strict=True)
             if scores is not None
         )
-    return _doc_scores(text, scored, truncated=text.truncated)
-
-
-def _scores_isolated(
-    text: TextScores, spans: Sequence[Span] | None, answers: Sequence[TextScores]
-) -> DocScores:
-    """A doc also counts as truncated if one of its spans is."""
-    scored = None
-    if spans is not None:
-        scored = tuple(
-            ScoredSpan(span, answer.probabilities, None)
-            for span, answer in zip(spans, answers, strict=True)
-        )
-    truncated = any(answer.truncated for answer in (text, *answers))
-    return _doc_scores(text, scored, truncated=truncated)
-
-
-def _doc_scores(
-    text: TextScores, spans: tuple[ScoredSpan, ...] | None, *, truncated: bool
-) -> DocScores:
     status = "ok" if text.windows else "empty"
-    if truncated:
+    if text.truncated or any(scores.truncated for scores in isolated):
         status = "truncated"
-    return DocScores(status, text.probabilities, text.windows, spans, text.curve)
+    return DocScores(status, text.probabilities, text.windows, scored, text.curve)
 
 
 def get_sentences(docs: list[Doc]) -> list[list[Span]]:

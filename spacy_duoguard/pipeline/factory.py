@@ -11,6 +11,7 @@ from .component import DuoGuard
 from .doc_scores import SpanGetter
 from .losses import CategoryLoss
 from .meta import note_source
+from .scorer import DEFAULT_SCORE_WEIGHTS
 from .settings import DEFAULT_CONFIG, FACTORY
 
 
@@ -18,30 +19,7 @@ from .settings import DEFAULT_CONFIG, FACTORY
     FACTORY,
     assigns=ASSIGNS,
     default_config=DEFAULT_CONFIG,
-    default_score_weights={
-        "duoguard_score": 1.0,
-        "duoguard_unsafe_f": None,
-        "duoguard_unsafe_p": None,
-        "duoguard_unsafe_r": None,
-        "duoguard_unsafe_fpr": None,
-        "duoguard_unsafe_auc": None,
-        "duoguard_unsafe_auprc": None,
-        "duoguard_macro_p": None,
-        "duoguard_macro_r": None,
-        "duoguard_macro_f": None,
-        "duoguard_macro_auc": None,
-        "duoguard_macro_auprc": None,
-        "duoguard_f_per_type": None,
-        "duoguard_fpr_per_type": None,
-        "duoguard_auc_per_type": None,
-        "duoguard_auprc_per_type": None,
-        "duoguard_spans_p": None,
-        "duoguard_spans_r": None,
-        "duoguard_spans_f": None,
-        "duoguard_spans_per_type": None,
-        "duoguard_spans_macro_auc": None,
-        "duoguard_spans_macro_auprc": None,
-    },
+    default_score_weights=DEFAULT_SCORE_WEIGHTS,
     retokenizes=False,
 )
 def make_duoguard(

@@ -209,3 +209,9 @@ def _score_spans(
         "macro_auc": _mean(of_label["auc"] for of_label in areas),
         "macro_auprc": _mean(of_label["auprc"] for of_label in areas),
     }
+
+
+# `spacy train` can weigh only what is always a number.
+DEFAULT_SCORE_WEIGHTS: dict[str, float | None] = {
+    key: 1.0 if key == f"{FACTORY}_score" else None for key in score_categories([])
+}

@@ -55,49 +55,14 @@ def initialize(
         component.has_seen_gold |= gold.is_known or _has_span_gold(component, eg)
 
 
-def update(
-    component: TrainablePipe,
-    examples: Iterable[Example],
-    sgd: Optimizer | None,
-    losses: dict[str, float] | None,
-) -> dict[str, float]:
-    """component (DuoGuard), examples (Iterable[Example]), sgd (Optional[Optimizer]),
-    losses (Optional[Dict[str, float]]): As for `DuoGuard.update`.
-    RETURNS (Dict[str, float]): The updated losses."""
+def learn(component: TrainablePipe, examples: Iterable[Example]) -> float:
+    """Add the gradients of the component's loss.
+
+    component (DuoGuard), examples (Iterable[Example]): As for `DuoGuard.update`.
+    RETURNS (float): The loss, summed over texts.
+    """
     examples = list(examples)
     validate_examples(examples, "DuoGuard.update")
-    return _take_step(component, _backward_gold(component, examples), sgd, losses)
-
-
-def rehearse(
-    component: TrainablePipe,
-    examples: Iterable[Example],
-    sgd: Optimizer | None,
-    losses: dict[str, float] | None,
-) -> dict[str, float]:
-    """component (DuoGuard), examples (Iterable[Example]), sgd (Optional[Optimizer]),
-    losses (Optional[Dict[str, float]]): As for `DuoGuard.rehearse`.
-    RETURNS (Dict[str, float]): The updated losses."""
-    examples = list(examples)
-    validate_examples(examples, "DuoGuard.rehearse")
-    return _take_step(component, _backward_rehearsal(component, examples), sgd, losses)
-
-
-def _take_step(
-    component: TrainablePipe,
-    loss: float,
-    sgd: Optimizer | None,
-    losses: dict[str, float] | None,
-) -> dict[str, float]:
-    losses = {} if losses is None else losses
-    losses[component.name] = losses.get(component.name, 0.0) + loss
-    if sgd not in (None, False):
-        component.finish_update(sgd)
-    return losses
-
-
-def _backward_gold(component: TrainablePipe, examples: Sequence[Example]) -> float:
-    """Add the gradients of the component's loss, and return the loss."""
     texts = [t for t in _labelled_texts(component, examples) if t.gold.is_known]
     _check_gold(component, examples, texts)
     if not texts:
@@ -110,9 +75,14 @@ def _backward_gold(component: TrainablePipe, examples: Sequence[Example]) -> flo
     return loss
 
 
-def _backward_rehearsal(component: TrainablePipe, examples: Sequence[Example]) -> float:
-    """Add the gradients of the divergence from the probabilities before training, and
-    return the divergence."""
+def rehearse(component: TrainablePipe, examples: Iterable[Example]) -> float:
+    """Add the gradients of the divergence from the probabilities before training.
+
+    component (DuoGuard), examples (Iterable[Example]): As for `DuoGuard.rehearse`.
+    RETURNS (float): The divergence, summed over categories and texts.
+    """
+    examples = list(examples)
+    validate_examples(examples, "DuoGuard.rehearse")
     queries = [Query(eg.predicted.text) for eg in examples if eg.predicted.text]
     if not queries:
         return 0.0
@@ -125,6 +95,27 @@ def _backward_rehearsal(component: TrainablePipe, examples: Sequence[Example]) -
     gradient, cross_entropy = loss(logits, truths)
     backprop(gradient)
     return cross_entropy - loss.get_loss(before, target)
+
+
+def finish(
+    component: TrainablePipe,
+    loss: float,
+    sgd: Optimizer | None,
+    losses: dict[str, float] | None,
+) -> dict[str, float]:
+    """Add a loss to the losses, and update the weights if there is an optimizer.
+
+    component (DuoGuard): The component.
+    loss (float): From `learn` or `rehearse`.
+    sgd (Optional[Optimizer]), losses (Optional[Dict[str, float]]): As for
+        `DuoGuard.update`.
+    RETURNS (Dict[str, float]): The updated losses.
+    """
+    losses = {} if losses is None else losses
+    losses[component.name] = losses.get(component.name, 0.0) + loss
+    if sgd not in (None, False):
+        component.finish_update(sgd)
+    return losses
 
 
 def get_loss(
