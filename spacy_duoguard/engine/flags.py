@@ -77,13 +77,8 @@ def flagged(
     RETURNS (Dict[str, float]): The probabilities of the flagged categories, in order.
     """
     flags = exceeds(probabilities, list(thresholds.values()))
-    return {
-        label: probability
-        for label, probability, flag in zip(
-            thresholds, probabilities, flags, strict=True
-        )
-        if failed or flag
-    }
+    rows = zip(thresholds, probabilities, flags, strict=True)
+    return {label: value for label, value, flag in rows if failed or flag}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,22 @@
 """What the component writes into a doc, and the attributes that read it.
 
-Everything but `doc.cats` and `doc.spans` is stored as one record of plain data in
-`doc.user_data["duoguard"]`. Its keys are strings, because tuples would not survive
-`Doc.to_bytes`. The extension attributes are getters over it.
+Everything but `doc.cats` and `doc.spans` is one record of plain data in
+`doc.user_data["duoguard"]`, and the extension attributes are getters over it. Its keys
+are strings, because tuples would not survive `Doc.to_bytes`:
+
+    labels        the categories, in the order of all lists of probabilities
+    status        as `doc._.duoguard_status`
+    flags         as `doc._.duoguard_flags`
+    windows       as `doc._.duoguard_windows`
+    spans         probabilities of each scored span, by `span_id`
+    deltas        likewise its deltas, with that of `unsafe` last
+    curve         {"ends": [...], "probs": [...]}, with an item per token in each; in
+                  the attribute they are paired
+    first_unsafe  as `doc._.duoguard_first_unsafe`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from spacy.tokens import Doc, Span, SpanGroup
 
@@ -16,21 +26,6 @@ from ..taxonomy import UNSAFE
 from .doc_scores import DocScores
 
 KEY = "duoguard"
-
-
-class Record(TypedDict, total=False):
-    """The stored form of a doc's scores. Lists of probabilities follow `labels`."""
-
-    labels: list[str]
-    status: str
-    flags: list[str]
-    windows: list[dict[str, Any]]  # {"start", "end", "probs"}, as the attribute gives
-    spans: dict[str, list[float]]  # probabilities, by "start:end" in characters
-    deltas: dict[str, list[float]]  # likewise; a last value for `unsafe`
-    # {"ends": [...], "probs": [[...], ...]}, with an entry per token in each. The
-    # attribute pairs them; nothing else should.
-    curve: dict[str, list]
-    first_unsafe: int | None
 
 
 def annotate(
@@ -52,46 +47,47 @@ def annotate(
     labels = list(thresholds)
     probabilities = scores.probabilities.tolist()
     doc.cats.update(to_cats(labels, probabilities))
-    failed = scores.status == "error"
     spans = scores.spans or ()
     had_spans = _read(doc, "spans")
-    doc.user_data[KEY] = Record(
-        labels=labels,
-        status=scores.status,
-        flags=list(flagged(probabilities, thresholds, failed=failed)),
-        windows=[
+    doc.user_data[KEY] = {
+        "labels": labels,
+        "status": scores.status,
+        "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
+        "windows": [
             {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
             for w in scores.windows
         ],
-        spans={span_id(scored.span): scored.probabilities.tolist() for scored in spans},
-        deltas={
-            span_id(scored.span): scored.delta.tolist()
-            for scored in spans
-            if scored.delta is not None
+        "spans": {span_id(s.span): s.probabilities.tolist() for s in spans},
+        "deltas": {
+            span_id(s.span): s.delta.tolist() for s in spans if s.delta is not None
         },
         **_curve_fields(scores, thresholds, patience),
-    )
+    }
     if scores.spans is not None:
-        entries = [
-            (Span(doc, scored.span.start, scored.span.end, label=label), probability)
-            for scored in spans
-            for label, probability in flagged(
-                scored.probabilities.tolist(), thresholds, failed=failed
-            ).items()
-        ]
-        doc.spans[spans_key] = SpanGroup(
-            doc,
-            name=spans_key,
-            attrs={"scores": [probability for _, probability in entries]},
-            spans=[span for span, _ in entries],
-        )
+        doc.spans[spans_key] = _flagged_spans(doc, scores, thresholds, spans_key)
     elif had_spans:
         doc.spans.pop(spans_key, None)  # from an earlier run that scored spans
 
 
+def _flagged_spans(
+    doc: Doc, scores: DocScores, thresholds: Mapping[str, float], name: str
+) -> SpanGroup:
+    """An entry for each span and each of its flagged categories."""
+    entries: list[Span] = []
+    probabilities: list[float] = []
+    for scored in scores.spans or ():
+        flags = flagged(
+            scored.probabilities.tolist(), thresholds, failed=scores.has_failed
+        )
+        start, end = scored.span.start, scored.span.end
+        entries += [Span(doc, start, end, label=label) for label in flags]
+        probabilities += flags.values()
+    return SpanGroup(doc, name=name, attrs={"scores": probabilities}, spans=entries)
+
+
 def _curve_fields(
     scores: DocScores, thresholds: Mapping[str, float], patience: int
-) -> Record:
+) -> dict[str, Any]:
     curve = scores.curve
     if curve is None:
         return {}
@@ -99,7 +95,7 @@ def _curve_fields(
     first = first_flag(ends, curve.probabilities, thresholds, patience)
     return {
         "curve": {"ends": ends, "probs": curve.probabilities.tolist()},
-        "first_unsafe": 0 if scores.status == "error" else first,
+        "first_unsafe": 0 if scores.has_failed else first,
     }
 
 

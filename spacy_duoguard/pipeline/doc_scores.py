@@ -33,6 +33,11 @@ class DocScores:
     spans: tuple[ScoredSpan, ...] | None  # None if no spans are scored
     curve: Curve | None  # None if no curve is stored
 
+    @property
+    def has_failed(self) -> bool:
+        """RETURNS (bool): Whether the doc could not be scored."""
+        return self.status == "error"
+
     @classmethod
     def failed(
         cls, n_labels: int, spans: Sequence[Span] | None, *, deltas: bool, curve: bool

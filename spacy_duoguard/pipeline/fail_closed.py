@@ -17,8 +17,8 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
     component (DuoGuard): The component.
     docs (List[Doc]): The docs.
     """
-    no_spans = () if component.span_getter else None
-    _mark_failed(component, docs, [no_spans] * len(docs))
+    for doc in docs:
+        _mark_failed(component, doc, () if component.span_getter else None)
     try:
         _ = component.classifier
     except Exception:  # the model doesn't load, so there is no point in trying texts
@@ -63,21 +63,14 @@ def _fail(component: TrainablePipe, doc: Doc) -> None:
             spans = get_spans(component.span_getter, [doc], name=component.name)[0]
         except Exception:  # then the getter's error is the one that is reported
             spans = ()
-    _mark_failed(component, [doc], [spans])
+    _mark_failed(component, doc, spans)
 
 
 def _mark_failed(
-    component: TrainablePipe,
-    docs: Sequence[Doc],
-    spans: Sequence[Sequence[Span] | None],
+    component: TrainablePipe, doc: Doc, spans: Sequence[Span] | None
 ) -> None:
-    scores = [
-        DocScores.failed(
-            len(component.labels),
-            group,
-            deltas=component.in_context,
-            curve=bool(component.cfg["curve"]),
-        )
-        for group in spans
-    ]
-    component.set_annotations(docs, scores)
+    curve = bool(component.cfg["curve"])
+    scores = DocScores.failed(
+        len(component.labels), spans, deltas=component.in_context, curve=curve
+    )
+    component.set_annotations([doc], [scores])

@@ -1,9 +1,8 @@
 """Evaluation of the categories, `unsafe` and spans."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from spacy.scorer import PRFScore, Scorer
@@ -55,20 +54,19 @@ def score_categories(
     """
     examples = list(examples)
     limits = resolve_thresholds(labels, threshold, thresholds or {})
-    predictions = {label: _Predictions() for label in (*labels, UNSAFE)}
+    predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
         gold, cats = read_gold(eg.reference.cats, labels), eg.predicted.cats
         if not all(label in cats for label in labels):
             continue  # not scored by the component
         probabilities = [cats[label] for label in labels]
         failed = get_status(eg.predicted) == "error"
-        flags = set(flagged(probabilities, limits, failed=failed))
-        if flags:
-            flags.add(UNSAFE)
+        flags = flagged(probabilities, limits, failed=failed)
         values = to_cats(labels, probabilities)
-        for label, truth in gold.items():
-            predictions[label].add(truth, label in flags, values[label])
-    scores = {label: made.scores() for label, made in predictions.items()}
+        for key, truth in gold.items():
+            flag = bool(flags) if key == UNSAFE else key in flags
+            predictions[key].append(_Prediction(truth, flag, values[key]))
+    scores = {key: _score_label(made) for key, made in predictions.items()}
     spans = _score_spans(examples, labels, spans_key)
     return {
         **_summarize(scores, prefix),
@@ -97,38 +95,26 @@ def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, boo
     return gold
 
 
-@dataclass
-class _Predictions:
-    """The gold, flags and probabilities of one category."""
+class _Prediction(NamedTuple):
+    """What was predicted of a category of one doc or span, and the gold."""
 
-    truths: list[bool] = field(default_factory=list)
-    flags: list[bool] = field(default_factory=list)
-    probabilities: list[float] = field(default_factory=list)
+    truth: bool
+    flag: bool
+    probability: float
 
-    def add(self, truth: bool, flagged: bool, probability: float) -> None:
-        self.truths.append(truth)
-        self.flags.append(flagged)
-        self.probabilities.append(probability)
 
-    def scores(self) -> dict[str, float | None]:
-        """RETURNS (Dict[str, Optional[float]]): "p", "r", "f", "fpr", "auc" and
-        "auprc"."""
-        truths, flags = np.array(self.truths, bool), np.array(self.flags, bool)
-        auc, auprc = _areas(truths, np.array(self.probabilities))
-        false = int((flags & ~truths).sum())
-        scores: dict[str, float | None] = {
-            "p": None,
-            "r": None,
-            "f": None,
-            "fpr": None if truths.all() else false / int((~truths).sum()),
-            "auc": auc,
-            "auprc": auprc,
-        }
-        if truths.any():
-            hits = int((flags & truths).sum())
-            prf = PRFScore(tp=hits, fp=false, fn=int(truths.sum()) - hits)
-            scores |= {"p": prf.precision, "r": prf.recall, "f": prf.fscore}
-        return scores
+def _score_label(predictions: Sequence[_Prediction]) -> dict[str, float | None]:
+    """RETURNS (Dict[str, Optional[float]]): "p", "r", "f", "fpr", "auc" and "auprc"."""
+    truths = np.array([prediction.truth for prediction in predictions], bool)
+    flags = np.array([prediction.flag for prediction in predictions], bool)
+    auc, auprc = _areas(truths, np.array([p.probability for p in predictions]))
+    hits, false = int((flags & truths).sum()), int((flags & ~truths).sum())
+    scores: dict[str, float | None] = dict.fromkeys(("p", "r", "f"))
+    scores["fpr"] = None if truths.all() else false / int((~truths).sum())
+    if truths.any():
+        prf = PRFScore(tp=hits, fp=false, fn=int(truths.sum()) - hits)
+        scores.update(p=prf.precision, r=prf.recall, f=prf.fscore)
+    return {**scores, "auc": auc, "auprc": auprc}
 
 
 def _areas(
@@ -194,7 +180,7 @@ def _score_spans(
     prf = Scorer.score_spans(
         annotated, "spans", getter=labelled_spans, allow_overlap=True
     )
-    predictions = {label: _Predictions() for label in labels}
+    predictions: dict[str, list[_Prediction]] = {label: [] for label in labels}
     for eg in annotated:
         gold = {
             (span_id(span), span.label_) for span in labelled_spans(eg.reference, "")
@@ -202,8 +188,8 @@ def _score_spans(
         for key, cats in get_scored_spans(eg.predicted).items():
             for label in predictions.keys() & cats.keys():
                 truth = (key, label) in gold
-                predictions[label].add(truth, True, cats[label])
-    areas = [made.scores() for made in predictions.values()]
+                predictions[label].append(_Prediction(truth, True, cats[label]))
+    areas = [_score_label(made) for made in predictions.values()]
     return {
         **{key.removeprefix("spans_"): value for key, value in prf.items()},
         "macro_auc": _mean(of_label["auc"] for of_label in areas),

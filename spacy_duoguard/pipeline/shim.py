@@ -115,13 +115,6 @@ class ClassifierShim(Shim):
         """
         return self.trainer.begin(queries, max_chars=cfg["max_chars"])
 
-    def initial_logits(
-        self, queries: Sequence[Query], cfg: Mapping[str, Any]
-    ) -> np.ndarray:
-        """queries (Sequence[Query]), cfg (Mapping[str, Any]): As for `answer`.
-        RETURNS (ndarray): As from `Trainer.initial_logits`."""
-        return self.trainer.initial_logits(queries, max_chars=cfg["max_chars"])
-
     @property
     def trainer(self) -> Trainer:
         """RETURNS (Trainer): Trains the classifier; created at the first step.

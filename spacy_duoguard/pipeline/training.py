@@ -87,7 +87,8 @@ def rehearse(component: TrainablePipe, examples: Iterable[Example]) -> float:
     if not queries:
         return 0.0
     shim, cfg = get_shim(component.model), component.cfg
-    before = shim.initial_logits(queries, cfg).astype(np.float64)
+    before = shim.trainer.initial_logits(queries, max_chars=cfg["max_chars"])
+    before = before.astype(np.float64)
     logits, backprop = shim.begin(queries, cfg)
     loss, target = BinaryCrossEntropy(), 1.0 / (1.0 + np.exp(-before))
     truths = np.full(logits.shape, np.nan)  # open for categories added since

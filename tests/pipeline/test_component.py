@@ -125,9 +125,11 @@ def test_windows_tell_where_a_long_texts_score_comes_from(make_nlp):
     for i, category in enumerate(CATEGORIES):
         assert doc.cats[category] == max(window["probs"][i] for window in windows)
     # Each window's scores are those of its passage.
-    place = windows[3]
-    alone = nlp(LONG[place["start"] : place["end"]]).cats
-    assert place["probs"] == pytest.approx([alone[key] for key in CATEGORIES], abs=1e-5)
+    window = windows[3]
+    alone = nlp(LONG[window["start"] : window["end"]]).cats
+    assert window["probs"] == pytest.approx(
+        [alone[key] for key in CATEGORIES], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,8 +151,8 @@ def test_max_chars_keeps_both_ends_and_says_so(make_nlp):
     nlp = make_nlp(max_chars=100)
     doc = nlp(LONG)
     assert doc._.duoguard_status == "truncated"
-    places = [(w["start"], w["end"]) for w in doc._.duoguard_windows]
-    assert places == [(0, 50), (len(LONG) - 50, len(LONG))]
+    offsets = [(w["start"], w["end"]) for w in doc._.duoguard_windows]
+    assert offsets == [(0, 50), (len(LONG) - 50, len(LONG))]
     ends = [nlp(LONG[:50]).cats["unsafe"], nlp(LONG[-50:]).cats["unsafe"]]
     assert doc.cats["unsafe"] == pytest.approx(max(ends), abs=1e-5)
     assert nlp(LONG[:100])._.duoguard_status == "ok"

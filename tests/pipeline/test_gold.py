@@ -1,4 +1,4 @@
-"""What reference docs teach."""
+"""Reading gold annotations."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_cats(cats, truths, maximum):
 def test_values_outside_the_range(key, value):
     with pytest.raises(SettingsError, match=rf"E063.*'{key}'"):
         read_cats({key: value}, LABELS)
-    read_cats({"POSITIVE": value}, LABELS)  # is no business of ours
+    read_cats({"POSITIVE": value}, LABELS)  # belongs to another component
 
 
 def test_an_unsafe_text_without_a_category_contradicts_itself():
