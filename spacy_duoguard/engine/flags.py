@@ -76,9 +76,11 @@ def flagged(
         1.0, which no probability exceeds.
     RETURNS (Dict[str, float]): The probabilities of the flagged categories, in order.
     """
+    if failed:  # whatever the thresholds are
+        return dict(zip(thresholds, probabilities, strict=True))
     flags = exceeds(probabilities, list(thresholds.values()))
     rows = zip(thresholds, probabilities, flags, strict=True)
-    return {label: value for label, value, flag in rows if failed or flag}
+    return {label: value for label, value, flag in rows if flag}
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,12 @@ def _curve_fields(
     if curve is None:
         return {}
     ends = curve.ends.tolist()
-    first = first_flag(ends, curve.probabilities, thresholds, patience)
+    first: int | None = 0
+    if not scores.has_failed:
+        first = first_flag(ends, curve.probabilities, thresholds, patience)
     return {
         "curve": {"ends": ends, "probs": curve.probabilities.tolist()},
-        "first_unsafe": 0 if scores.has_failed else first,
+        "first_unsafe": first,
     }
 
 

@@ -38,6 +38,8 @@ def test_a_span_getter_that_fails_for_one_doc(make_nlp):
     ("key", "value", "code"),
     [
         ("threshold", float("nan"), "E001"),
+        ("threshold", "high", "E001"),
+        ("thresholds", {"Hate": None}, "E001"),
         ("thresholds", {"Hat": 0.1}, "E002"),
         ("max_chars", 0, "E004"),
     ],
