@@ -10,6 +10,7 @@ from spacy.tokens import Doc, Span
 
 from ..errors import Errors, ResultsError
 from ..pipeline.annotations import get_flags, get_status
+from ..pipeline.settings import SPANS_KEY
 from ..taxonomy import COLORS, OTHER_COLOR, UNSAFE
 
 _FAILED = "not scored"
@@ -32,7 +33,7 @@ def displacy_colors() -> dict[str, str]:
 def render(
     docs: Doc | Iterable[Doc],
     *,
-    spans_key: str = "duoguard",
+    spans_key: str = SPANS_KEY,
     caption: bool = True,
     page: bool = False,
     minify: bool = False,
