@@ -224,8 +224,7 @@ class DuoGuard(TrainablePipe):
         RAISES (ScoringError): A logit or gradient is not finite, or the device has not
             enough memory for one window. No weight was changed.
         """
-        loss = training.learn(self, examples)
-        return training.finish(self, loss, sgd, losses)
+        return training.finish(self, training.learn(self, examples), sgd, losses)
 
     def rehearse(
         self,
@@ -245,8 +244,7 @@ class DuoGuard(TrainablePipe):
         RETURNS (Dict[str, float]): The updated losses.
         RAISES (SettingsError): All layers are trained, so no earlier copy was kept.
         """
-        loss = training.rehearse(self, examples)
-        return training.finish(self, loss, sgd, losses)
+        return training.finish(self, training.rehearse(self, examples), sgd, losses)
 
     def get_loss(self, examples: Iterable[Example], scores: Any) -> tuple[float, Any]:
         """examples (Iterable[Example]): Predicted docs, and references with the gold.

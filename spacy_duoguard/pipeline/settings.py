@@ -61,10 +61,9 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     """
     check_limit("max_chars", cfg["max_chars"])
     check_count("patience", cfg["patience"])
-    if not isinstance(cfg["curve"], bool):
-        raise SettingsError(Errors.E056.format(value=cfg["curve"]))
-    if not isinstance(cfg["normalize"], bool):
-        raise SettingsError(Errors.E121.format(value=cfg["normalize"]))
+    for key, message in (("curve", Errors.E056), ("normalize", Errors.E121)):
+        if not isinstance(cfg[key], bool):
+            raise SettingsError(message.format(value=cfg[key]))
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     if not isinstance(cfg["thresholds"], Mapping):

@@ -165,7 +165,7 @@ def _labelled_texts(
         n_unmatched += unmatched
         texts += map(LabelledText, spans, golds)
     if n_unmatched:
-        _warn_once(component, "W012", Warnings.W012, count=n_unmatched, key=key)
+        _warn_once(component, Warnings.W012, count=n_unmatched, key=key)
     return texts
 
 
@@ -174,7 +174,7 @@ def _has_span_gold(component: TrainablePipe, eg: Example) -> bool:
     if key not in eg.reference.spans:
         return False
     if component.span_getter is None:
-        _warn_once(component, "W011", Warnings.W011, key=key)
+        _warn_once(component, Warnings.W011, key=key)
     return component.span_getter is not None
 
 
@@ -195,12 +195,10 @@ def _check_gold(
         for key in foreign_keys(eg.reference.cats, component.labels)
     }
     if keys:
-        _warn_once(component, "W010", Warnings.W010, keys=sorted(keys)[:5])
+        _warn_once(component, Warnings.W010, keys=sorted(keys)[:5])
 
 
-def _warn_once(
-    component: TrainablePipe, code: str, message: str, **values: Any
-) -> None:
-    if code not in component.warned:
-        component.warned.add(code)
+def _warn_once(component: TrainablePipe, message: str, **values: Any) -> None:
+    if message not in component.warned:
+        component.warned.add(message)
         warnings.warn(message.format(name=component.name, **values), stacklevel=5)
