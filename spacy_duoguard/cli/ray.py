@@ -66,7 +66,7 @@ def score_on_ray(
         logging.getLogger("ray.data").setLevel(logging.WARNING)
     counts = run.run()
     typer.echo(
-        f"{output}: {counts.records:,} records, {counts.flagged:,} flagged.", err=True
+        f"{output}: {counts.done:,} records, {counts.flagged:,} flagged.", err=True
     )
     return counts.failed
 

@@ -151,9 +151,8 @@ def score_cli(
     if output == "-" or ray is not None:
         rerun = ""
     with one_line_errors(verbose, interrupted=rerun):
-        from ..scoring.inputs import open_source
         from ..scoring.pipelines import GuardOptions
-        from ..scoring.run import ScoreRequest
+        from ..scoring.run import ScoreRequest, open_source
 
         options = GuardOptions(
             model=model,

@@ -54,12 +54,12 @@ def verify_cli(
         from itertools import islice
 
         from ..evaluation.parity import format_verification, sample_texts, verify
-        from ..scoring.inputs import open_source
         from ..scoring.pipelines import GuardOptions, load_classifier
+        from ..scoring.run import open_source, read_records
 
         own = sample_texts()
         if texts is not None:
-            records = open_source(texts, text_key=text_key).records()
+            records = read_records(open_source(texts, text_key=text_key))
             readable = (own.text for own in records if own.problem is None)
             own = list(islice(readable, limit))
         found = verify(

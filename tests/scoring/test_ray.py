@@ -11,9 +11,7 @@ from spacy.util import is_package
 from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError, SettingsError
-from spacy_duoguard.scoring import ray_dataset as distributed
-from spacy_duoguard.scoring import ray_folder as distributed_folder
-from spacy_duoguard.scoring.inputs import Record
+from spacy_duoguard.scoring import ray_dataset, ray_folder
 from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
 from spacy_duoguard.scoring.ray_dataset import (
     Actors,
@@ -22,6 +20,7 @@ from spacy_duoguard.scoring.ray_dataset import (
     score_dataset,
 )
 from spacy_duoguard.scoring.ray_folder import FolderRun, ScoreLines
+from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.scorer import RecordScorer
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
@@ -50,11 +49,11 @@ def expect(options):
     return score
 
 
-def assert_same(found, expected):
-    assert found["flags"] == expected["flags"]
-    assert found["status"] == expected["status"]
+def assert_same(result, expected):
+    assert result["flags"] == expected["flags"]
+    assert result["status"] == expected["status"]
     for key in KEYS:
-        assert found["cats"][key] == pytest.approx(expected["cats"][key], abs=1e-5)
+        assert result["cats"][key] == pytest.approx(expected["cats"][key], abs=1e-5)
 
 
 def test_a_batch_of_rows(options, expect):
@@ -100,14 +99,14 @@ def test_actors_are_checked(name, value):
 
 
 def test_a_gpu_that_was_not_asked_for_is_left_alone():
-    resolve = distributed._resolve
+    resolve = ray_dataset._resolve
     assert resolve(None, Actors()).device == "cpu"
     assert resolve({"model": "demo"}, Actors(gpus=0.5)).device == "cuda"
     assert resolve({"device": "mps"}, Actors(gpus=1)).device == "mps"
 
 
 def test_without_ray(monkeypatch):
-    monkeypatch.setattr(distributed, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_dataset, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"E157.*spacy-duoguard\[ray\]"):
         connect(Actors())
 
@@ -190,10 +189,10 @@ def test_a_folder_of_lines_while_an_actor_is_killed(
         part = lines[k * 450 : (k + 1) * 450]
         part[7] = '{"text": torn'
         (source / f"{k}.jsonl").write_text("\n".join(part), encoding="utf8")
-    monkeypatch.setattr(distributed_folder, "ScoreLines", dies_once(calls, at=3))
+    monkeypatch.setattr(ray_folder, "ScoreLines", dies_once(calls, at=3))
     counts = FolderRun(source, output, options, actors=Actors(2)).run()
     assert (calls / "killed").exists()
-    assert counts.records == 900
+    assert counts.done == 900
     assert counts.failed == 2
     paths = sorted(output.iterdir())
     lines = [path.read_text(encoding="utf8").splitlines() for path in paths]
@@ -227,7 +226,7 @@ def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
         )
     run = FolderRun(source, output, options, text_key="prompt", actors=Actors(2))
     counts = run.run()
-    assert (counts.records, counts.failed) == (300, 2)
+    assert (counts.done, counts.failed) == (300, 2)
     table = parquet.read_table(output)
     assert table.schema.field("id").type == pa.int16()
     rows = table.to_pylist()

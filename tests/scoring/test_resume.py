@@ -10,11 +10,14 @@ import time
 
 import pytest
 
-from spacy_duoguard.scoring.inputs import open_source
-from spacy_duoguard.scoring.parquet import PART
 from spacy_duoguard.scoring.pipelines import GuardOptions
-from spacy_duoguard.scoring.run import ScoreRequest, cut_batches, score_file
-from spacy_duoguard.scoring.scorer import BATCH
+from spacy_duoguard.scoring.record import BATCH, PART, make_batches
+from spacy_duoguard.scoring.run import (
+    ScoreRequest,
+    open_source,
+    read_records,
+    score_file,
+)
 
 WORDS = ["the", "dog", "kills", "a", "python", "process", "lazily", "en", "été"]
 
@@ -50,10 +53,10 @@ def source(tmp_path):
 
 
 def test_batches_are_cut_at_fixed_positions(source):
-    records = list(open_source(str(source)).records())
-    whole = list(cut_batches(records))
+    records = list(read_records(open_source(str(source))))
+    whole = list(make_batches(records))
     assert [len(batch) for batch in whole] == [BATCH, BATCH, 44]
-    assert list(cut_batches(records, start=BATCH)) == whole[1:]
+    assert list(make_batches(records, start=BATCH)) == whole[1:]
 
 
 def test_a_file_torn_anywhere_is_completed_to_the_same_bytes(run, source, tmp_path):

@@ -11,8 +11,8 @@ import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
-from spacy_duoguard.scoring.inputs import open_source
-from spacy_duoguard.scoring.results import FIELDS, kept_names
+from spacy_duoguard.scoring.results import FIELDS, output_names
+from spacy_duoguard.scoring.run import open_source, read_records
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 TEXTS = [
@@ -209,7 +209,7 @@ def test_standard_input_by_its_first_character(monkeypatch, content, form, texts
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw))
     source = open_source("-")
     assert source.form == form
-    assert [record.text for record in source.records()] == texts
+    assert [record.text for record in read_records(source)] == texts
 
 
 def test_standard_input_of_a_format(score, tmp_path):
@@ -234,7 +234,7 @@ def test_fields_with_our_names_are_kept_under_others(score, tmp_path):
         "input_curve": [],
     }
     assert len(result["cats"]) == 13
-    names = kept_names([*FIELDS, *(f"input_{name}" for name in FIELDS)])
+    names = output_names([*FIELDS, *(f"input_{name}" for name in FIELDS)])
     assert len(set(names)) == len(names)
     assert not set(names) & set(FIELDS)
 
@@ -315,7 +315,7 @@ def test_help_tells_a_newcomer_what_to_type():
 
 def test_a_source_can_be_read_twice(tmp_path):
     source = open_source(str(write(tmp_path / "in.csv", "text\na\nb\n")))
-    assert list(source.records()) == list(source.records())
+    assert list(read_records(source)) == list(read_records(source))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes close in another way there")
