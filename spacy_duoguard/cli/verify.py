@@ -4,17 +4,20 @@ from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
-from .options import BatchTokens, Device, Precision, value_of
+from .failures import one_line_errors
+from .options import (
+    MODEL_HELP,
+    BatchTokens,
+    Device,
+    Precision,
+    TextKey,
+    Verbose,
+    value_of,
+)
 
 Model = Annotated[
     str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
-        "'demo' to try things out",
-        show_default=False,
-    ),
+    typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False),
 ]
 Texts = Annotated[
     str | None,
@@ -23,9 +26,6 @@ Texts = Annotated[
         "out",
         show_default=False,
     ),
-]
-TextKey = Annotated[
-    str, typer.Option(help="The field or column that holds the text of a record")
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Take the first so many texts")]
 PrecisionOption = Annotated[Precision, typer.Option(help="What to compute with")]

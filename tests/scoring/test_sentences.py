@@ -1,4 +1,4 @@
-"""`score` with what sees a text as it grows: sentences in context, and the curve."""
+"""`score` with prefix scores: sentences in context, and the risk curve."""
 
 import json
 
