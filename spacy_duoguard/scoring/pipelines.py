@@ -82,8 +82,8 @@ def load_classifier(options: GuardOptions) -> Classifier:
 
 def guard_names(nlp: Language) -> list[str]:
     """nlp (Language): A pipeline.
-    RETURNS (List[str]): The names of its components of the factory 'duoguard'.
-    RAISES (SettingsError): It has none."""
+    RETURNS (List[str]): Its components of the factory 'duoguard'.
+    RAISES (SettingsError): There is none."""
     names = [
         name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == FACTORY
     ]

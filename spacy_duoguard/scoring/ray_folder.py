@@ -183,7 +183,7 @@ def _explain(error: Exception) -> DuoGuardError:
         cause = getattr(cause, "cause", None) or cause.__cause__
     if isinstance(cause, DuoGuardError):
         return ScoringError(str(cause))
-    # Of an actor that failed to start, there is only a traceback.
+    # An actor that failed to start leaves only a traceback.
     coded = re.findall(r"spacy_duoguard\.errors\.\w+: (\[E\d+\] .*)", str(error))
     if coded:
         return ScoringError(coded[-1])

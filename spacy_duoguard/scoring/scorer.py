@@ -11,7 +11,7 @@ from .pipelines import guard_names
 from .record import Record
 from .results import failed_result, to_result
 
-# What a status says about a doc that was not scored; None is that of a lost doc.
+# The statuses of docs that were not scored. A doc that was lost has none.
 _PROBLEMS = {None: "lost in the pipeline", "error": "not scored"}
 
 
