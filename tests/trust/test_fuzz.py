@@ -228,7 +228,7 @@ def check_text(tokenizer, text):
     assert (tokens.ids < 322).all()  # none that was added
     last = 0
     for start, stop in split_windows(len(tokens.ids), window=8, stride=5):
-        left, right = tokens.place(start, stop)
+        left, right = tokens.char_span(start, stop)
         assert 0 <= left <= last  # nothing lies between two windows
         assert left <= right <= len(text)
         last = right
