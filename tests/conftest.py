@@ -8,7 +8,8 @@ import pytest
 import spacy
 import torch
 from spacy.language import Language
-from support.checkpoints import BAD, LLAMA, QWEN2, make_tokenizer, write_checkpoint
+from support.checkpoints import LLAMA, QWEN2, make_tokenizer, write_checkpoint
+from support.failures import BAD
 
 from spacy_duoguard.engine.classifier import Classifier, TextScores
 from spacy_duoguard.engine.prefix_scores import Query

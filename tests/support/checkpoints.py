@@ -62,9 +62,6 @@ _CORPUS = [
     "El zorro marrón salta sobre el perro perezoso, ¿no es así?",
 ]
 
-# What `breaking` fails on.
-BAD = "BAD"
-
 TEXTS = [
     "How to kill a python process?",
     "a",
