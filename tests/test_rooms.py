@@ -1,5 +1,5 @@
-"""The architecture: which room may import which. Imports run downward only, between the
-rooms of the package and inside them, and nowhere in a circle."""
+"""The architecture: imports between the rooms of the package, and between those of the
+engine, run downward only. Nowhere do they form a circle."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 import pytest
 from support.paths import PACKAGE
 
-# From the ground up. Each room imports from those before it only.
+# From the bottom up: a room may only import from those before it.
 ROOMS = [
     "errors",
     "taxonomy",
@@ -41,7 +41,7 @@ def module_name(path):
 
 
 def imported_modules(path):
-    """The modules of the package that a file imports, at any depth of its code."""
+    """The modules of the package that a file imports, at its top or anywhere."""
     package = module_name(path)[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -59,7 +59,7 @@ IMPORTS = {
 
 
 def upward(order, room_of):
-    """Imports between two rooms that do not run from a later one to an earlier one."""
+    """The imports that lead from a room to a later one."""
     return [
         (module, target)
         for module, targets in IMPORTS.items()
