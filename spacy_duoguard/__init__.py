@@ -1,18 +1,26 @@
 """Moderation for spaCy pipelines with the DuoGuard classifiers."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .engine.classifier import Classifier
+    from .engine.streaming.stream import Stream, StreamBatch
     from .review.displacy import render
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "render"]
+__all__ = ["Classifier", "Stream", "StreamBatch", "__version__", "render"]
+
+_MODULES = {
+    "Classifier": ".engine.classifier",
+    "Stream": ".engine.streaming.stream",
+    "StreamBatch": ".engine.streaming.stream",
+    "render": ".review.displacy",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`render`, which needs spaCy, is imported when it is asked for."""
-    if name == "render":
-        from .review.displacy import render
-
-        return render
+    """Import public names when they are first used: they need torch or spaCy."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

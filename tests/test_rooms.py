@@ -1,11 +1,10 @@
 """The architecture: imports between the rooms of the package, and between those of the
 engine, run downward only. Nowhere do they form a circle."""
 
-import ast
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from support.paths import PACKAGE
+from support.imports import IMPORTS, room
 
 # From the bottom up: a room may only import from those before it.
 ROOMS = [
@@ -36,28 +35,6 @@ ENGINE = [
 ]
 
 
-def module_name(path):
-    return path.relative_to(PACKAGE).with_suffix("").parts
-
-
-def imported_modules(path):
-    """The modules of the package that a file imports, at its top or anywhere."""
-    package = module_name(path)[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = package[: len(package) - node.level + 1]
-            module = (*base, *node.module.split(".")) if node.module else base
-            if (PACKAGE.joinpath(*module)).is_dir():  # `from ..network import cpu`
-                yield from ((*module, alias.name) for alias in node.names)
-            else:
-                yield module
-
-
-IMPORTS = {
-    module_name(path): set(imported_modules(path)) for path in PACKAGE.rglob("*.py")
-}
-
-
 def upward(order, room_of):
     """The imports that lead from a room to a later one."""
     return [
@@ -68,10 +45,6 @@ def upward(order, room_of):
         and None not in rooms
         and order.index(rooms[0]) < order.index(rooms[1])
     ]
-
-
-def room(module):
-    return module[0]
 
 
 def engine_room(module):

@@ -47,8 +47,8 @@ def main() -> None:
         changed = Classifier(
             classifier.bundle, replace(settings, max_batch_tokens=budget)
         )
-        changed.rows.current = (
-            classifier.rows.current
+        changed.runner.current = (
+            classifier.runner.current
         )  # one copy of the laid out weights
         runs[str(budget)] = lambda changed=changed: changed.score(texts)
     print("| max_batch_tokens | tokens/s |\n|---|---|")

@@ -1,6 +1,6 @@
-"""Texts → probabilities: tokenise, cut into windows, pack, run, aggregate."""
+"""From texts to probabilities: tokenize, cut into windows, score, aggregate."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,24 @@ from .checkpoint.bundle import Bundle, load_bundle, write_bundle
 from .network.decoder import Decoder
 from .prefix_scores import (
     Curve,
+    PrefixScores,
     Query,
+    QueryBatch,
+    QueryPlan,
     SpanScores,
-    TextPlan,
-    WindowRows,
-    find_stretch,
-    read_curve,
-    read_span,
+    visible_span,
 )
-from .runner import RowScorer
+from .runner import Runner
 from .settings import Settings, check_limit
 from .text.tokenizer import TextTokenizer
-from .text.windows import Cut, cut_text
+from .text.windows import WindowedText, split_text
 
 
 @dataclass(frozen=True)
 class WindowScores:
     """The scores of one window of a text."""
 
-    start: int  # character offsets into the text
+    start: int  # character offsets into the text, half-open
     end: int
     probabilities: np.ndarray  # (n_labels,) float32
 
@@ -40,40 +39,40 @@ class TextScores:
     """The scores of one text."""
 
     probabilities: np.ndarray  # (n_labels,) float32, maximum over the windows
-    windows: tuple[WindowScores, ...]  # none for a text without pieces
-    truncated: bool  # a limit of the user's left part of the text out
+    windows: tuple[WindowScores, ...]  # empty for a text without tokens
+    truncated: bool  # `max_chars` or `max_windows` left out a part of the text
     spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
     curve: Curve | None = None
 
 
 class Classifier:
-    """A DuoGuard classifier: the decoder, its tokenizer, and how to score with them.
+    """A DuoGuard classifier: a decoder, its tokenizer and the settings to score with.
 
-    Scoring changes nothing in an instance: threads can share one.
+    Scoring changes nothing in it, so threads can share one.
     """
 
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         """bundle (Bundle): The decoder, on the device to score on, and its tokenizer.
-        settings (Settings): Windows and budgets. Its device and precision are not
-            applied here, "int8" apart: the decoder has them.
+        settings (Settings): Windows and budgets. Device and precision are those of the
+            decoder; of the settings here, only "int8" counts.
         """
         self.bundle = bundle
         self.settings = settings
-        self.rows = RowScorer(bundle.decoder, settings)
+        self.runner = Runner(bundle.decoder, settings)
 
     @property
     def decoder(self) -> Decoder:
-        """The torch module: packed token ids to logits."""
+        """The torch module, from packed token ids to logits."""
         return self.bundle.decoder
 
     @property
     def tokenizer(self) -> TextTokenizer:
-        """The tokenizer backend: text to token ids."""
+        """The tokenizer, from text to token ids."""
         return self.bundle.tokenizer
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Names, revisions and commits that the weights and tokenizer came from."""
+        """The names, revisions and commits of the weights and the tokenizer."""
         return self.bundle.provenance
 
     @property
@@ -100,19 +99,19 @@ class Classifier:
 
         name (str): A folder, a hub name, or "demo" for the checkpoint in the package.
         revision (str): Branch, tag or commit of a hub name.
-        tokenizer (Optional[str]): Folder or hub name of the tokenizer. None is the
-            known one for this name, else the model's own.
+        tokenizer (Optional[str]): Folder or hub name of the tokenizer. By default, the
+            one published for this model, or the one in its own folder.
         tokenizer_revision (str): Branch, tag or commit of the tokenizer.
         precision (str): "auto", "float32", "bfloat16" or "int8".
         device (str): "auto" (CUDA where torch has it), "cpu", "cuda", "cuda:N", "mps".
-        window (int): Tokens of a window.
-        stride (int): Tokens from the start of one window to that of the next.
-        max_windows (Optional[int]): Most windows of a text that are scored.
-        max_batch_tokens (Optional[int]): Tokens of a packed batch.
+        window (int): Tokens per window.
+        stride (int): Tokens from the start of one window to the start of the next.
+        max_windows (Optional[int]): Score at most this many windows of a text.
+        max_batch_tokens (Optional[int]): Tokens per packed batch.
         RETURNS (Classifier): Ready to score.
-        RAISES (SettingsError): A setting out of range.
-        RAISES (CheckpointError): Files that are missing, damaged or not supported.
-        RAISES (DownloadError): Files that could not be had from the hub.
+        RAISES (SettingsError): A setting is out of range.
+        RAISES (CheckpointError): A file is missing, damaged or not supported.
+        RAISES (DownloadError): A file could not be downloaded.
         """
         settings = Settings(
             precision=precision,
@@ -132,13 +131,14 @@ class Classifier:
         return cls(bundle, settings)
 
     def score(self, texts: Iterable[str]) -> np.ndarray:
-        """Score texts. Long ones are scored in windows, without limit.
+        """Score texts of any length. Long ones are scored in windows.
 
-        texts (Iterable[str]): The texts, in any order and of any length.
+        texts (Iterable[str]): The texts.
         RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32: for each text
-            the maximum over its windows, 0.0 where it has no pieces.
-        RAISES (SettingsError): One string instead of several, or no strings.
-        RAISES (ScoringError): A logit is not finite.
+            the maximum over its windows, or 0.0 if it has no tokens.
+        RAISES (SettingsError): `texts` is a single string, or holds something else
+            than strings.
+        RAISES (ScoringError): A logit isn't finite.
         """
         scores = [text.probabilities for text in self.analyze(texts)]
         return np.stack(scores) if scores else np.zeros((0, len(self.labels)), "f4")
@@ -151,19 +151,18 @@ class Classifier:
         normalize: bool = False,
         curve: bool = False,
     ) -> list[TextScores]:
-        """As `score`, with the windows that the scores come from.
+        """Score texts, and tell which windows the scores come from.
 
         texts (Iterable[str]): The texts. Identical ones are scored once.
-        max_chars (Optional[int]): The most characters of a text that are scored, half
-            of them from each end.
-        normalize (bool): Score what each text reads like without characters that hide
-            words too, where that is another text: the windows of this second view
-            follow, and none of the first goes. `max_windows` and `max_chars` hold for
-            each of the two.
-        curve (bool): Score each text up to each of its pieces, too.
+        max_chars (Optional[int]): Score at most this many characters of a text, half
+            from each end.
+        normalize (bool): Also score how each text reads without characters that hide
+            words, if that differs. The windows of this second view follow those of the
+            text; `max_windows` and `max_chars` apply to each view.
+        curve (bool): Also score every prefix of each text.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (SettingsError): As in `answer`.
-        RAISES (ScoringError): A logit is not finite.
+        RAISES (ScoringError): A logit isn't finite.
         """
         queries = [Query(text, (), curve) for text in _check_texts(texts)]
         return self.answer(queries, max_chars=max_chars, normalize=normalize)
@@ -175,76 +174,72 @@ class Classifier:
         max_chars: int | None = None,
         normalize: bool = False,
     ) -> list[TextScores]:
-        """Score texts, and parts of them in context: those cost no forward pass of
-        their own.
+        """Score texts, with spans and prefixes of them in context. Those don't cost
+        another forward pass.
 
-        queries (Sequence[Query]): The texts, and what is asked of each. Identical ones
-            are scored once.
+        queries (Sequence[Query]): What to score. Identical queries are scored once.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (List[TextScores]): One for each query, in order.
-        RAISES (SettingsError): A limit that is no positive integer, or scores in
-            context from a tokenizer that ends every text with a token of its own.
-        RAISES (ScoringError): A logit is not finite.
+        RAISES (SettingsError): `max_chars` isn't a positive integer, or scores in
+            context are asked of a tokenizer that adds a token to the end of a text.
+        RAISES (ScoringError): A logit isn't finite.
         """
         check_limit("max_chars", max_chars)
         if any(query.curve or query.spans for query in queries):
             self.check_causal()
-        cuts = {
-            text: self.cut(text, max_chars, normalize=normalize)
+        texts = {
+            text: self.split(text, max_chars, normalize=normalize)
             for text in dict.fromkeys(query.text for query in queries)
         }
-        plans = {
-            query: TextPlan.of(query, cuts[query.text])
-            for query in dict.fromkeys(queries)
-        }
-        rows = iter(
-            self.rows.probabilities(
-                [ids for plan in plans.values() for ids in plan.cut.ids],
-                [tokens for plan in plans.values() for tokens in plan.tokens],
-            )
+        batch = QueryBatch(
+            [QueryPlan.of(query, texts[query.text]) for query in dict.fromkeys(queries)]
         )
+        windows = self.runner.probabilities(batch.ids, batch.positions)
         n_labels = len(self.labels)
-        scores = {query: _read(plan, rows, n_labels) for query, plan in plans.items()}
+        scores = {
+            plan.query: _read_scores(plan, windows[of_plan], n_labels)
+            for plan, of_plan in zip(batch.plans, batch.slices, strict=True)
+        }
         return [scores[query] for query in queries]
 
     def score_turns(self, turns: Iterable[str]) -> np.ndarray:
         """Score a conversation turn by turn, in one pass. As in the paper, turns are
-        joined by one space and roles are not written.
+        joined by a space, without their roles.
 
         turns (Iterable[str]): The turns, in order.
-        RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: for each turn
-            those of the conversation up to its end. An empty turn changes nothing.
+        RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: row i scores the
+            conversation up to the end of turn i. An empty turn changes nothing.
         RAISES (SettingsError): As in `analyze`.
         RAISES (ScoringError): As in `score`.
         """
         turns = _check_texts(turns)
         curve = self.analyze([" ".join(turns)], curve=True)[0].curve
         assert curve is not None
-        rows = np.zeros((len(turns), len(self.labels)), dtype=np.float32)
-        start, last = 0, -1
-        for row, turn in zip(rows, turns, strict=True):
-            stretch = find_stretch(turn, 0, len(turn))
-            last = last if stretch is None else start + stretch[1]
-            row[:] = curve.up_to(last)
+        scores = np.zeros((len(turns), len(self.labels)), dtype=np.float32)
+        start = end = 0
+        for row, turn in zip(scores, turns, strict=True):
+            if visible := visible_span(turn, 0, len(turn)):
+                end = start + visible[1]
+            row[:] = curve.up_to(end)
             start += len(turn) + 1
-        return rows
+        return scores
 
     def check_causal(self) -> None:
-        """Check that a row of a text is the score of the text up to there.
+        """Check that the output at a token is the score of the text up to it.
 
-        RAISES (SettingsError): The tokenizer ends each text with a token of its own,
-            which those rows lack.
+        RAISES (SettingsError): The tokenizer adds a token to the end of each text,
+            which a prefix lacks.
         """
         if len(self.tokenizer.suffix):
             raise SettingsError(Errors.E055)
 
-    def cut(
+    def split(
         self, text: str, max_chars: int | None = None, *, normalize: bool = False
-    ) -> Cut:
+    ) -> WindowedText:
         """text (str): Any text.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
-        RETURNS (Cut): Its windows, none where it has no pieces."""
-        return cut_text(
+        RETURNS (WindowedText): Its windows."""
+        return split_text(
             text,
             self.tokenizer,
             self.settings,
@@ -255,7 +250,7 @@ class Classifier:
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` reads, and `transformers` too.
 
-        path (str / Path): The folder, made if it does not exist.
+        path (str / Path): The folder, which is made if it doesn't exist.
         """
         write_bundle(self.bundle, path)
 
@@ -263,25 +258,30 @@ class Classifier:
 def _check_texts(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, str):
         raise SettingsError(Errors.E049)
-    found = list(texts)
-    for i, text in enumerate(found):
+    texts = list(texts)
+    for i, text in enumerate(texts):
         if not isinstance(text, str):
             message = Errors.E051.format(i=i, kind=type(text).__name__)
             raise SettingsError(message)
-    return found
+    return texts
 
 
-def _read(plan: TextPlan, rows: Iterator[np.ndarray], n_labels: int) -> TextScores:
-    """Take the rows of a text's windows from the iterator."""
-    cut = plan.cut
-    scored = [WindowRows(pieces, next(rows)) for pieces in plan.pieces]
-    windows = tuple(
-        WindowScores(*window.place, own.probabilities[-1])
-        for window, own in zip(cut.windows, scored, strict=True)
+def _read_scores(
+    plan: QueryPlan, windows: Sequence[np.ndarray], n_labels: int
+) -> TextScores:
+    """windows (Sequence[ndarray]): For each window of the plan the probabilities at
+    its scored tokens, (n_scored, n_labels)."""
+    scores = [
+        PrefixScores(tokens, probabilities)
+        for tokens, probabilities in zip(plan.tokens, windows, strict=True)
+    ]
+    window_scores = tuple(
+        WindowScores(*window.char_span, prefixes.probabilities[-1])
+        for window, prefixes in zip(plan.text.windows, scores, strict=True)
     )
-    probabilities = np.zeros(n_labels, dtype=np.float32)
-    if windows:
-        probabilities = np.max([window.probabilities for window in windows], axis=0)
-    spans = [read_span(cut, scored, own, n_labels) for own in plan.stretches]
-    curve = read_curve(cut, scored, n_labels) if plan.query.curve else None
-    return TextScores(probabilities, windows, cut.truncated, tuple(spans), curve)
+    maximum = np.zeros(n_labels, dtype=np.float32)
+    if window_scores:
+        maximum = np.max([window.probabilities for window in window_scores], axis=0)
+    spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
+    curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
+    return TextScores(maximum, window_scores, plan.text.truncated, spans, curve)

@@ -1,4 +1,4 @@
-"""What the head reads of texts, kept while the decoder below it stands still."""
+"""A cache of what the head reads, while only the head is trained."""
 
 import threading
 from collections.abc import Hashable, Iterator
@@ -10,15 +10,14 @@ from torch import Tensor
 from .network.decoder import Decoder
 from .network.tensor_versions import Versions
 
-# Of each of the two stores: the features of about 150,000 texts of one window at
-# width 896.
+# For each of the two stores: about 150,000 texts of one window at hidden size 896.
 MAX_BYTES = 2**29
 
 
 class FeatureStore:
-    """Float arrays by key. What comes when it is full is not kept: a training set that
-    is a little too large, run through in another order each epoch, would push out
-    everything before it is asked for again."""
+    """Float arrays by key. Once it's full, it takes nothing more: a training set that
+    is a little too large, shuffled each epoch, would evict everything before it's asked
+    for again."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -30,13 +29,13 @@ class FeatureStore:
         return len(self._rows)
 
     def get(self, key: Hashable) -> np.ndarray | None:
-        found = self._rows.get(key)
-        return None if found is None else found[0]
+        entry = self._rows.get(key)
+        return None if entry is None else entry[0]
 
     def put(self, key: Hashable, rows: np.ndarray, *, key_bytes: int) -> None:
         """key (Hashable): Exactly what was computed.
-        rows (ndarray): The features; the store owns them from now on.
-        key_bytes (int): What the key takes."""
+        rows (ndarray): The features, which belong to the store from now on.
+        key_bytes (int): The size of the key."""
         size = rows.nbytes + key_bytes
         with self._lock:
             if key not in self._rows and self.n_bytes + size <= self.max_bytes:
@@ -51,20 +50,20 @@ class FeatureStore:
 
 
 class FeatureCache:
-    """Features of the texts that are trained on, and of whole packed batches that are
+    """The features of texts that are trained on, and of whole packed batches that are
     scored.
 
-    A batch is kept as a whole, since the scores of a text depend on its batch mates in
-    the last bits: a score that comes from here equals, bit for bit, what would have
-    been computed, as by the same model after it was saved and loaded.
+    A batch is kept as a whole, since the last bits of a text's scores depend on its
+    batch: a score from the cache equals, bit for bit, what would have been computed, as
+    by the same model saved and loaded.
 
-    The entries hold while the frozen weights do. Each use looks whether one of them
-    was moved or written to, which torch counts (writes through `.data` it does not).
+    Entries are valid while the frozen weights don't change. Each use checks whether one
+    was moved or written to; torch counts all writes but those through `.data`.
     """
 
     def __init__(self, decoder: Decoder, *, max_bytes: int = MAX_BYTES) -> None:
-        """decoder (Decoder): Whose head alone is trained.
-        max_bytes (int): The most that each of the two stores takes."""
+        """decoder (Decoder): The decoder of which only the head is trained.
+        max_bytes (int): The limit of each of the two stores."""
         self._decoder = decoder
         self._texts = FeatureStore(max_bytes)
         self._batches = FeatureStore(max_bytes)
@@ -72,19 +71,19 @@ class FeatureCache:
 
     @property
     def texts(self) -> FeatureStore:
-        """By text and limit: (n_windows, hidden_size)."""
+        """By query and limits: (n_scored, hidden_size)."""
         self._check()
         return self._texts
 
     @property
     def batches(self) -> FeatureStore:
-        """By the ids of the sequences of a packed batch: (n_sequences, hidden_size)."""
+        """By the ids and positions of a packed batch: (n_scored, hidden_size)."""
         self._check()
         return self._batches
 
     @contextmanager
     def zone(self) -> Iterator[None]:
-        """A block after which what it added is forgotten."""
+        """Forget at the end of the block what was added in it."""
         stores = (self._texts, self._batches)
         lengths = [len(store) for store in stores]
         try:

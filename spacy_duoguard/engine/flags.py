@@ -1,5 +1,8 @@
-"""When a flag holds. The score of half a sentence misfires ("How to kill", before
-"a python process"): a category must stay above its threshold for some pieces in a row.
+"""Thresholds, and when they flag a category.
+
+A category is flagged if its probability is strictly greater than its threshold. While
+a text is read token by token, the score of half a sentence can misfire ("How to kill",
+before "a python process"): there, a flag has to hold for several tokens in a row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,80 +14,25 @@ from ..errors import Errors, SettingsError
 from ..taxonomy import CATEGORIES, UNSAFE
 
 
-@dataclass(frozen=True)
-class Flag:
-    """A category that was flagged."""
-
-    category: str
-    offset: int  # the character up to which the text was read when the flag held
-    probability: float  # of the text up to there
-
-
-class FlagWatch:
-    """Watches the rows of a text that is read piece by piece."""
-
-    def __init__(self, thresholds: Mapping[str, float], patience: int) -> None:
-        """thresholds (Mapping[str, float]): For each category, in order.
-        patience (int): How many pieces in a row a category must be above its own.
-        """
-        self.labels = list(thresholds)
-        # Not float32: a probability of 0.3 in float32 is above 0.3.
-        self.thresholds = np.array(list(thresholds.values()), dtype=np.float64)
-        self.patience = patience
-        self.held = np.zeros(len(self.labels), dtype=bool)
-        self._runs = np.zeros(len(self.labels), dtype=np.int64)
-        self._last: tuple[int, np.ndarray] | None = None
-
-    def read(self, ends: Sequence[int], probabilities: np.ndarray) -> list[Flag]:
-        """Read on.
-
-        ends (Sequence[int]): (n_pieces,), where each piece ends, in characters.
-        probabilities (ndarray): (n_pieces, n_labels), of the text up to each.
-        RETURNS (List[Flag]): The flags that are new.
-        """
-        found: list[Flag] = []
-        for end, row in zip(ends, probabilities, strict=True):
-            above = row.astype(np.float64) > self.thresholds
-            self._runs = np.where(above, self._runs + 1, 0)
-            found += self._raise_flags(self._runs >= self.patience, int(end), row)
-            self._last = int(end), row
-        return found
-
-    def close(self) -> list[Flag]:
-        """The text is complete: what is above its threshold now is not taken back by
-        anything that follows.
-
-        RETURNS (List[Flag]): The flags that are new.
-        """
-        if self._last is None:
-            return []
-        return self._raise_flags(self._runs > 0, *self._last)
-
-    def _raise_flags(self, now: np.ndarray, end: int, row: np.ndarray) -> list[Flag]:
-        new = np.flatnonzero(now & ~self.held)
-        self.held[new] = True
-        return [Flag(self.labels[i], end, float(row[i])) for i in new]
-
-
 def check_thresholds(
     threshold: float, thresholds: Mapping[str, float], labels: Sequence[str] | None
 ) -> None:
-    """Check what decides flags.
+    """Check the thresholds of a user.
 
-    threshold (float): Of the categories without one of their own.
-    thresholds (Mapping[str, float]): Of single categories.
-    labels (Optional[Sequence[str]]): The categories; None where they are not known yet.
-    RAISES (SettingsError): A value outside [0, 1], or a threshold of no category.
+    threshold (float): For the categories that `thresholds` doesn't name.
+    thresholds (Mapping[str, float]): For single categories.
+    labels (Optional[Sequence[str]]): The categories; None if they aren't known yet.
+    RAISES (SettingsError): A value isn't in [0, 1], or a key isn't a category.
     """
-    limits = {"threshold": threshold}
+    values = {"threshold": threshold}
     for key, value in thresholds.items():
         if key == UNSAFE or (labels is not None and key not in labels):
             names = ", ".join(labels or CATEGORIES)
             raise SettingsError(Errors.E002.format(key=key, categories=names))
-        limits[f"thresholds['{key}']"] = value
-    for name, value in limits.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0.0 <= value <= 1.0:  # false for NaN as well
+        values[f"thresholds['{key}']"] = value
+    for name, value in values.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0.0 <= value <= 1.0:  # false for NaN as well
             raise SettingsError(Errors.E001.format(name=name, value=value))
 
 
@@ -101,18 +49,75 @@ def resolve_thresholds(
     return {label: thresholds.get(label, threshold) for label in labels}
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A flagged category of a text that is read token by token."""
+
+    category: str
+    offset: int  # how many characters were read when the flag held
+    probability: float  # of the text up to there
+
+
+class FlagTracker:
+    """Follows the prefix scores of a text that is read token by token."""
+
+    def __init__(self, thresholds: Mapping[str, float], patience: int) -> None:
+        """thresholds (Mapping[str, float]): For each category, in order.
+        patience (int): For how many tokens in a row a category must be above its
+            threshold.
+        """
+        self.labels = list(thresholds)
+        # Not float32: a probability of 0.3 in float32 is above 0.3.
+        self.thresholds = np.array(list(thresholds.values()), dtype=np.float64)
+        self.patience = patience
+        self.held = np.zeros(len(self.labels), dtype=bool)
+        self._n_above = np.zeros(len(self.labels), dtype=np.int64)
+        self._last: tuple[int, np.ndarray] | None = None
+
+    def read(self, ends: Sequence[int], probabilities: np.ndarray) -> list[Flag]:
+        """Read on.
+
+        ends (Sequence[int]): (n_tokens,), the character offset at which each token
+            ends.
+        probabilities (ndarray): (n_tokens, n_labels), the prefix score at each.
+        RETURNS (List[Flag]): The new flags.
+        """
+        flags: list[Flag] = []
+        for end, row in zip(ends, probabilities, strict=True):
+            above = row.astype(np.float64) > self.thresholds
+            self._n_above = np.where(above, self._n_above + 1, 0)
+            flags += self._raise_flags(self._n_above >= self.patience, int(end), row)
+            self._last = int(end), row
+        return flags
+
+    def close(self) -> list[Flag]:
+        """End the text. What is above its threshold now is flagged without patience:
+        nothing follows that could take it back.
+
+        RETURNS (List[Flag]): The new flags.
+        """
+        if self._last is None:
+            return []
+        return self._raise_flags(self._n_above > 0, *self._last)
+
+    def _raise_flags(self, now: np.ndarray, end: int, row: np.ndarray) -> list[Flag]:
+        new = np.flatnonzero(now & ~self.held)
+        self.held[new] = True
+        return [Flag(self.labels[i], end, float(row[i])) for i in new]
+
+
 def first_flag(
     ends: Sequence[int],
     probabilities: np.ndarray,
     thresholds: Mapping[str, float],
     patience: int,
 ) -> int | None:
-    """Where a complete text is first flagged.
+    """Find out where a complete text is first flagged.
 
-    ends (Sequence[int]), probabilities (ndarray): As for `FlagWatch.read`.
-    thresholds (Mapping[str, float]), patience (int): As for `FlagWatch`.
-    RETURNS (Optional[int]): In characters; None where nothing is flagged.
+    ends (Sequence[int]), probabilities (ndarray): As in `FlagTracker.read`.
+    thresholds (Mapping[str, float]), patience (int): As in `FlagTracker`.
+    RETURNS (Optional[int]): A character offset; None if nothing is flagged.
     """
-    watch = FlagWatch(thresholds, patience)
-    flags = watch.read(ends, probabilities) + watch.close()
+    tracker = FlagTracker(thresholds, patience)
+    flags = tracker.read(ends, probabilities) + tracker.close()
     return min((flag.offset for flag in flags), default=None)

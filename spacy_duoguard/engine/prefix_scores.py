@@ -1,230 +1,244 @@
-"""What one pass over a text says about its parts.
+"""Prefix scores: what one pass over a text says about every part of it.
 
-The decoder is causal: the row of a piece is the score of the text up to that piece,
-as far as its window reaches back. Spans and the risk curve are rows of the windows
-that the text is scored in anyway.
+The decoder is causal: the output at a token scores the text up to that token, as far
+back as its window reaches. Spans and the risk curve are read from the windows in which
+the text is scored anyway.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from .text.windows import Cut
+from .text.windows import Window, WindowedText
 
 
 @dataclass(frozen=True)
 class SpanScores:
-    """The scores of a stretch of a text, in context."""
+    """The scores of a span in context."""
 
     probabilities: np.ndarray  # (n_labels,) float32, maximum over its windows
-    # (n_labels + 1,) float32: the change against the row before the stretch in the
-    # window that gave the maximum, for each category and then for the largest one.
+    # (n_labels + 1,) float32: for each category, and then for `unsafe`, the difference
+    # from the prefix score before the span, in the window that gave the maximum.
     delta: np.ndarray
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The scores of a text up to each of its pieces."""
+    """The prefix scores of a text, one for each token."""
 
-    ends: np.ndarray  # (n_pieces,) int64, characters of the text, ascending
-    probabilities: np.ndarray  # (n_pieces, n_labels) float32
+    ends: (
+        np.ndarray
+    )  # (n_tokens,) int64, character offsets at which they end, ascending
+    probabilities: np.ndarray  # (n_tokens, n_labels) float32
 
-    def up_to(self, character: int) -> np.ndarray:
-        """character (int): Of the text, -1 for none.
-        RETURNS (ndarray): (n_labels,), the score of the text up to the piece that
-            completes this character; 0.0 for none."""
-        n_pieces, n_labels = self.probabilities.shape
-        if character < 0 or not n_pieces:
+    def up_to(self, end: int) -> np.ndarray:
+        """end (int): A character offset.
+        RETURNS (ndarray): (n_labels,), the score of the text up to the token that
+            completes the character before it; 0.0 for an offset of 0."""
+        n_tokens, n_labels = self.probabilities.shape
+        if end <= 0 or not n_tokens:
             return np.zeros(n_labels, dtype=np.float32)
-        holder = min(np.searchsorted(self.ends, character, "right"), n_pieces - 1)
+        holder = min(np.searchsorted(self.ends, end), n_tokens - 1)
         last = np.searchsorted(self.ends, self.ends[holder], "right") - 1
         return self.probabilities[last]
 
 
 @dataclass(frozen=True)
-class WindowRows:
-    """The rows of a window that were scored."""
+class Query:
+    """A text to score, and what else to score of it."""
 
-    pieces: np.ndarray  # (n_rows,) of the window, ascending; the last one is its last
-    probabilities: np.ndarray  # (n_rows, n_labels) float32
-
-    def at(self, piece: int) -> np.ndarray:
-        """piece (int): Of the window, one of `pieces`.
-        RETURNS (ndarray): (n_labels,), the window's score up to there."""
-        return self.probabilities[np.searchsorted(self.pieces, piece)]
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()  # in context; character offsets
+    curve: bool = False  # score every prefix
 
 
-Stretch = tuple[int, int]  # the first and the last character
+class SpanInWindow(NamedTuple):
+    """Which prefix scores of a window tell about a span."""
+
+    window: int  # its index
+    before: int | None  # the token before the span, if the window has it
+    last: int  # the last token of the span in this window
 
 
-def find_stretch(text: str, start: int, end: int) -> Stretch | None:
-    """The characters whose pieces stand for a span: a piece often holds the white
-    space before a word, and so belongs to two spans.
+@dataclass(frozen=True)
+class PrefixScores:
+    """The scored tokens of a window."""
+
+    tokens: np.ndarray  # (n_scored,) of the segment, ascending; ends with the window's
+    probabilities: np.ndarray  # (n_scored, n_labels) float32
+
+    def at(self, token: int) -> np.ndarray:
+        """token (int): One of `tokens`.
+        RETURNS (ndarray): (n_labels,), the score of the window up to there."""
+        return self.probabilities[np.searchsorted(self.tokens, token)]
+
+
+def visible_span(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """The characters whose tokens stand for a span. A token often holds the space
+    before a word, and so touches two spans: whitespace at the ends doesn't count.
 
     text (str): The text.
-    start (int), end (int): Of the span, in characters.
-    RETURNS (Optional[Tuple[int, int]]): Its first and last characters that are no
-        white space; of nothing but white space, its first and last; None for an empty
-        span.
+    start (int), end (int): The span, in characters.
+    RETURNS (Optional[Tuple[int, int]]): The span without whitespace at its ends, or as
+        it is if it's all whitespace. None for an empty span.
     """
     body = text[start:end]
     if not body:
         return None
     left = len(body) - len(body.lstrip())
     if left == len(body):
-        return start, end - 1
-    return start + left, start + len(body.rstrip()) - 1
+        return start, end
+    return start + left, start + len(body.rstrip())
 
 
 @dataclass(frozen=True)
-class Query:
-    """What is asked about a text beside its score."""
-
-    text: str
-    # To score in context, start and end characters.
-    spans: tuple[tuple[int, int], ...] = ()
-    curve: bool = False  # score it up to each of its pieces, too
-
-
-@dataclass(frozen=True)
-class TextPlan:
-    """Which rows of a text's windows answer a query."""
+class QueryPlan:
+    """Which tokens of a text's windows have to be scored to answer a query."""
 
     query: Query
-    cut: Cut
-    stretches: list[Stretch | None]  # of the spans
-    pieces: list[np.ndarray]  # of each window, ascending; always its last one
+    text: WindowedText
+    spans: list[tuple[int, int] | None]  # of the query, without whitespace
+    tokens: list[np.ndarray]  # by window: tokens of the segment; ends with the last
 
     @classmethod
-    def of(cls, query: Query, cut: Cut) -> "TextPlan":
-        """query (Query): What is asked. cut (Cut): The text.
-        RETURNS (TextPlan): The rows."""
-        stretches = [find_stretch(query.text, *span) for span in query.spans]
-        wanted = [{window.stop - window.first - 1} for window in cut.windows]
-        for stretch in stretches:
-            for i, before, last in _occurrences(cut, stretch):
+    def of(cls, query: Query, text: WindowedText) -> "QueryPlan":
+        """query (Query): What to score. text (WindowedText): Its windows.
+        RETURNS (QueryPlan): The tokens to score."""
+        spans = [visible_span(query.text, *span) for span in query.spans]
+        wanted = [{window.stop - 1} for window in text.windows]
+        for span in spans:
+            for i, before, last in _find_span(text, span):
                 wanted[i] |= {last} if before is None else {before, last}
-        for i, window in enumerate(cut.windows if query.curve else ()):
-            fresh = _first_new(cut, i) - window.first
-            wanted[i].update(range(fresh, window.stop - window.first))
-        pieces = [np.array(sorted(own), dtype=np.int64) for own in wanted]
-        return cls(query, cut, stretches, pieces)
+        for i, window in enumerate(text.windows if query.curve else ()):
+            wanted[i].update(range(_first_new(text.windows, i), window.stop))
+        tokens = [np.array(sorted(scored), dtype=np.int64) for scored in wanted]
+        return cls(query, text, spans, tokens)
 
     @property
-    def tokens(self) -> list[np.ndarray]:
-        """RETURNS (List[ndarray]): The rows as tokens of the framed windows: what the
-        tokenizer puts after a text counts to its last piece."""
-        pairs = zip(self.cut.windows, self.pieces, strict=True)
-        return [window.tokens_of(pieces) for window, pieces in pairs]
+    def positions(self) -> list[np.ndarray]:
+        """RETURNS (List[ndarray]): For each window the positions to score."""
+        pairs = zip(self.text.windows, self.tokens, strict=True)
+        return [window.positions(tokens) for window, tokens in pairs]
+
+    def outputs(self) -> list[np.ndarray]:
+        """Of which prefix scores the text and its spans are the maximum.
+
+        RETURNS (List[ndarray]): For the text and then for each span, indices into the
+            prefix scores of all windows, one after the other. Empty for a span that a
+            limit left out.
+        """
+        bounds = np.cumsum([0, *map(len, self.tokens)])
+        outputs = [bounds[1:] - 1]
+        for span in self.spans:
+            indices = [
+                bounds[i] + np.searchsorted(self.tokens[i], last)
+                for i, _, last in _find_span(self.text, span)
+            ]
+            outputs.append(np.array(indices, dtype=np.int64))
+        return outputs
+
+    def read_span(
+        self,
+        span: tuple[int, int] | None,
+        scores: Sequence[PrefixScores],
+        n_labels: int,
+    ) -> SpanScores | None:
+        """span (Optional[Tuple[int, int]]): One of `spans`.
+        scores (Sequence[PrefixScores]): The scores of each window.
+        n_labels (int): The number of categories.
+        RETURNS (Optional[SpanScores]): 0.0 for an empty span; None if a limit left out
+            all of it."""
+        zeros = np.zeros(n_labels, dtype=np.float32)
+        if span is None:
+            return SpanScores(zeros, np.zeros(n_labels + 1, dtype=np.float32))
+        places = _find_span(self.text, span)
+        if not places:
+            return None
+        after = np.stack([scores[i].at(last) for i, _, last in places])
+        before = np.stack(
+            [zeros if token is None else scores[i].at(token) for i, token, _ in places]
+        )
+        winners = after.argmax(axis=0)
+        delta = (after - before)[winners, np.arange(n_labels)]
+        unsafe = after.max(axis=1)
+        top = unsafe.argmax()
+        unsafe_delta = unsafe[top] - before[top].max()
+        return SpanScores(after.max(axis=0), np.append(delta, unsafe_delta))
+
+    def read_curve(self, scores: Sequence[PrefixScores], n_labels: int) -> Curve:
+        """The score of the text up to each token, as if the text ended there: the
+        maximum over the window that would be the last, all before it, and what the
+        normalized view reads up to there.
+
+        scores (Sequence[PrefixScores]): The scores of each window.
+        n_labels (int): The number of categories.
+        RETURNS (Curve): For all tokens of the text itself that are in a window.
+        """
+        windows = self.text.windows
+        n_plain = sum(window.segment.view is None for window in windows)
+        curve = _read_view(windows, scores, range(n_plain), n_labels)
+        second = _read_view(windows, scores, range(n_plain, len(windows)), n_labels)
+        if not len(second.ends):
+            return curve
+        n_read = np.searchsorted(second.ends, curve.ends, side="right")
+        padded = np.concatenate((np.zeros((1, n_labels), "f4"), second.probabilities))
+        return Curve(curve.ends, np.maximum(curve.probabilities, padded[n_read]))
 
 
-def output_rows(plan: TextPlan) -> list[np.ndarray]:
-    """Of which rows the logits of a text and its spans are the maximum.
+class QueryBatch:
+    """The windows of several queries, one after the other."""
 
-    plan (TextPlan): The text. Its rows are counted window after window.
-    RETURNS (List[ndarray]): Rows of the text, and then of each span; none of what a
-        limit left out.
-    """
-    bounds = np.cumsum([0, *map(len, plan.pieces)])
-    outputs = [bounds[1:] - 1]
-    for stretch in plan.stretches:
-        own = [
-            bounds[i] + np.searchsorted(plan.pieces[i], last)
-            for i, _, last in _occurrences(plan.cut, stretch)
-        ]
-        outputs.append(np.array(own, dtype=np.int64))
-    return outputs
-
-
-def read_span(
-    cut: Cut, rows: Sequence[WindowRows], stretch: Stretch | None, n_labels: int
-) -> SpanScores | None:
-    """cut (Cut): The text.
-    rows (Sequence[WindowRows]): Of each window.
-    stretch (Optional[Tuple[int, int]]): From `find_stretch`.
-    n_labels (int): The categories.
-    RETURNS (Optional[SpanScores]): 0.0 for an empty span. None where a limit of the
-        user's left out all of it."""
-    if stretch is None:
-        return SpanScores(np.zeros(n_labels, "f4"), np.zeros(n_labels + 1, "f4"))
-    found = _occurrences(cut, stretch)
-    if not found:
-        return None
-    scores = np.stack([rows[i].at(last) for i, _, last in found])
-    nothing = np.zeros(n_labels, dtype=np.float32)
-    before = np.stack(
-        [nothing if piece is None else rows[i].at(piece) for i, piece, _ in found]
-    )
-    winners = scores.argmax(axis=0)
-    delta = (scores - before)[winners, np.arange(n_labels)]
-    largest = scores.max(axis=1)
-    top = largest.argmax()
-    of_largest = largest[top] - before[top].max()
-    return SpanScores(scores.max(axis=0), np.append(delta, of_largest))
-
-
-def read_curve(cut: Cut, rows: Sequence[WindowRows], n_labels: int) -> Curve:
-    """The scores of a text up to each piece, as if the text ended there: the window
-    that then would be the last, and all before it; and of what its second view reads
-    up to there, if there is one.
-
-    cut (Cut): The text.
-    rows (Sequence[WindowRows]): Of each window.
-    n_labels (int): The categories.
-    RETURNS (Curve): Of all pieces of the text itself that are in a window.
-    """
-    views = [window.part.view is not None for window in cut.windows]
-    n_own = views.index(True) if any(views) else len(views)
-    curve = _read_view(cut, rows, range(n_own), n_labels)
-    second = _read_view(cut, rows, range(n_own, len(views)), n_labels)
-    if not len(second.ends):
-        return curve
-    read = np.searchsorted(second.ends, curve.ends, side="right")
-    padded = np.concatenate((np.zeros((1, n_labels), "f4"), second.probabilities))
-    return Curve(curve.ends, np.maximum(curve.probabilities, padded[read]))
+    def __init__(self, plans: Sequence[QueryPlan]) -> None:
+        """plans (Sequence[QueryPlan]): What to score."""
+        self.plans = plans
+        self.ids = [ids for plan in plans for ids in plan.text.ids]
+        self.positions = [scored for plan in plans for scored in plan.positions]
+        bounds = accumulate((len(plan.tokens) for plan in plans), initial=0)
+        # Which of the windows belong to each plan.
+        self.slices = [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
 def _read_view(
-    cut: Cut, rows: Sequence[WindowRows], numbers: Iterable[int], n_labels: int
+    windows: Sequence[Window],
+    scores: Sequence[PrefixScores],
+    indices: Iterable[int],
+    n_labels: int,
 ) -> Curve:
-    """The curve of some windows."""
+    """The curve over some of the windows."""
     ends, probabilities = [np.zeros(0, "i8")], [np.zeros((0, n_labels), "f4")]
     so_far = np.zeros(n_labels, dtype=np.float32)
-    for i in numbers:
-        window, fresh = cut.windows[i], _first_new(cut, i)
-        ends.append(window.part.ends[fresh : window.stop])
-        own = rows[i].probabilities[-(window.stop - fresh) :]
-        probabilities.append(np.maximum(so_far, own))
-        so_far = np.maximum(so_far, own[-1])
+    for i in indices:
+        window, first = windows[i], _first_new(windows, i)
+        ends.append(window.segment.token_ends[first : window.stop])
+        fresh = scores[i].probabilities[-(window.stop - first) :]
+        probabilities.append(np.maximum(so_far, fresh))
+        so_far = np.maximum(so_far, fresh[-1])
     return Curve(np.concatenate(ends), np.concatenate(probabilities))
 
 
-def _first_new(cut: Cut, i: int) -> int:
-    """The first piece of a window that the one before it does not reach."""
-    window = cut.windows[i]
-    if i and cut.windows[i - 1].part is window.part:
-        return max(window.first, cut.windows[i - 1].stop)
-    return window.first
+def _first_new(windows: Sequence[Window], i: int) -> int:
+    """The first token of a window that the window before it doesn't have."""
+    window = windows[i]
+    if i and windows[i - 1].segment is window.segment:
+        return max(window.start, windows[i - 1].stop)
+    return window.start
 
 
-def _occurrences(
-    cut: Cut, stretch: Stretch | None
-) -> list[tuple[int, int | None, int]]:
-    """Where a stretch lies: for each window that overlaps it the window, the piece
-    before the stretch if the window has it, and the last piece, of that window."""
-    found: list[tuple[int, int | None, int]] = []
-    if stretch is None:
-        return found
-    for run in cut.runs:
-        pieces = run.part.pieces(*stretch)
-        if pieces is None:
+def _find_span(text: WindowedText, span: tuple[int, int] | None) -> list[SpanInWindow]:
+    """Find a span in every window that overlaps it."""
+    places: list[SpanInWindow] = []
+    for windows in text.segments if span else ():
+        tokens = windows.segment.token_span(*span) if span else None
+        if tokens is None:
             continue
-        first, last = pieces
-        begin = bisect_right(run.stops, max(first, 0))
-        for i in range(begin, bisect_right(run.firsts, last)):
-            own, stop = run.firsts[i], run.stops[i]
-            before = first - 1 - own if first > own else None
-            found.append((run.index + i, before, min(last, stop - 1) - own))
-    return found
+        first, stop = tokens
+        begin = bisect_right(windows.stops, first)
+        for i in range(begin, bisect_right(windows.starts, stop - 1)):
+            before = first - 1 if first > windows.starts[i] else None
+            last = min(stop, windows.stops[i]) - 1
+            places.append(SpanInWindow(windows.first + i, before, last))
+    return places

@@ -1,12 +1,13 @@
-"""Windows → rows of probabilities: packed batches that fit into the memory."""
+"""From windows to probabilities, in packed batches that fit into memory."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import Errors, ScoringError
 from .feature_cache import FeatureCache
@@ -18,125 +19,126 @@ from .network.threads import leave_parents_threads
 from .settings import Settings
 
 
-class RowScorer:
+class Runner:
     """Runs a decoder over windows. Threads can share one."""
 
     def __init__(self, decoder: Decoder, settings: Settings) -> None:
         """decoder (Decoder): On the device to score on.
-        settings (Settings): Of the budget, and whether to multiply in eight bits.
+        settings (Settings): The batch budget, and whether to multiply in int8.
         """
         self.decoder = decoder
         self.settings = settings
         self.current = CurrentForward(decoder, eight_bit=settings.precision == "int8")
-        self.cache: FeatureCache | None = None  # while the head alone is trained
+        self.cache: FeatureCache | None = None  # while only the head is trained
 
     def forward(self) -> Forward:
-        """RETURNS (Forward): Of the present weights."""
+        """RETURNS (Forward): The forward pass with the present weights."""
         return self.current.get()
 
     def probabilities(
-        self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
+        self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
-        """windows (Sequence[ndarray]): Token ids of each window, framed.
-        rows (Sequence[ndarray]): The tokens of each after which it is scored.
-        RETURNS (List[ndarray]): Of each window, (n_rows, n_labels), float32.
-        RAISES (ScoringError): A logit is not finite, or memory ran out."""
-        bounds = np.cumsum([0, *map(len, rows)])
-        logits = np.empty(
-            (bounds[-1], self.decoder.config.num_labels), dtype=np.float32
-        )
-        outputs: list[tuple[list[int], torch.Tensor]] = []
-
-        def work(forward: Forward, batch: list[int]) -> None:
-            own = [rows[i] for i in batch]
-            output = self._logits(forward, [windows[i] for i in batch], own)
-            outputs.append((batch, output))
-
-        with torch.inference_mode():
-            self._in_batches(windows, work)
-            # A GPU works on while the host packs: results are fetched at the end.
-            for batch, output in outputs:
-                places = [np.arange(bounds[i], bounds[i + 1]) for i in batch]
-                logits[np.concatenate(places)] = output.cpu().numpy()
+        """windows (Sequence[ndarray]): The token ids of each window.
+        positions (Sequence[ndarray]): The positions of each at which to score.
+        RETURNS (List[ndarray]): For each window (n_positions, n_labels), float32.
+        RAISES (ScoringError): A logit isn't finite, or memory ran out."""
+        n_labels = self.decoder.config.num_labels
+        logits, bounds = self._run(windows, positions, self._logits, n_labels)
         finite = np.asarray(np.isfinite(logits).all(axis=1))
         if not finite.all():
-            pairs = itertools.pairwise(bounds)
+            pairs = pairwise(bounds)
             failed = sum(not finite[start:stop].all() for start, stop in pairs)
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
         return np.split(torch.from_numpy(logits).sigmoid().numpy(), bounds[1:-1])
 
-    def _in_batches(
+    def features(
+        self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Compute what the head reads.
+
+        windows (Sequence[ndarray]), positions (Sequence[ndarray]): As in
+            `probabilities`.
+        RETURNS (List[ndarray]): For each window (n_positions, hidden_size), float32.
+        RAISES (ScoringError): Memory ran out.
+        """
+        hidden_size = self.decoder.config.hidden_size
+        features, bounds = self._run(windows, positions, self._features, hidden_size)
+        return np.split(features, bounds[1:-1])
+
+    def _run(
         self,
         windows: Sequence[np.ndarray],
-        work: Callable[[Forward, list[int]], None],
-    ) -> None:
-        """Do work for all windows, in packed batches that fit into the memory.
+        positions: Sequence[np.ndarray],
+        compute: Callable[..., Tensor],
+        n_columns: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute something for all windows, in packed batches that fit into memory.
 
-        windows (Sequence[ndarray]): Token ids of each window.
-        work (Callable): Takes the forward and indices into `windows`.
-        RAISES (ScoringError): A single window does not fit.
+        compute (Callable): From the forward, some windows and their positions to
+            (n_positions, n_columns), float32.
+        n_columns (int): The columns of its output.
+        RETURNS (Tuple[ndarray, ndarray]): The outputs, window after window, and the
+            bounds of each window in them.
+        RAISES (ScoringError): A single window doesn't fit.
         """
         leave_parents_threads()
+        bounds = np.cumsum([0, *map(len, positions)])
+        results = np.empty((bounds[-1], n_columns), dtype=np.float32)
+        outputs: list[tuple[list[int], Tensor]] = []
+
+        def work(forward: Forward, batch: list[int]) -> None:
+            ids, scored = [windows[i] for i in batch], [positions[i] for i in batch]
+            outputs.append((batch, compute(forward, ids, scored)))
+
         tokens = self.settings.max_batch_tokens or batch_tokens(self.decoder.device)
         lengths = [len(ids) for ids in windows]
         batches = plan_batches(lengths, max_tokens=tokens)
-        forward = self.forward()
-        Budget(tokens).run(
-            batches, lengths, partial(work, forward), too_small=Errors.E120
-        )
+        with torch.inference_mode():
+            run = partial(work, self.forward())
+            Budget(tokens).run(batches, lengths, run, too_small=Errors.E120)
+            # A GPU works on while the host packs: fetch the results last.
+            for batch, output in outputs:
+                results[concat_ranges(bounds, batch)] = output.cpu().numpy()
+        return results, bounds
 
     def _logits(
         self,
         forward: Forward,
-        sequences: Sequence[np.ndarray],
-        rows: Sequence[np.ndarray],
-    ) -> torch.Tensor:
-        """forward (Forward): Of the present weights.
-        sequences (Sequence[ndarray]): Token ids of a packed batch.
-        rows (Sequence[ndarray]): As for `pack`.
-        RETURNS (Tensor): (n_rows, n_labels), float32."""
+        windows: Sequence[np.ndarray],
+        positions: Sequence[np.ndarray],
+    ) -> Tensor:
         device, cache = self.decoder.device, self.cache
         if cache is None:
-            return forward(pack(sequences, rows=rows, device=device))
-        key = tuple(array.tobytes() for array in (*sequences, *rows))
+            return forward(pack(windows, rows=positions, device=device))
+        key = tuple(array.tobytes() for array in (*windows, *positions))
         features = cache.batches.get(key)
         if features is None:
-            packed = pack(sequences, rows=rows, device=device)
-            features = forward.pooled(packed).cpu().numpy()
+            features = self._features(forward, windows, positions).cpu().numpy()
             cache.batches.put(key, features, key_bytes=sum(map(len, key)))
         return self.decoder.score(torch.from_numpy(features).to(device))
 
-    def features(
-        self, windows: Sequence[np.ndarray], rows: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        """What the head reads.
-
-        windows (Sequence[ndarray]): Token ids of each window, framed.
-        rows (Sequence[ndarray]): The tokens of each after which it is scored.
-        RETURNS (List[ndarray]): Of each window, (n_rows, hidden_size), float32.
-        """
-        found: dict[int, np.ndarray] = {}
-
-        def work(forward: Forward, batch: list[int]) -> None:
-            own = [rows[i] for i in batch]
-            device = self.decoder.device
-            packed = pack([windows[i] for i in batch], rows=own, device=device)
-            parts = forward.pooled(packed).cpu().split([len(row) for row in own])
-            found.update(
-                (i, part.numpy()) for i, part in zip(batch, parts, strict=True)
-            )
-
-        with torch.inference_mode():
-            self._in_batches(windows, work)
-        return [found[i] for i in range(len(windows))]
+    def _features(
+        self,
+        forward: Forward,
+        windows: Sequence[np.ndarray],
+        positions: Sequence[np.ndarray],
+    ) -> Tensor:
+        return forward.pooled(pack(windows, rows=positions, device=self.decoder.device))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "cache": None}
 
 
+def concat_ranges(bounds: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    """bounds (ndarray): (n + 1,), where n ranges that follow each other begin and end.
+    indices (Sequence[int]): At least one of them.
+    RETURNS (ndarray): All numbers in the ranges chosen."""
+    return np.concatenate([np.arange(bounds[i], bounds[i + 1]) for i in indices])
+
+
 class Budget:
-    """Tokens of a packed batch. Where they do not fit into the memory of the device
-    they are halved, for all batches to come."""
+    """The tokens of a packed batch. If a batch doesn't fit into memory, the budget is
+    halved for all batches to come."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
@@ -149,14 +151,14 @@ class Budget:
         *,
         too_small: str,
     ) -> None:
-        """Do work for each batch, and for smaller ones where memory runs out.
+        """Do work for each batch, and for smaller ones if memory runs out.
 
         batches (Sequence[Sequence[int]]): Indices into `lengths`.
-        lengths (Sequence[int]): Tokens of each sequence.
-        work (Callable): Takes a batch and changes nothing if it fails.
-        too_small (str): The message where a single sequence does not fit, with a
-            place for its `tokens`.
-        RAISES (ScoringError): A single sequence does not fit.
+        lengths (Sequence[int]): The tokens of each sequence.
+        work (Callable): Takes a batch, and changes nothing if it fails.
+        too_small (str): The message if a single sequence doesn't fit, with a field for
+            its `tokens`.
+        RAISES (ScoringError): A single sequence doesn't fit.
         """
         pending = [list(batch) for batch in batches]
         while pending:
@@ -182,8 +184,8 @@ class Budget:
 
 def out_of_memory(error: Exception) -> bool:
     """error (Exception): What a computation raised.
-    RETURNS (bool): Whether a smaller one could do."""
+    RETURNS (bool): Whether a smaller batch could fit."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    # torch's allocator of CPU memory has no error of its own.
+    # torch's allocator of CPU memory has no error class of its own.
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

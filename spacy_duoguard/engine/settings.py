@@ -1,4 +1,4 @@
-"""How texts are scored: the settings that do not change the weights."""
+"""The settings of a classifier that don't change its weights."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,17 @@ from .network.device import check_device, check_precision
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a `Classifier`, checked when they are made.
+    """The settings of a `Classifier`, checked when they are created.
 
     precision (str): "auto", "float32", "bfloat16" or "int8".
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
-    window (int): Tokens of a window; 512 is the length that DuoGuard was trained on.
-    stride (int): Tokens from the start of one window to that of the next.
-    max_windows (Optional[int]): Most windows of a text that are scored, None for all.
-    max_batch_tokens (Optional[int]): Tokens of a packed batch, None for the table's.
-    RAISES (SettingsError): A value that is out of range or unknown.
+    window (int): Tokens per window. DuoGuard was trained on 512.
+    stride (int): Tokens from the start of one window to the start of the next.
+    max_windows (Optional[int]): Score at most this many windows of a text; None scores
+        all.
+    max_batch_tokens (Optional[int]): Tokens per packed batch; None takes the default
+        for the device.
+    RAISES (SettingsError): A value is out of range or unknown.
     """
 
     precision: str = "auto"
@@ -37,14 +39,14 @@ class Settings:
 def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
     """Check that windows leave no gap.
 
-    window (int): Tokens of a window, special ones included.
-    stride (int): Tokens from the start of one window to that of the next.
-    n_special (int): Tokens of each window that the post-processor adds.
-    RAISES (SettingsError): `stride` outside [1, window - n_special].
+    window (int): Tokens per window, special ones included.
+    stride (int): Tokens from the start of one window to the start of the next.
+    n_special (int): Special tokens that the tokenizer adds to each window.
+    RAISES (SettingsError): `stride` isn't in [1, window - n_special].
     """
     for name, value in (("window", window), ("stride", stride)):
-        number = isinstance(value, int) and not isinstance(value, bool)
-        if not number or window < 1:
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        if not is_integer or window < 1:
             message = Errors.E004.format(name=name, value=value, remedy="")
             raise SettingsError(message)
     if not 1 <= stride <= window - n_special:
@@ -63,8 +65,8 @@ def check_windows(*, window: int, stride: int, n_special: int = 0) -> None:
 def check_limit(name: str, value: int | None) -> None:
     """Check an optional limit.
 
-    name (str): Of the setting.
-    value (Optional[int]): None for no limit of the user's.
+    name (str): The name of the setting.
+    value (Optional[int]): Its value; None is no limit.
     RAISES (SettingsError): Neither None nor a positive integer.
     """
     if value is not None:
@@ -72,11 +74,11 @@ def check_limit(name: str, value: int | None) -> None:
 
 
 def check_count(name: str, value: int, *, remedy: str = "") -> None:
-    """Check a setting that counts.
+    """Check a setting that is a count.
 
-    name (str): Of the setting.
+    name (str): The name of the setting.
     value (int): Its value.
-    remedy (str): What else the user can do.
+    remedy (str): What else the user can do, for the message.
     RAISES (SettingsError): Not a positive integer.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

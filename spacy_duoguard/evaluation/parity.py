@@ -171,11 +171,11 @@ def _score_theirs(classifier: Classifier, texts: Sequence[str]) -> np.ndarray:
 
 def _fitting(classifier: Classifier, texts: Sequence[str]) -> Iterator[str]:
     """Texts of one window: `transformers` would cut off what is longer."""
-    return (text for text in texts if len(classifier.cut(text).ids) == 1)
+    return (text for text in texts if len(classifier.split(text).ids) == 1)
 
 
 def _length(classifier: Classifier, text: str) -> int:
-    return len(classifier.cut(text).ids[0])
+    return len(classifier.split(text).ids[0])
 
 
 def _seconds(score: Callable[[], np.ndarray]) -> float:

@@ -80,7 +80,7 @@ def score_with(model: Any, classifier: Classifier, texts: Sequence[str]) -> np.n
     rows = []
     with torch.inference_mode():
         for text in texts:
-            ids = tokenizer.frame(tokenizer.encode(text).ids[:room])
+            ids = tokenizer.add_special_tokens(tokenizer.encode(text).ids[:room])
             input_ids = torch.from_numpy(ids.astype(np.int64))[None].to(device)
             logits = model(input_ids=input_ids, use_cache=False).logits
             rows.append(logits[0].float().sigmoid().cpu().numpy())

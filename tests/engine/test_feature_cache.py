@@ -42,7 +42,7 @@ def update(nlp, data=DATA, rate=0.01):
 
 
 def cache_of(nlp):
-    return nlp.get_pipe("duoguard").classifier.rows.cache
+    return nlp.get_pipe("duoguard").classifier.runner.cache
 
 
 def test_the_decoder_runs_once_for_each_text(nlp, runs):
@@ -141,7 +141,7 @@ def test_features_of_other_weights_are_never_used(nlp, runs, change):
     assert sum(runs) == 2 * once
     classifier = nlp.get_pipe("duoguard").classifier
     kept = classifier.score(TEXTS)
-    classifier.rows.cache = None
+    classifier.runner.cache = None
     assert np.array_equal(classifier.score(TEXTS), kept)
 
 
@@ -182,7 +182,7 @@ def test_they_are_not_copied_pickled_or_saved(nlp, tmp_path):
     assert cache_of(other) is None
     update(other)
     assert len(cache_of(other).texts) == len(DATA)
-    assert copy.deepcopy(nlp.get_pipe("duoguard").classifier).rows.cache is None
+    assert copy.deepcopy(nlp.get_pipe("duoguard").classifier).runner.cache is None
     nlp.to_disk(tmp_path)
     names = {path.name for path in (tmp_path / "duoguard").rglob("*")}
     assert not [name for name in names if "feature" in name or "cache" in name]

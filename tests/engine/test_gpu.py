@@ -48,7 +48,7 @@ def test_bfloat16_is_near_float32(qwen2_folder):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_recorded_graphs_equal_the_plain_forward(qwen2_folder, precision):
     classifier = load(qwen2_folder, "cuda", precision)
-    forward = classifier.rows.forward()
+    forward = classifier.runner.forward()
     assert isinstance(forward, CudaForward)
     limit = 1e-5 if precision == "float32" else 3e-2
     with torch.inference_mode():

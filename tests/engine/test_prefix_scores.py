@@ -1,4 +1,4 @@
-"""Spans and curves of one pass, against their definitions."""
+"""Spans and curves from one pass, against their definitions."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def small(request, qwen2_folder, llama_folder) -> Classifier:
 
 @settings(max_examples=60, deadline=None)
 @given(text=texts)
-def test_every_row_of_a_curve_is_that_prefix_scored_alone(small, text):
+def test_every_point_of_a_curve_is_that_prefix_scored_alone(small, text):
     scores = small.analyze([text], curve=True)[0]
     curve, ids = scores.curve, small.tokenizer.encode(text).ids
     assert len(curve.ends) == len(ids)
@@ -45,39 +45,39 @@ def test_every_row_of_a_curve_is_that_prefix_scored_alone(small, text):
 
 @settings(max_examples=60, deadline=None)
 @given(text=texts, data=st.data())
-def test_a_span_is_its_last_row_in_each_window(small, text, data):
-    """By the definition, from windows scored as texts of token ids."""
+def test_a_span_is_the_score_at_its_last_token_in_each_window(small, text, data):
+    """Computed by the definition, from windows scored as texts of their own."""
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
     scores = small.answer([Query(text, ((start, end),))])[0]
     body = text[start:end]
-    (found,) = scores.spans
+    (span,) = scores.spans
     if not body:
-        assert found.probabilities.tolist() == [0.0] * 12
-        assert found.delta.tolist() == [0.0] * 13
+        assert span.probabilities.tolist() == [0.0] * 12
+        assert span.delta.tolist() == [0.0] * 13
         return
-    first, last = find_pieces(small, text, start, end)
+    first, last = find_tokens(small, text, start, end)
     rows, changes = [], []
     prefix = len(small.tokenizer.prefix)
-    for window in small.cut(text).windows:
-        if window.first <= last and first < window.stop:
-            upto = min(last + 1, window.stop) - window.first
+    for window in small.split(text).windows:
+        if window.start <= last and first < window.stop:
+            upto = min(last + 1, window.stop) - window.start
             row = logits(small, window.ids[: prefix + upto])
             before = np.zeros(12)
-            if first > window.first:
-                before = logits(small, window.ids[: prefix + first - window.first])
+            if first > window.start:
+                before = logits(small, window.ids[: prefix + first - window.start])
             rows.append(row)
             changes.append([*(row - before), row.max() - before.max()])
     winners = np.argmax(rows, axis=0)
     delta = [changes[w][i] for i, w in enumerate(winners)]
     delta.append(changes[int(np.max(rows, axis=1).argmax())][12])
-    np.testing.assert_allclose(found.probabilities, np.max(rows, axis=0), atol=1e-5)
-    np.testing.assert_allclose(found.delta, delta, atol=1e-5)
+    np.testing.assert_allclose(span.probabilities, np.max(rows, axis=0), atol=1e-5)
+    np.testing.assert_allclose(span.delta, delta, atol=1e-5)
     np.testing.assert_allclose(scores.probabilities, small.score([text])[0], atol=1e-6)
 
 
-def find_pieces(classifier, text, start, end):
-    """The pieces of a span's first and last characters that are no white space."""
+def find_tokens(classifier, text, start, end):
+    """The tokens of a span's first and last characters that aren't whitespace."""
     body = text[start:end]
     inside = [i for i, c in enumerate(body) if not c.isspace()] or [0, len(body) - 1]
     offsets = classifier.tokenizer.encode(text).offsets
@@ -89,7 +89,7 @@ def find_pieces(classifier, text, start, end):
 
 def logits(classifier, ids):
     rows = [np.array([len(ids) - 1])]
-    return classifier.rows.probabilities([ids], rows)[0][0]
+    return classifier.runner.probabilities([ids], rows)[0][0]
 
 
 def test_a_sentence_in_one_window_is_the_text_up_to_there(make_nlp):
@@ -116,7 +116,7 @@ def test_a_sentence_in_one_window_is_the_text_up_to_there(make_nlp):
 def test_spans_cost_no_forward_of_their_own(make_nlp, monkeypatch):
     nlp = make_nlp(sents=True, span_context="document", curve=True)
     component = nlp.get_pipe("duoguard")
-    forward = type(component.classifier.rows.forward())
+    forward = type(component.classifier.runner.forward())
     seen = []
     call = forward.__call__
 
@@ -294,7 +294,7 @@ def test_a_span_has_the_row_of_its_second_view(small):
 def test_a_disguised_copy_of_an_earlier_window_has_its_scores(small):
     """The view of the second half reads like the first, which is a window already."""
     room = small.settings.window - len(small.tokenizer.prefix)
-    unit = "1" * room  # a piece for each digit: the unit fills a window
+    unit = "1" * room  # one token per digit: the unit fills a window
     assert len(small.tokenizer.encode(unit).ids) == room
     text = unit + "".join(f"{digit}\u200b" for digit in unit)
     half = (room, len(text))

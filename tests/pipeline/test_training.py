@@ -141,7 +141,7 @@ def test_gradients_equal_those_of_transformers(make_nlp, layers):
     classifier = nlp.get_pipe("duoguard").classifier
     model = reference_model(classifier)
     for text in TEXTS:
-        (ids,) = classifier.cut(text).ids
+        (ids,) = classifier.split(text).ids
         logits = model(input_ids=torch.from_numpy(ids.astype(np.int64))[None]).logits
         logit = logits[0, CATEGORIES.index("Hate")]
         target = torch.tensor(0.25)
@@ -160,7 +160,7 @@ def test_windows_share_the_label_through_the_maximum(make_nlp):
     component = nlp.get_pipe("duoguard")
     classifier = component.classifier
     logits, backprop = component.model.begin_update([nlp.make_doc(LONG)])
-    cut = classifier.cut(LONG)
+    cut = classifier.split(LONG)
     assert len(cut.ids) > 5
     windows = [own.probabilities for own in classifier.analyze([LONG])[0].windows]
     alone = np.stack([np.log(p / (1 - p)) for p in windows])

@@ -216,7 +216,7 @@ def check_text(tokenizer, text):
     assert (tokens.ids < 322).all()  # no added token
     last = 0
     for start, stop in split_windows(len(tokens.ids), window=8, stride=5):
-        left, right = tokens.place(start, stop)
+        left, right = tokens.char_span(start, stop)
         assert 0 <= left <= last  # no gap between two windows
         assert left <= right <= len(text)
         last = right

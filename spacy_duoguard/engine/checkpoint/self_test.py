@@ -40,7 +40,10 @@ def sing(decoder: Decoder, tokenizer: TextTokenizer) -> dict[str, Any]:
         "dtype" computed with; JSON-serializable.
     RAISES (CheckpointError): A probability is not finite.
     """
-    ids = [tokenizer.frame(tokenizer.encode(text).ids[:_LENGTH]) for text in TEXTS]
+    ids = [
+        tokenizer.add_special_tokens(tokenizer.encode(text).ids[:_LENGTH])
+        for text in TEXTS
+    ]
     with torch.inference_mode():
         logits = decoder(pack(ids, device=decoder.device))
     probabilities = logits.sigmoid().cpu().numpy()

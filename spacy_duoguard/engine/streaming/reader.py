@@ -1,22 +1,22 @@
-"""One stream's pieces, windows and rows: what is to be computed next, and what the
-rows that were computed say about the text so far."""
+"""The windows of one stream: what to compute next, and what the prefix scores computed
+so far say about the text."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..classifier import Classifier
-from ..flags import Flag, FlagWatch
+from ..flags import Flag, FlagTracker
 from ..network.kv_cache import Extension, KeyValueCache
-from .incremental_tokenizer import GrowingText
+from .incremental_tokenizer import IncrementalTokenizer
 
 
 class StreamReader:
     """Reads a growing text in windows.
 
-    Pieces are counted from the start of the text. Every window that a piece lies in
-    reads it; the first of them scores it, since that would be the last window of the
-    text up to there:
+    Tokens are counted from the start of the text. Every window reads the tokens that
+    lie in it, and the first of the windows scores a token: it would be the last window
+    of the text up to there.
 
         window 0 [0123456789]
         window 1       [6789abcdef]    scores from a on
@@ -29,55 +29,56 @@ class StreamReader:
         thresholds: Mapping[str, float],
         patience: int,
     ) -> None:
-        """classifier (Classifier): Whose windows and tokenizer to use.
-        cache (KeyValueCache): Where open windows have their slots.
-        thresholds (Mapping[str, float]), patience (int): As for `FlagWatch`.
+        """classifier (Classifier): Its windows and its tokenizer are used.
+        cache (KeyValueCache): Holds a slot for each open window.
+        thresholds (Mapping[str, float]), patience (int): As in `FlagTracker`.
         """
         tokenizer = classifier.tokenizer
-        self.text = GrowingText(tokenizer)
-        self.watch = FlagWatch(thresholds, patience)
+        self.text = IncrementalTokenizer(tokenizer)
+        self.tracker = FlagTracker(thresholds, patience)
         self.prefix = tokenizer.prefix
         self.window = classifier.settings.window - len(self.prefix)
         self.stride = classifier.settings.stride
         self.cache = cache
         self.slots: dict[int, int] = {}  # of open windows, by their number
-        self.n_read = 0  # pieces
-        self.n_settled = 0
+        self.n_read = 0  # tokens
+        self.n_settled = 0  # tokens that were looked at for flags
         n_labels = len(classifier.labels)
         self._so_far = np.zeros(n_labels, dtype=np.float32)  # of windows that ended
-        # Of the pieces that are read and not settled, and of those still to be read.
-        self._rows = np.zeros((0, n_labels), dtype=np.float32)
+        # Of the tokens that are read and not settled; ends also of those still waiting.
+        self._scores = np.zeros((0, n_labels), dtype=np.float32)
         self._ends = np.zeros(0, dtype=np.int64)
         self._waiting = np.zeros(0, dtype=np.int32)
-        self._plan: list[np.ndarray] = []  # pieces scored by each extension
-        self._certain = 0  # pieces that may be settled
-        self._last = self._so_far  # of the text up to the last settled piece
+        self._plan: list[np.ndarray] = []  # tokens scored by each extension
+        self._n_final = 0  # tokens that nothing later can change
+        self._last = self._so_far  # of the text up to the last settled token
 
     @property
     def n_waiting(self) -> int:
-        """RETURNS (int): Pieces that are to be read."""
+        """RETURNS (int): Tokens that are still to be read."""
         return len(self._waiting)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """RETURNS (ndarray): (n_labels,), of the text that was read; 0.0 for none."""
-        values = self._fold(len(self._rows))[0]
-        return values[-1] if len(values) else self._last
+        """RETURNS (ndarray): (n_labels,), of the text read so far, 0.0 at its start."""
+        prefixes = self._fold(len(self._scores))[0]
+        return prefixes[-1] if len(prefixes) else self._last
 
     def take(self, text: str) -> None:
         """text (str): What comes next.
         RAISES (ScoringError): It holds half of a surrogate pair. Nothing was changed.
         """
-        change = self.text.push(text)
-        self.n_read = change.kept
-        self._rows = self._rows[: change.kept - self.n_settled]
-        self._ends = np.append(self._ends[: change.kept - self.n_settled], change.ends)
-        self._waiting = change.ids
-        self._certain = change.settled
+        update = self.text.push(text)
+        n_kept = update.n_kept - self.n_settled
+        self.n_read = update.n_kept
+        self._scores = self._scores[:n_kept]
+        self._ends = np.append(self._ends[:n_kept], update.ends)
+        self._waiting = update.ids
+        self._n_final = update.n_final
 
     def plan(self, share: int) -> list[Extension]:
-        """share (int): The most pieces to read.
-        RETURNS (List[Extension]): What reads them, for each window that they lie in."""
+        """share (int): The number of tokens to read at most.
+        RETURNS (List[Extension]): For each window that they lie in, what to read."""
         begin = self.n_read
         end = begin + min(share, self.n_waiting)
         extensions, self._plan = [], []
@@ -91,66 +92,67 @@ class StreamReader:
             past = len(self.prefix) + left - start
             if left == start:
                 ids, past = np.concatenate((self.prefix, ids)), 0
-            # Those that the window before does not reach.
+            # Score the tokens that the window before doesn't have.
             fresh = start - self.stride + self.window if number else 0
-            pieces = np.arange(max(left, fresh), max(right, fresh))
-            rows = pieces - right + len(ids)
+            tokens = np.arange(max(left, fresh), max(right, fresh))
+            rows = tokens - right + len(ids)
             extensions.append(Extension(self.slots[number], past, ids, rows))
-            self._plan.append(pieces)
+            self._plan.append(tokens)
         return extensions
 
-    def read(self, rows: np.ndarray) -> None:
-        """rows (ndarray): (n_pieces, n_labels), probabilities of what the last plan
-        scored, extension by extension."""
-        pieces = np.concatenate(self._plan)
-        self._rows = np.concatenate((self._rows, rows[np.argsort(pieces)]))
-        self._waiting = self._waiting[len(pieces) :]
-        self.n_read += len(pieces)
+    def read(self, scores: np.ndarray) -> None:
+        """scores (ndarray): (n_tokens, n_labels), the probabilities of what the last
+        plan scores, extension by extension."""
+        tokens = np.concatenate(self._plan)
+        self._scores = np.concatenate((self._scores, scores[np.argsort(tokens)]))
+        self._waiting = self._waiting[len(tokens) :]
+        self.n_read += len(tokens)
 
     def settle(self) -> list[Flag]:
-        """Look for flags among the pieces that nothing later can change.
+        """Look for flags at the tokens that nothing later can change.
 
-        RETURNS (List[Flag]): The new ones.
+        RETURNS (List[Flag]): The new flags.
         """
-        n_new = self._certain - self.n_settled
-        values, self._so_far = self._fold(n_new)
-        flags = self.watch.read(self._ends[:n_new].tolist(), values)
+        n_new = self._n_final - self.n_settled
+        prefixes, self._so_far = self._fold(n_new)
+        flags = self.tracker.read(self._ends[:n_new].tolist(), prefixes)
         if n_new:
-            self._last = values[-1]
-        self.n_settled = self._certain
-        self._rows, self._ends = self._rows[n_new:], self._ends[n_new:]
+            self._last = prefixes[-1]
+        self.n_settled = self._n_final
+        self._scores, self._ends = self._scores[n_new:], self._ends[n_new:]
         for number in list(self.slots):
             if number * self.stride + self.window <= self.n_settled:
                 self.cache.close(self.slots.pop(number))
         return flags
 
     def close(self) -> list[Flag]:
-        """Nothing more comes.
+        """End the text.
 
-        RETURNS (List[Flag]): The flags that are new by that.
+        RETURNS (List[Flag]): The new flags.
         """
-        self._certain = self.text.close()
-        flags = self.settle() + self.watch.close()
+        self._n_final = self.text.close()
+        flags = self.settle() + self.tracker.close()
         self.release()
         return flags
 
     def release(self) -> None:
-        """Give the slots back."""
+        """Free the slots."""
         while self.slots:
             self.cache.close(self.slots.popitem()[1])
 
-    def _fold(self, n_pieces: int) -> tuple[np.ndarray, np.ndarray]:
-        """The text's scores up to each of the next pieces: those of the window that
-        would be the last, and of all that ended.
+    def _fold(self, n_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        """The prefix scores of the next tokens: the maximum over the window that would
+        be the last, and all that ended before it.
 
-        n_pieces (int): After the settled ones.
-        RETURNS (Tuple[ndarray, ndarray]): (n_pieces, n_labels), and the maximum over
-            the windows that ended by then.
+        n_tokens (int): How many, after the settled ones.
+        RETURNS (Tuple[ndarray, ndarray]): (n_tokens, n_labels), and the maximum over
+            the windows that ended by then, (n_labels,).
         """
-        values, so_far = np.empty_like(self._rows[:n_pieces]), self._so_far
-        for i, row in enumerate(self._rows[:n_pieces]):
-            values[i] = np.maximum(so_far, row)
+        scores, so_far = self._scores[:n_tokens], self._so_far
+        prefixes = np.empty_like(scores)
+        for i, row in enumerate(scores):
+            prefixes[i] = np.maximum(so_far, row)
             past_window = self.n_settled + i + 1 - self.window
             if past_window >= 0 and past_window % self.stride == 0:
-                so_far = values[i]
-        return values, so_far
+                so_far = prefixes[i]
+        return prefixes, so_far

@@ -1,7 +1,8 @@
-"""Text that is moderated while it arrives: an answer of a language model, a chat.
+"""Moderating text while it arrives: the answer of a language model, a chat.
 
-A window's keys and values are kept, so that all pushes together cost about one pass.
-Windows are those of the text so far: while two overlap, both are read on.
+The keys and values of a window are cached, so that all pushes together cost about one
+pass over the text. Windows are those of the text so far: while two overlap, both are
+extended.
 """
 
 import codecs
@@ -28,8 +29,8 @@ class StreamScores:
     """What a stream knows after a push."""
 
     probabilities: np.ndarray  # (n_labels,) float32, of the text so far
-    flags: tuple[Flag, ...]  # the new ones
-    status: str  # "ok", "empty" (no text so far) or "error"
+    flags: tuple[Flag, ...]  # the new flags
+    status: str  # "ok", "empty" (no tokens so far) or "error"
 
     @property
     def unsafe(self) -> float:
@@ -38,8 +39,8 @@ class StreamScores:
 
 
 class StreamBatch:
-    """Streams that share forward passes: a server moderates many answers at once, and
-    the weights are read once for all of them."""
+    """Streams that share forward passes, for a server that moderates many answers at
+    once."""
 
     def __init__(
         self,
@@ -49,20 +50,21 @@ class StreamBatch:
         thresholds: Mapping[str, float] | None = None,
         patience: int = 2,
     ) -> None:
-        """classifier (Classifier): Whose weights, tokenizer and windows to use. Its
-            weights must not be changed while a stream is open.
+        """classifier (Classifier): What to score with. Its weights must not change
+            while a stream is open.
         threshold (float): A category is flagged above it.
         thresholds (Optional[Mapping[str, float]]): Thresholds of single categories.
-        patience (int): For how many pieces in a row it must be above.
-        RAISES (SettingsError): A value out of range, or a tokenizer that ends every
-            text with a token of its own.
+        patience (int): For how many tokens in a row a category has to be above its
+            threshold.
+        RAISES (SettingsError): A value is out of range, or the tokenizer adds a token
+            to the end of each text.
         """
-        own = dict(thresholds or {})
-        check_thresholds(threshold, own, classifier.labels)
+        thresholds = thresholds or {}
+        check_thresholds(threshold, thresholds, classifier.labels)
         check_count("patience", patience)
         classifier.check_causal()
         self.classifier = classifier
-        self.thresholds = resolve_thresholds(classifier.labels, threshold, own)
+        self.thresholds = resolve_thresholds(classifier.labels, threshold, thresholds)
         self.patience = patience
         self.cache = KeyValueCache(classifier.decoder, classifier.settings.window)
         self._forward: Forward | None = None
@@ -70,7 +72,7 @@ class StreamBatch:
         self._lock = threading.Lock()
 
     def open(self) -> "Stream":
-        """RETURNS (Stream): A new stream of this batch."""
+        """RETURNS (Stream): A new stream in this batch."""
         return Stream(self.classifier, batch=self)
 
     def push(
@@ -78,12 +80,12 @@ class StreamBatch:
     ) -> list[StreamScores]:
         """Push to several streams at once.
 
-        streams (Sequence[Stream]): Open ones of this batch, each at most once.
-        chunks (Sequence[Union[str, bytes]]): What comes next in each.
-        RETURNS (List[StreamScores]): One for each. A stream that fails costs its mates
-            nothing: its probabilities read 1.0, every category is flagged, its status
-            is "error" and it takes no more text.
-        RAISES (SettingsError): Streams of another batch, closed or given twice.
+        streams (Sequence[Stream]): Open streams of this batch, each at most once.
+        chunks (Sequence[Union[str, bytes]]): The next chunk of each.
+        RETURNS (List[StreamScores]): One for each stream. If one fails, the others are
+            scored all the same; its probabilities are 1.0, every category is flagged,
+            its status is "error", and it takes no more text.
+        RAISES (SettingsError): A stream is closed, given twice, or of another batch.
         """
         self._check(streams, chunks)
         with self._lock:
@@ -91,7 +93,7 @@ class StreamBatch:
                 for stream, chunk in zip(streams, chunks, strict=True):
                     stream._take(chunk)
                 self._advance([stream for stream in streams if stream.error is None])
-            except BaseException as e:  # an interrupt leaves a text half read
+            except BaseException as e:  # an interrupt leaves texts half read
                 for stream in streams:
                     stream._fail(e)
                 raise
@@ -113,8 +115,8 @@ class StreamBatch:
                 raise SettingsError(Errors.E092)
 
     def _advance(self, streams: Sequence["Stream"]) -> None:
-        """Score what was taken. Where that fails, each stream is tried alone: windows
-        are read on only after their rows were checked."""
+        """Score what was taken. If that fails, try each stream alone: windows are
+        extended only after their scores were checked."""
         try:
             self._read(streams)
         except Exception as e:
@@ -137,29 +139,29 @@ class StreamBatch:
     def _step(
         self, forward: Forward, readers: Sequence[StreamReader], share: int
     ) -> None:
-        """Read each on by at most `share` pieces, in one forward pass."""
+        """Extend each text by at most `share` tokens, in one forward pass."""
         plans = [reader.plan(share) for reader in readers]
-        extensions = [own for plan in plans for own in plan]
+        extensions = [extension for plan in plans for extension in plan]
         order = sorted(range(len(extensions)), key=lambda i: -len(extensions[i].ids))
         ordered = [extensions[i] for i in order]
         with torch.inference_mode():
             attention = CachedAttention(self.cache, ordered)
             packed = pack_extensions(ordered, self.cache.device)
             logits = forward.extend(packed, attention.layers()).cpu()
-        parts = logits.split([len(own.rows) for own in ordered])
-        found = dict(zip(order, parts, strict=True))
-        rows = torch.cat([found[i] for i in range(len(extensions))])
-        if not rows.isfinite().all():
-            failed = sum(not own.isfinite().all() for own in found.values())
+        by_extension = logits.split([len(extension.rows) for extension in ordered])
+        if not logits.isfinite().all():
+            failed = sum(not part.isfinite().all() for part in by_extension)
             total = len(extensions)
             raise ScoringError(Errors.E040.format(count=failed, total=total))
-        sizes = [sum(len(own.rows) for own in plan) for plan in plans]
-        for reader, own in zip(readers, rows.sigmoid().split(sizes), strict=True):
-            reader.read(own.numpy())
+        in_order = dict(zip(order, by_extension, strict=True))
+        scores = torch.cat([in_order[i] for i in range(len(extensions))]).sigmoid()
+        sizes = [sum(len(extension.rows) for extension in plan) for plan in plans]
+        for reader, of_reader in zip(readers, scores.split(sizes), strict=True):
+            reader.read(of_reader.numpy())
 
     def _current_forward(self) -> Forward:
-        """What was computed with other weights cannot be read on."""
-        forward = self.classifier.rows.forward()
+        """Windows that were computed with other weights can't be extended."""
+        forward = self.classifier.runner.forward()
         if self.n_open and self._forward not in (None, forward):
             raise ScoringError(Errors.E093)
         self._forward = forward
@@ -174,11 +176,11 @@ class Stream:
                 if stream.push(chunk).flags:
                     break
             else:
-                flags = stream.close().flags  # of what waited for more text
+                flags = stream.close().flags  # those that waited for more text
 
-    After every push its probabilities are those of the text so far scored whole. A
-    flag needs `patience` pieces that nothing later can change, so that it does not
-    depend on how the text was split into chunks; or the end of the text.
+    After every push, its probabilities are those of the text so far scored as a whole.
+    A flag needs `patience` tokens that nothing later can change, or the end of the
+    text. It doesn't depend on how the text was split into chunks.
     """
 
     def __init__(
@@ -191,10 +193,10 @@ class Stream:
         batch: StreamBatch | None = None,
     ) -> None:
         """classifier (Classifier), threshold (float), thresholds (Optional[Mapping[str,
-        float]]), patience (int): As for `StreamBatch`.
-        batch (Optional[StreamBatch]): The batch it belongs to, whose thresholds it
-            has; None for one of its own. `StreamBatch.open` gives it.
-        RAISES (SettingsError): As for `StreamBatch`.
+        float]]), patience (int): As in `StreamBatch`.
+        batch (Optional[StreamBatch]): The batch it belongs to, with its thresholds; set
+            by `StreamBatch.open`. By default, the stream is alone.
+        RAISES (SettingsError): As in `StreamBatch`.
         """
         if batch is None:
             batch = StreamBatch(
@@ -213,16 +215,15 @@ class Stream:
         batch.n_open += 1
 
     def push(self, chunk: str | bytes) -> StreamScores:
-        """Read on.
+        """Score the text so far and the next chunk.
 
-        chunk (Union[str, bytes]): What comes next, split anywhere; UTF-8 that ends
+        chunk (Union[str, bytes]): The next chunk, split anywhere. UTF-8 that ends
             inside a character waits for the rest of it.
-        RETURNS (StreamScores): The probabilities of the text so far, and new flags with
-            their offsets in it.
+        RETURNS (StreamScores): The probabilities of the text so far, and the new flags.
         RAISES (SettingsError): The stream is closed, or has failed.
-        RAISES (ScoringError): Bytes that are no UTF-8, half of a surrogate pair, or
-            logits that are not finite. What has failed reads as unsafe and takes no
-            more text.
+        RAISES (ScoringError): The bytes aren't UTF-8, the text holds half of a
+            surrogate pair, or a logit isn't finite. The text counts as unsafe and takes
+            no more chunks.
         """
         (scores,) = self.batch.push([self], [chunk])
         if self.error is not None:
@@ -230,10 +231,10 @@ class Stream:
         return scores
 
     def close(self) -> StreamScores:
-        """The text is complete: no flag has to wait for more. A character that is cut
-        off at its end counts as U+FFFD. Closing again changes nothing.
+        """End the text: no flag has to wait for more of it. An incomplete character at
+        its end counts as U+FFFD. Closing again changes nothing.
 
-        RETURNS (StreamScores): Its probabilities, and the flags that are new.
+        RETURNS (StreamScores): The probabilities of the text, and the new flags.
         RAISES (ScoringError): As in `push`.
         """
         if self.closed or self.error is not None:
@@ -257,7 +258,7 @@ class Stream:
                 self._leave()
 
     def _take(self, chunk: str | bytes) -> None:
-        """Take a chunk, or fail by it."""
+        """Take a chunk, or mark the stream as failed."""
         try:
             text = chunk if isinstance(chunk, str) else self._decode(chunk)
             if isinstance(chunk, str) and self._decoder.getstate()[0]:

@@ -1,11 +1,11 @@
-"""A second view of a text: what it reads like without characters that hide words.
+"""A second view of a text: how it reads without the characters that hide words.
 
     raw   H U+200B a t e ⎵ ⎵ y o u      (zero-width space, fullwidth letters, spaces)
     view  H a t e ⎵ y o u
 
-It is NFKC (fullwidth, circled, mathematical and other styled letters become plain ones,
-marks join their letters) of the text without what has no shape of its own, and with
-each run of white space as one character. Look-alikes of other scripts stay.
+It is the NFKC form of the text (fullwidth, circled, mathematical and other styled
+letters become plain, marks join their letters) without invisible characters, and with
+each run of whitespace as one character. Look-alikes from other scripts stay.
 """
 
 import re
@@ -19,9 +19,9 @@ from itertools import groupby
 
 import numpy as np
 
-# Unicode's property Default_Ignorable_Code_Point, as far as its general category is not
-# Cf: the grapheme joiner, Hangul fillers, Khmer and Mongolian selectors, variation
-# selectors, what is reserved for more of them, and the plane of the tag characters.
+# Unicode's property Default_Ignorable_Code_Point, where the general category isn't Cf:
+# the grapheme joiner, Hangul fillers, Khmer and Mongolian selectors, variation
+# selectors with the code points reserved for them, and the plane of the tag characters.
 _IGNORABLE = frozenset(
     chr(code)
     for first, last in (
@@ -54,95 +54,93 @@ class Normalized:
     """The second view of a text, aligned with it."""
 
     text: str
-    # (len(text) + 1,) int64: where in the original each character comes from, never
-    # falling, from 0 to the length of the original.
+    # (len(text) + 1,) int64, non-decreasing: where in the original each character comes
+    # from, and last the length of the original.
     starts: np.ndarray
 
     @cached_property
     def ends(self) -> np.ndarray:
         """RETURNS (ndarray): (len(text),), where in the original each character ends,
-        with what was dropped behind it. Those that come from the same place share all
-        of it."""
+        including what was dropped after it. Characters with the same start share it."""
         following = np.searchsorted(self.starts, self.starts[:-1], side="right")
         return self.starts[following]
 
-    def place(self, start: int, stop: int) -> tuple[int, int]:
-        """Where a stretch of the view lies in the original, with what was dropped
-        behind each of its characters.
+    def char_span(self, start: int, end: int) -> tuple[int, int]:
+        """Map characters of the view to the original, including what was dropped after
+        each of them.
 
-        start (int): Its first character.
-        stop (int): One after its last character, greater than `start`.
-        RETURNS (Tuple[int, int]): Character offsets into the original.
+        start (int), end (int): Offsets into the view, at least one character apart.
+        RETURNS (Tuple[int, int]): Offsets into the original.
         """
-        return int(self.starts[start]), int(self.ends[stop - 1])
+        return int(self.starts[start]), int(self.ends[end - 1])
 
 
 def normalize(text: str) -> Normalized:
-    """The second view, in time and memory linear in the length of the text.
+    """Make the second view, in time and memory linear in the length of the text.
 
     text (str): Any text.
-    RETURNS (Normalized): Its view. NFKC, without characters of the categories Cf and
-        Cc (white space apart) and default ignorable ones (Unicode Standard Annex 44),
-        runs of white space as one line break if they hold one, else as one space.
+    RETURNS (Normalized): The view: NFKC, without characters of the categories Cf and
+        Cc (whitespace excepted) and default ignorable ones (Unicode Standard Annex 44).
+        A run of whitespace becomes a line break if it holds one, else a space.
     """
     odd = [character for character in set(text) if not _is_plain(character)]
     view, starts = _rewrite(text, odd) if odd else (text, np.arange(len(text) + 1))
     view, starts = _collapse(view, starts)
-    if view:  # what was dropped before the first character belongs to it
+    if view:  # the first character includes what was dropped before it
         starts = np.where(starts == starts[0], 0, starts)
     return Normalized(view, starts)
 
 
 def _rewrite(text: str, odd: list[str]) -> tuple[str, np.ndarray]:
-    """text (str): The text. odd (List[str]): Its characters that are not plain.
-    RETURNS (Tuple[str, ndarray]): NFKC of what is not hidden, and its `starts`."""
+    """text (str): The text. odd (List[str]): Its characters that aren't plain.
+    RETURNS (Tuple[str, ndarray]): NFKC of the visible characters, and its `starts`."""
     parts: list[str] = []
     starts = array("q")
     done = 0
     for run in re.finditer(f"[{re.escape(''.join(odd))}]+", text):
-        # The character before it can be the letter of the marks that begin the run.
+        # The run can begin with marks that belong to the letter before it.
         first = max(run.start() - 1, 0)
         parts.append(text[done:first])
         starts.extend(range(done, first))
-        for place, cluster in _clusters(text, first, run.end()):
+        for start, cluster in _clusters(text, first, run.end()):
             parts.append(_nfkc(cluster))
-            starts.extend([place] * len(parts[-1]))
+            starts.extend([start] * len(parts[-1]))
         done = run.end()
     parts.append(text[done:])
     starts.extend(range(done, len(text) + 1))
     return "".join(parts), np.frombuffer(starts, dtype=np.int64)
 
 
-def _clusters(text: str, first: int, stop: int) -> Iterator[tuple[int, str]]:
-    """The visible characters of a stretch, with their places, in pieces that NFKC
-    rewrites independently of each other."""
-    place, cluster = first, list[str]()
-    for i in range(first, stop):
+def _clusters(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """The visible characters between two offsets, in clusters that NFKC rewrites
+    independently, each with the offset at which it begins."""
+    begin, cluster = start, list[str]()
+    for i in range(start, end):
         if _is_hidden(text[i]):
             continue
         if cluster and _begins(text[i]):
-            yield place, "".join(cluster)
+            yield begin, "".join(cluster)
             cluster.clear()
         if not cluster:
-            place = i
+            begin = i
         cluster.append(text[i])
     if cluster:
-        yield place, "".join(cluster)
+        yield begin, "".join(cluster)
 
 
 def _nfkc(cluster: str) -> str:
     if len(cluster) > _MOST_MARKS:
-        apart = "".join(unicodedata.normalize("NFKD", c) for c in cluster)
-        # The canonical order: marks by class, those of one class as they came.
+        decomposed = "".join(unicodedata.normalize("NFKD", c) for c in cluster)
+        # The canonical order: marks by class, stable within a class.
         ordered: list[str] = []
-        for _, run in groupby(apart, lambda c: unicodedata.combining(c) > 0):
+        for _, run in groupby(decomposed, lambda c: unicodedata.combining(c) > 0):
             ordered += sorted(run, key=unicodedata.combining)
         cluster = "".join(ordered)
     return unicodedata.normalize("NFKC", cluster)
 
 
 def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
-    """Make each run of white space one character."""
+    """Make each run of whitespace one character."""
     parts: list[str] = []
     keep = np.ones(len(starts), dtype=bool)
     done = 0
@@ -157,7 +155,7 @@ def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
 
 @lru_cache(maxsize=2**16)
 def _is_plain(character: str) -> bool:
-    """Whether it stays as it is, whatever stands before it."""
+    """Whether it stays as it is, whatever comes before it."""
     if _is_hidden(character) or not _begins(character):
         return False
     return unicodedata.normalize("NFKC", character) == character
@@ -180,9 +178,9 @@ def _begins(character: str) -> bool:
 @cache
 def _followers() -> frozenset[str]:
     """The characters that compose with the one before them."""
-    found = set(_JAMO)
+    followers = set(_JAMO)
     for code in range(sys.maxunicode + 1):
         parts = unicodedata.decomposition(chr(code)).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
-            found.add(chr(int(parts[1], 16)))
-    return frozenset(found)
+            followers.add(chr(int(parts[1], 16)))
+    return frozenset(followers)

@@ -1,4 +1,4 @@
-"""Texts cut into windows, and where their pieces lie in the text.
+"""Texts cut into windows, and which characters each token stands for.
 
 A text that is longer than one window is cut into overlapping ones:
 
@@ -11,6 +11,13 @@ A text that is longer than one window is cut into overlapping ones:
 
 They start at 0, stride, 2 · stride, …; the first that reaches the end is the last.
 Every run of tokens up to the overlap lies whole in some window.
+
+All ranges are half-open, in one of these coordinate systems:
+
+    characters   offsets into the text that was given
+    view         offsets into its normalized view, where there is one
+    tokens       indices into the tokens of a segment, what is tokenized as a whole
+    positions    indices into the ids of a window, special tokens included
 """
 
 from dataclasses import dataclass
@@ -28,184 +35,190 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stretch of a text, or of its second view: all of it, or what a limit leaves of
-    its ends. Places are those of the text itself."""
+class Segment:
+    """What is tokenized as a whole: a text, its normalized view, or the start or the
+    end of one of them, where `max_chars` leaves out the middle."""
 
-    first: int  # characters of the text or view
+    offset: int  # where it begins: characters, of the view if there is one
     tokens: Tokens
-    view: Normalized | None  # None for the text as it is
+    view: Normalized | None  # None for the text itself
 
     @property
     def start(self) -> int:
         """RETURNS (int): The character at which it begins."""
-        return self._origin(np.array([self.first]))[0]
+        return self._to_text(np.array([self.offset]))[0]
 
     @property
     def end(self) -> int:
-        """RETURNS (int): The character before which it ends."""
-        return self.place(self.first, self.first + self.tokens.n_chars)[1]
+        """RETURNS (int): One after its last character."""
+        return self._char_span(0, self.tokens.n_chars)[1]
 
     @cached_property
-    def starts(self) -> np.ndarray:
-        """RETURNS (ndarray): (n_tokens,), the character at which each piece begins,
+    def token_starts(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_tokens,), the character at which each token begins,
         ascending."""
-        offsets = np.maximum.accumulate(self.tokens.offsets[:, 0])
-        return self._origin(self.first + offsets)
+        starts = np.maximum.accumulate(self.tokens.offsets[:, 0])
+        return self._to_text(self.offset + starts)
 
     @cached_property
-    def ends(self) -> np.ndarray:
-        """RETURNS (ndarray): (n_tokens,), the character before which each piece ends,
-        ascending. Characters that no piece begins belong to the piece before them."""
-        own = self.first + np.maximum.accumulate(self.tokens.offsets[:, 1])
+    def token_ends(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_tokens,), one after the last character of each token,
+        ascending. Characters in which no token begins belong to the token before."""
+        ends = self.offset + np.maximum.accumulate(self.tokens.offsets[:, 1])
         if self.view is not None:
-            last = np.maximum(own - 1, 0)
-            own = self.view.ends[last]
-        return np.maximum(own, np.append(self.starts[1:], self.end))
+            ends = self.view.ends[np.maximum(ends - 1, 0)]
+        return np.maximum(ends, np.append(self.token_starts[1:], self.end))
 
-    def place(self, start: int, stop: int) -> tuple[int, int]:
-        """start (int), stop (int): Characters of the text or view.
-        RETURNS (Tuple[int, int]): Where they lie in the text."""
-        if self.view is None or start == stop:
-            return start, stop
-        return self.view.place(start, stop)
+    def char_span(self, start: int, stop: int) -> tuple[int, int]:
+        """start (int), stop (int): Tokens.
+        RETURNS (Tuple[int, int]): The characters that they cover."""
+        return self._char_span(*self.tokens.char_span(start, stop))
 
-    def _origin(self, places: np.ndarray) -> np.ndarray:
-        return places if self.view is None else self.view.starts[places]
-
-    def pieces(self, first: int, last: int) -> tuple[int, int] | None:
-        """Which pieces hold a stretch of the text.
-
-        first (int): Its first character. last (int): Its last one.
-        RETURNS (Optional[Tuple[int, int]]): The piece that begins the first character,
-            -1 where the stretch begins before this part, and the piece that completes
-            the last character. None where it lies outside.
-        """
-        if last < self.start or first >= self.end:
+    def token_span(self, start: int, end: int) -> tuple[int, int] | None:
+        """start (int), end (int): Characters, at least one.
+        RETURNS (Optional[Tuple[int, int]]): The tokens that hold them: from the one in
+            which the first character begins to the one that completes the last. None
+            for characters outside of this segment."""
+        if end <= self.start or start >= self.end:
             return None
-        # A character that no piece begins belongs to the piece before it.
-        holders = np.searchsorted(self.starts, (first, last), side="right") - 1
-        if first < self.start:
-            return -1, max(int(holders[1]), 0)
-        own = self.starts[max(holders[0], 0)]
-        begin = np.searchsorted(self.starts, own, side="left")
-        return int(begin), max(int(holders[1]), 0)
+        # A character in which no token begins belongs to the token before it.
+        holders = np.searchsorted(self.token_starts, (start, end - 1), side="right") - 1
+        first, last = np.maximum(holders, 0)
+        if start < self.start:
+            return 0, int(last) + 1
+        begin = np.searchsorted(self.token_starts, self.token_starts[first])
+        return int(begin), int(last) + 1
+
+    def _char_span(self, start: int, end: int) -> tuple[int, int]:
+        """From offsets into the segment to characters."""
+        start, end = self.offset + start, self.offset + end
+        if self.view is None or start == end:
+            return start, end
+        return self.view.char_span(start, end)
+
+    def _to_text(self, offsets: np.ndarray) -> np.ndarray:
+        return offsets if self.view is None else self.view.starts[offsets]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A run of pieces that is scored at once."""
+    """A run of tokens that is scored at once."""
 
-    ids: np.ndarray  # (n_tokens,) int32, framed
-    part: Part
-    first: int  # pieces of the part
+    ids: np.ndarray  # (n_positions,) int32, special tokens included
+    segment: Segment
+    start: int  # tokens of the segment
     stop: int
-    n_before: int  # tokens that the tokenizer puts before the pieces
+    n_prefix: int  # special tokens before them
 
     @property
-    def place(self) -> tuple[int, int]:
-        """RETURNS (Tuple[int, int]): Characters of the text, start and end."""
-        left, right = self.part.tokens.place(self.first, self.stop)
-        return self.part.place(self.part.first + left, self.part.first + right)
+    def n_tokens(self) -> int:
+        """RETURNS (int): Its tokens, without special ones."""
+        return self.stop - self.start
 
-    def tokens_of(self, pieces: np.ndarray) -> np.ndarray:
-        """pieces (ndarray): Of this window, from 0.
-        RETURNS (ndarray): The tokens of `ids` after which the text up to them is
-            scored: of the last piece, the last of all."""
-        last = self.stop - self.first - 1
-        return np.where(pieces == last, len(self.ids) - 1, self.n_before + pieces)
+    @property
+    def char_span(self) -> tuple[int, int]:
+        """RETURNS (Tuple[int, int]): The characters that it covers."""
+        return self.segment.char_span(self.start, self.stop)
+
+    def positions(self, tokens: np.ndarray) -> np.ndarray:
+        """tokens (ndarray): Tokens of the segment that lie in this window.
+        RETURNS (ndarray): The positions at which the text up to and including each is
+            scored: for the window's last token, after the special ones that follow."""
+        is_last = tokens == self.stop - 1
+        return np.where(is_last, len(self.ids) - 1, self.n_prefix + tokens - self.start)
 
 
 @dataclass(frozen=True)
-class Run:
-    """The windows of one part."""
+class SegmentWindows:
+    """The windows of one segment, in order."""
 
-    part: Part
-    index: int  # of the first window
-    firsts: list[int]
+    segment: Segment
+    first: int  # index of the first window among all windows of the text
+    starts: list[int]  # tokens
     stops: list[int]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """The windows of one text before they are scored."""
+class WindowedText:
+    """The windows of one text, before they are scored."""
 
-    windows: list[Window]  # none where the text has no pieces
-    truncated: bool  # a limit of the user's left part of the text out
+    windows: list[Window]  # empty for a text without tokens
+    truncated: bool  # `max_chars` or `max_windows` left out a part of the text
 
     @property
     def ids(self) -> list[np.ndarray]:
-        """RETURNS (List[ndarray]): The token ids of each window, framed."""
+        """RETURNS (List[ndarray]): The ids of each window, special ones included."""
         return [window.ids for window in self.windows]
 
     @cached_property
-    def runs(self) -> list[Run]:
-        """RETURNS (List[Run]): The windows, part by part."""
-        runs: list[Run] = []
+    def segments(self) -> list[SegmentWindows]:
+        """RETURNS (List[SegmentWindows]): The windows, segment by segment."""
+        segments: list[SegmentWindows] = []
         for i, window in enumerate(self.windows):
-            if not runs or runs[-1].part is not window.part:
-                runs.append(Run(window.part, i, [], []))
-            runs[-1].firsts.append(window.first)
-            runs[-1].stops.append(window.stop)
-        return runs
+            if not segments or segments[-1].segment is not window.segment:
+                segments.append(SegmentWindows(window.segment, i, [], []))
+            segments[-1].starts.append(window.start)
+            segments[-1].stops.append(window.stop)
+        return segments
 
 
-def cut_text(
+def split_text(
     text: str,
     tokenizer: TextTokenizer,
     settings: Settings,
     *,
     max_chars: int | None = None,
     normalize: bool = False,
-) -> Cut:
-    """Cut a text into windows.
+) -> WindowedText:
+    """Tokenize a text and cut it into windows.
 
     text (str): Any text.
-    tokenizer (TextTokenizer): The model's.
-    settings (Settings): Of the windows.
-    max_chars (Optional[int]): The most characters that are kept, half of them from
-        each end.
-    normalize (bool): Append the windows of the second view, where they read otherwise.
-    RETURNS (Cut): The windows.
+    tokenizer (TextTokenizer): The model's tokenizer.
+    settings (Settings): The size, the stride and the number of windows.
+    max_chars (Optional[int]): Keep at most this many characters, half from each end.
+    normalize (bool): Append the windows of the normalized view that read differently.
+    RETURNS (WindowedText): The windows.
     RAISES (ScoringError): The text holds half of a surrogate pair.
     """
-    cut = _cut_view(text, None, tokenizer, settings, max_chars)
+    plain = _split_view(text, None, tokenizer, settings, max_chars)
     if not normalize or (view := normalize_text(text)).text == text:
-        return cut
-    # Windows that read the same have their scores already. At another place they have
-    # not: spans and the curve there would miss what the view reads.
-    known = {(own.ids.tobytes(), own.place) for own in cut.windows}
-    second = _cut_view(view.text, view, tokenizer, settings, max_chars)
-    others = [
-        own for own in second.windows if (own.ids.tobytes(), own.place) not in known
+        return plain
+    # A window that reads the same at the same place has its scores already. At another
+    # place it doesn't: spans and the curve there would miss what the view reads.
+    known = {(window.ids.tobytes(), window.char_span) for window in plain.windows}
+    second = _split_view(view.text, view, tokenizer, settings, max_chars)
+    fresh = [
+        window
+        for window in second.windows
+        if (window.ids.tobytes(), window.char_span) not in known
     ]
-    return Cut(cut.windows + others, cut.truncated or second.truncated)
+    return WindowedText(plain.windows + fresh, plain.truncated or second.truncated)
 
 
-def _cut_view(
+def _split_view(
     text: str,
     view: Normalized | None,
     tokenizer: TextTokenizer,
     settings: Settings,
     max_chars: int | None,
-) -> Cut:
-    window = settings.window - tokenizer.n_special
+) -> WindowedText:
+    room = settings.window - tokenizer.n_special
     windows = []
-    stretches = _stretches(len(text), max_chars)
-    for start, end in stretches:
-        part = Part(start, tokenizer.encode(text[start:end]), view)
-        ids = part.tokens.ids
-        for first, stop in split_windows(
-            len(ids), window=window, stride=settings.stride
-        ):
-            framed = tokenizer.frame(ids[first:stop])
-            windows.append(Window(framed, part, first, stop, len(tokenizer.prefix)))
+    kept_spans = _keep_ends_of_text(len(text), max_chars)
+    for start, end in kept_spans:
+        segment = Segment(start, tokenizer.encode(text[start:end]), view)
+        ids = segment.tokens.ids
+        for first, stop in split_windows(len(ids), window=room, stride=settings.stride):
+            window_ids = tokenizer.add_special_tokens(ids[first:stop])
+            windows.append(
+                Window(window_ids, segment, first, stop, len(tokenizer.prefix))
+            )
     kept = keep_ends(windows, settings.max_windows)
-    return Cut(kept, len(stretches) > 1 or len(kept) < len(windows))
+    return WindowedText(kept, len(kept_spans) > 1 or len(kept) < len(windows))
 
 
-def _stretches(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
-    """The stretches of a text that a limit leaves: all, or its two ends."""
+def _keep_ends_of_text(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
+    """The characters that a limit leaves: all of them, or the two ends."""
     if max_chars is None or n_chars <= max_chars:
         return [(0, n_chars)]
     last = max_chars // 2
@@ -213,13 +226,13 @@ def _stretches(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
 
 
 def split_windows(n_tokens: int, *, window: int, stride: int) -> list[tuple[int, int]]:
-    """Cut a text into windows.
+    """Cut a run of tokens into windows.
 
-    n_tokens (int): Pieces of the text.
-    window (int): Pieces of a window.
-    stride (int): Pieces from the start of one window to that of the next.
-    RETURNS (List[Tuple[int, int]]): Start and stop of each window, none for a text
-        without pieces.
+    n_tokens (int): Its tokens.
+    window (int): Tokens of a window.
+    stride (int): Tokens from the start of one window to the start of the next.
+    RETURNS (List[Tuple[int, int]]): Start and stop of each window; an empty list
+        without tokens.
     """
     windows: list[tuple[int, int]] = []
     start = 0
@@ -230,11 +243,11 @@ def split_windows(n_tokens: int, *, window: int, stride: int) -> list[tuple[int,
 
 
 def keep_ends(windows: list[T], max_windows: int | None) -> list[T]:
-    """Of too many windows, keep the first and the last halves: payloads hide at
-    either end.
+    """Keep the first and the last half of a text's windows if there are too many:
+    payloads hide at either end.
 
     windows (List[T]): All windows of a text.
-    max_windows (Optional[int]): How many to keep, None for all.
+    max_windows (Optional[int]): How many to keep; None keeps all.
     RETURNS (List[T]): The windows kept, in order.
     """
     if max_windows is None or len(windows) <= max_windows:

@@ -1,4 +1,4 @@
-"""A forward pass and its backward pass, batch by batch in bounded memory."""
+"""A forward and a backward pass, batch by batch in bounded memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,15 +10,14 @@ from ...errors import Errors, ScoringError
 from ..network.decoder import Decoder
 from ..network.packing import plan_batches
 from ..network.trainable import trained_parameters
-from ..runner import Budget
+from ..runner import Budget, concat_ranges
 
 
-class Pass:
-    """Rows of logits, and their gradients on the way back.
+class ForwardBackward:
+    """A forward pass to rows of logits, and a backward pass from their gradients.
 
-    Where one batch takes all sequences, its graph is kept between the two directions.
-    Otherwise the forward pass keeps none, and the backward pass computes again what a
-    gradient arrives at.
+    If one batch holds all sequences, its graph is kept in between. Otherwise no graph
+    is kept, and the backward pass recomputes what has a gradient.
     """
 
     def __init__(
@@ -29,12 +28,12 @@ class Pass:
         forward: Callable[[list[int]], Tensor],
         budget: Budget,
     ) -> None:
-        """decoder (Decoder): Whose parameters are trained.
-        lengths (Sequence[int]): Tokens of each sequence.
-        counts (Sequence[int]): Rows of each that are scored.
-        forward (Callable): From indices into `lengths` to the logits of their rows,
-            (n_rows, n_labels), float32.
-        budget (Budget): Of the batches.
+        """decoder (Decoder): Its parameters are trained.
+        lengths (Sequence[int]): The tokens of each sequence.
+        counts (Sequence[int]): The rows of logits of each sequence.
+        forward (Callable): From indices into `lengths` to the logits of those
+            sequences, (n_rows, n_labels), float32.
+        budget (Budget): The tokens of a batch.
         """
         self.decoder = decoder
         self.lengths = lengths
@@ -44,9 +43,9 @@ class Pass:
         self._kept: tuple[list[int], Tensor] | None = None
 
     def logits(self, *, keep_graph: bool = True) -> np.ndarray:
-        """keep_graph (bool): Whether `backward` is to follow.
+        """keep_graph (bool): Whether `backward` will follow.
         RETURNS (ndarray): (n_rows, n_labels), float32, sequence after sequence.
-        RAISES (ScoringError): A logit is not finite, or memory ran out."""
+        RAISES (ScoringError): A logit isn't finite, or memory ran out."""
         total = len(self.lengths)
         shape = self.bounds[-1], self.decoder.config.num_labels
         rows = np.zeros(shape, dtype=np.float32)
@@ -55,7 +54,7 @@ class Pass:
             whole = keep_graph and len(batch) == total
             with torch.set_grad_enabled(whole):
                 logits = self.forward(batch)
-            rows[self._rows(batch)] = logits.detach().cpu().numpy()
+            rows[concat_ranges(self.bounds, batch)] = logits.detach().cpu().numpy()
             if whole:
                 self._kept = batch, logits
 
@@ -69,8 +68,8 @@ class Pass:
     def backward(self, d_logits: np.ndarray) -> None:
         """Add to the gradients of the trained parameters.
 
-        d_logits (ndarray): Of the loss with respect to the logits, of their shape.
-        RAISES (ScoringError): Memory ran out; no gradient of the failed batch is left.
+        d_logits (ndarray): The gradient of the loss with respect to the logits.
+        RAISES (ScoringError): Memory ran out. The failed batch left no gradient.
         """
         kept, self._kept = self._kept, None
         rows = np.flatnonzero(d_logits.any(axis=1))
@@ -90,18 +89,14 @@ class Pass:
             else:
                 with torch.enable_grad():
                     logits = self.forward(batch)
-            self._accumulate(logits, d_logits[self._rows(batch)])
+            self._accumulate(logits, d_logits[concat_ranges(self.bounds, batch)])
 
         self.budget.run(plan, self.lengths, work, too_small=Errors.E071)
 
-    def _rows(self, batch: Sequence[int]) -> np.ndarray:
-        bounds = self.bounds
-        return np.concatenate([np.arange(bounds[i], bounds[i + 1]) for i in batch])
-
     def _accumulate(self, logits: Tensor, d_logits: np.ndarray) -> None:
         parameters = list(trained_parameters(self.decoder).values())
-        # Not `backward`, which would leave half of the gradients of a batch behind
-        # where memory runs out in its middle.
+        # Not `backward`, which would leave half of a batch's gradients behind if memory
+        # ran out.
         gradients = torch.autograd.grad(
             logits, parameters, torch.from_numpy(d_logits).to(logits)
         )

@@ -186,12 +186,12 @@ def test_a_fork_shares_what_was_laid_out_before():
         "import os, torch; torch.set_num_threads(1)\n"
         "from spacy_duoguard.engine.classifier import Classifier\n"
         "c = Classifier.from_pretrained('demo', device='cpu')\n"
-        "assert c.rows.current._made is None\n"
+        "assert c.runner.current._made is None\n"
         "pid = os.fork()\n"
-        "made = c.rows.current._made\n"
+        "made = c.runner.current._made\n"
         "before = made and made[1]\n"
         "c.score(['a'])\n"
-        "ok = before is not None and c.rows.current._made[1] is before\n"
+        "ok = before is not None and c.runner.current._made[1] is before\n"
         "os._exit(not ok) if pid == 0 else None\n"
         "print(ok, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
@@ -218,7 +218,7 @@ def test_laying_out_leaves_torchs_threads_alone(checkpoint, monkeypatch):
     finally:
         torch.set_num_threads(1)
     assert set(counts) == {1}
-    assert classifier.rows.current._made is not None
+    assert classifier.runner.current._made is not None
 
 
 def test_mapped_tensors_are_those_of_the_file(checkpoint):

@@ -365,7 +365,8 @@ def test_a_saved_folder_loads_in_transformers(request, tmp_path, folder):
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(
         tmp_path / "saved"
     )
-    sequences = [ours.tokenizer.frame(ours.tokenizer.encode(t).ids) for t in TEXTS]
+    tokenizer = ours.tokenizer
+    sequences = [tokenizer.add_special_tokens(tokenizer.encode(t).ids) for t in TEXTS]
     with torch.inference_mode():
         logits = ours.decoder(pack(sequences))
         for row, ids in zip(logits, sequences, strict=True):

@@ -123,7 +123,7 @@ def test_a_template_token_begins_every_window_and_counts(llama_folder):
         str(llama_folder), precision="float32", device="cpu", window=16, stride=12
     )
     bos = make_tokenizer(bos=True).token_to_id("<|endoftext|>")
-    cut = classifier.cut(LONG, None)
+    cut = classifier.split(LONG, None)
     assert len(cut.ids) > 5
     assert all(ids[0] == bos and len(ids) <= 16 for ids in cut.ids)
     assert all(bos not in ids[1:] for ids in cut.ids)

@@ -244,7 +244,7 @@ def test_changed_weights_are_seen():
 def test_copies_leave_the_laid_out_weights_behind(classifier):
     expected = classifier.score(TEXTS)
     for copied in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
-        assert copied.rows.current._made is None
+        assert copied.runner.current._made is None
         np.testing.assert_array_equal(copied.score(TEXTS), expected)
 
 
@@ -280,4 +280,4 @@ def test_a_decoder_on_another_device_scores_with_the_plain_forward():
 
 
 def test_a_classifier_on_the_cpu_uses_the_fast_path(classifier):
-    assert isinstance(classifier.rows.forward(), CpuForward)
+    assert isinstance(classifier.runner.forward(), CpuForward)

@@ -145,7 +145,7 @@ def test_a_stream_that_is_empty(small):
 def test_a_flag_needs_patience_or_the_end(small):
     text = "The dog sleeps and"
     curve = small.analyze([text], curve=True)[0].curve
-    stream = Stream(small, threshold=0.0, patience=3)  # every piece is above it
+    stream = Stream(small, threshold=0.0, patience=3)  # every token is above it
     flags = [*stream.push(text).flags, *stream.close().flags]
     assert min(flag.offset for flag in flags) == curve.ends[2]
     impatient = Stream(small, threshold=0.0, patience=1000)
@@ -189,7 +189,7 @@ def test_a_stream_that_fails_costs_its_mates_nothing(small, monkeypatch):
     streams = [batch.open() for _ in range(3)]
     batch.push(streams, ["one dog", "two dogs", "three"])
     (bad,) = small.tokenizer.encode("🙂").ids[-1:]
-    forward = type(small.rows.forward())
+    forward = type(small.runner.forward())
     extend = forward.extend
 
     def broken(self, batch, attends):
@@ -216,7 +216,7 @@ def test_an_interrupt_passes_through_and_ends_the_stream(small, monkeypatch):
 
     stream = Stream(small)
     stream.push("one ")
-    monkeypatch.setattr(type(small.rows.forward()), "extend", interrupted)
+    monkeypatch.setattr(type(small.runner.forward()), "extend", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stream.push("dog")
     assert stream.close().status == "error"
@@ -282,7 +282,7 @@ def test_memory_does_not_grow(small):
             sizes.append(
                 (
                     len(reader.text._tail),
-                    len(reader._rows),
+                    len(reader._scores),
                     len(reader.slots),
                     stream.batch.cache.n_slots,
                 )

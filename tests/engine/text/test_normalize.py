@@ -96,12 +96,12 @@ def test_the_view_is_aligned_with_the_text(text):
     assert view.starts.shape == (len(view.text) + 1,)
     assert (np.diff(view.starts) >= 0).all()
     assert view.starts[-1] == len(text)
-    places = [view.place(i, i + 1) for i in range(len(view.text))]
+    places = [view.char_span(i, i + 1) for i in range(len(view.text))]
     assert all(0 <= start < end <= len(text) for start, end in places)
     if places:
-        # No character of the text is left out, and each stretch gives its character.
+        # No character of the text is left out, and each span gives its character.
         assert {i for place in places for i in range(*place)} == set(range(len(text)))
-        assert view.place(0, len(view.text)) == (0, len(text))
+        assert view.char_span(0, len(view.text)) == (0, len(text))
     for character, (start, end) in zip(view.text, places, strict=True):
         assert character in normalize(text[start:end]).text or character.isspace()
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, processors
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from spacy_duoguard.engine import runner as rows_module
+from spacy_duoguard.engine import runner
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.settings import check_windows
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
@@ -57,13 +57,13 @@ def make_template(prefix, suffix):
 def scored(monkeypatch):
     """The sequences that reach the decoder."""
     sequences = []
-    pack = rows_module.pack
+    pack = runner.pack
 
     def spy(batch, **options):
         sequences.extend(batch)
         return pack(batch, **options)
 
-    monkeypatch.setattr(rows_module, "pack", spy)
+    monkeypatch.setattr(runner, "pack", spy)
     return sequences
 
 
@@ -146,7 +146,7 @@ def test_no_mix_of_added_tokens_and_text_gives_an_added_id(classifier, parts):
 def test_windows_leave_no_character_out(classifier, text):
     tokens = classifier.tokenizer.encode(text)
     windows = split_windows(len(tokens.ids), window=3, stride=2)
-    places = [tokens.place(start, stop) for start, stop in windows]
+    places = [tokens.char_span(start, stop) for start, stop in windows]
     assert all(0 <= left < right <= len(text) for left, right in places)
     assert {i for left, right in places for i in range(left, right)} == set(
         range(len(text))
@@ -189,16 +189,16 @@ def test_every_window_stands_in_the_template(checkpoint, scored, prefix, suffix)
     own = loaded.tokenizer
     assert (own.prefix.tolist(), own.suffix.tolist()) == (before, after)
     assert own.n_special == len(before) + len(after)
-    pieces = own.encode(LONG).ids.tolist()
-    assert max(pieces) < first_added(tokenizer)
+    tokens = own.encode(LONG).ids.tolist()
+    assert max(tokens) < first_added(tokenizer)
     loaded.score([LONG])
-    windows = split_windows(len(pieces), window=20 - own.n_special, stride=12)
-    expected = [[*before, *pieces[a:b], *after] for a, b in windows]
+    windows = split_windows(len(tokens), window=20 - own.n_special, stride=12)
+    expected = [[*before, *tokens[a:b], *after] for a, b in windows]
     assert len(expected) > 5
     assert max(map(len, expected)) == 20
     assert sorted(ids.tolist() for ids in scored) == sorted(expected)
     # The whole is what the library gives.
-    framed = own.frame(own.encode(TEXTS[0]).ids).tolist()
+    framed = own.add_special_tokens(own.encode(TEXTS[0]).ids).tolist()
     assert framed == tokenizer.encode(TEXTS[0]).ids
 
 
@@ -271,13 +271,13 @@ def test_a_tokenizer_that_drops_what_it_cannot_spell_is_refused():
 
 def test_a_tokenizer_of_another_size_is_refused(checkpoint):
     tokenizer = read(make_tokenizer())
-    pieces, added = 320, len(ADDED_TOKENS)
-    for rows in (pieces, pieces + added, pieces + added + 1024):
+    tokens, added = 320, len(ADDED_TOKENS)
+    for rows in (tokens, tokens + added, tokens + added + 1024):
         tokenizer.check_fits(rows)
     with pytest.raises(CheckpointError, match=r"E019.*here.*need 320 rows.*has 319"):
-        tokenizer.check_fits(pieces - 1)
-    with pytest.raises(CheckpointError, match=r"E019.*here.*342 pieces for 1367"):
-        tokenizer.check_fits(pieces + added + 1025)
+        tokenizer.check_fits(tokens - 1)
+    with pytest.raises(CheckpointError, match=r"E019.*here.*342 tokens for 1367"):
+        tokenizer.check_fits(tokens + added + 1025)
     with pytest.raises(CheckpointError, match="E019"):
         Classifier.from_pretrained(str(checkpoint(vocab_size=151936)))
 

@@ -55,7 +55,7 @@ def test_out_of_memory_halves_the_batch(make_nlp, limited, layers):
     longest = max(
         len(ids)
         for text in TEXTS
-        for ids in nlp.get_pipe("duoguard").classifier.cut(text).ids
+        for ids in nlp.get_pipe("duoguard").classifier.split(text).ids
     )
     fake = limited(nlp, longest)
     assert_equal(gradients(nlp, examples), expected, rel=3e-6)

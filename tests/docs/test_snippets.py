@@ -1,0 +1,72 @@
+"""What the README and the docs show in Python and in configs works."""
+
+import tempfile
+
+import pytest
+import spacy
+from support.documents import DOCS, PAGES, blocks, read, sections
+from thinc.api import Config
+
+pytestmark = pytest.mark.filterwarnings("ignore:.W001")
+
+NEEDS = "# needs: "
+
+# Sections that a whole config has above those of the component.
+PARENTS = (
+    "[components]",
+    "[components.duoguard]",
+    "[initialize]",
+    "[initialize.components]",
+)
+
+
+def snippets():
+    """Each block alone; in the reference, those of a section together."""
+    for page in PAGES:
+        text = read(page)
+        parts = sections(text, 2) if page == DOCS / "api.md" else {"": text}
+        for title, part in parts.items():
+            found = blocks(part, "python")
+            alone = found if not title else [b for b in found if b.startswith(NEEDS)]
+            together = [block for block in found if block not in alone]
+            for i, block in enumerate([*alone, *filter(None, ["".join(together)])]):
+                yield pytest.param(block, id=f"{page.stem}-{title or i}-{i}")
+
+
+def configs():
+    for page in PAGES:
+        for i, block in enumerate(blocks(read(page), "ini")):
+            yield pytest.param(block, id=f"{page.stem}-{i}")
+
+
+@pytest.mark.parametrize("snippet", list(snippets()))
+def test_snippets_run(snippet, tmp_path, monkeypatch, capsys):
+    if snippet.startswith(NEEDS):
+        module = snippet.partition("\n")[0].removeprefix(NEEDS)
+        if module == "ray":
+            pytest.skip("starts a Ray: tests/scoring/test_ray.py does what it shows")
+        if module == "network":
+            pytest.skip("downloads: tests/engine/test_download.py does what it shows")
+        pytest.importorskip(module, reason=f"needs {module}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    exec(compile(snippet, "snippet", "exec"), {"__name__": "snippet"})
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("block", list(configs()))
+def test_configs_make_a_component(block):
+    if "spacy-transformers" in block:
+        pytest.importorskip("spacy_transformers", reason="it has the span getters")
+    missing = [f"{parent}\n" for parent in PARENTS if f"{parent}\n" not in block]
+    config = Config().from_str("".join(missing) + block)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    settings = config["components"]["duoguard"]
+    settings.pop("factory", None)
+    guard = nlp.add_pipe("duoguard", config=settings)
+    initialize = config["initialize"]["components"].get("duoguard", {})
+    assert settings or initialize
+    assert initialize.keys() <= {"labels"}
+    for label in initialize.get("labels", []):
+        assert guard.add_label(label) == 1
