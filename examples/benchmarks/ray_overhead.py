@@ -21,11 +21,10 @@ from statistics import median
 
 import torch
 
-from spacy_duoguard.scoring.inputs import open_source
 from spacy_duoguard.scoring.pipelines import GuardOptions
 from spacy_duoguard.scoring.ray_dataset import Actors, connect
 from spacy_duoguard.scoring.ray_folder import FolderRun
-from spacy_duoguard.scoring.run import ScoreRequest, score_file
+from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 
 SHORT = 256  # records of the short run
 WORDS = """the of to how make kill process good bad people house money story hate"""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
+from .failures import one_line_errors
+from .options import Verbose
 
 Name = Annotated[
     str,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
-from .options import BatchTokens, Device, Model, PrecisionOption, value_of
+from .failures import one_line_errors
+from .options import BatchTokens, Device, Model, PrecisionOption, Verbose, value_of
 
 Folder = Annotated[
     Path,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
+from .failures import one_line_errors
+from .options import TextKey, Verbose
 
 Results = Annotated[
     Path,
@@ -18,9 +19,6 @@ Page = Annotated[
     typer.Argument(
         help="The HTML file to make; one that is there is replaced", dir_okay=False
     ),
-]
-TextKey = Annotated[
-    str, typer.Option(help="The field that holds the text, as given to 'score'")
 ]
 Top = Annotated[
     int | None,

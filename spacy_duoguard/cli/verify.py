@@ -4,17 +4,20 @@ from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
-from .options import BatchTokens, Device, Precision, value_of
+from .failures import one_line_errors
+from .options import (
+    MODEL_HELP,
+    BatchTokens,
+    Device,
+    Precision,
+    TextKey,
+    Verbose,
+    value_of,
+)
 
 Model = Annotated[
     str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
-        "'demo' to try things out",
-        show_default=False,
-    ),
+    typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False),
 ]
 Texts = Annotated[
     str | None,
@@ -23,9 +26,6 @@ Texts = Annotated[
         "out",
         show_default=False,
     ),
-]
-TextKey = Annotated[
-    str, typer.Option(help="The field or column that holds the text of a record")
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Take the first so many texts")]
 PrecisionOption = Annotated[Precision, typer.Option(help="What to compute with")]
@@ -54,12 +54,12 @@ def verify_cli(
         from itertools import islice
 
         from ..evaluation.parity import format_verification, sample_texts, verify
-        from ..scoring.inputs import open_source
         from ..scoring.pipelines import GuardOptions, load_classifier
+        from ..scoring.run import open_source, read_records
 
         own = sample_texts()
         if texts is not None:
-            records = open_source(texts, text_key=text_key).records()
+            records = read_records(open_source(texts, text_key=text_key))
             readable = (own.text for own in records if own.problem is None)
             own = list(islice(readable, limit))
         found = verify(
