@@ -53,16 +53,16 @@ def verify_cli(
     with one_line_errors(verbose):
         from itertools import islice
 
-        from ..evaluation.parity import format_verification, sample_texts, verify
+        from ..evaluation.parity import format_parity, sample_texts, verify
         from ..scoring.pipelines import GuardOptions, load_classifier
         from ..scoring.run import open_source, read_records
 
-        own = sample_texts()
+        selected = sample_texts()
         if texts is not None:
             records = read_records(open_source(texts, text_key=text_key))
-            readable = (own.text for own in records if own.problem is None)
-            own = list(islice(readable, limit))
-        found = verify(
+            readable = (record.text for record in records if record.problem is None)
+            selected = list(islice(readable, limit))
+        parity = verify(
             lambda precision: load_classifier(
                 GuardOptions(
                     model=model,
@@ -71,10 +71,10 @@ def verify_cli(
                     batch_tokens=batch_tokens,
                 )
             ),
-            own,
+            selected,
             precision=value_of(precision),
             report=lambda line: typer.echo(line, err=True),
         )
-        typer.echo(format_verification(found))
-        if found.kept is False:
+        typer.echo(format_parity(parity))
+        if parity.holds is False:
             raise typer.Exit(1)
