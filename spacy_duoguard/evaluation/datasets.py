@@ -93,7 +93,7 @@ def load_rows(dataset: Dataset, path: Path) -> list[Row]:
         for row in dataset.rows(path):
             text, unsafe = dataset.read(row)
             if not isinstance(text, str):
-                raise TypeError("a text that is no string")
+                raise TypeError("a text that is not a string")
             rows.append((text, unsafe))
     except KeyError as e:
         raise _damaged(path, rows, f"no field {e}") from e

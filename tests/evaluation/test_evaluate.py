@@ -40,7 +40,7 @@ def test_each_format_is_read_as_described(tmp_path):
         ("openai.json", '[{"prompt": "secret", "moder', "JSONDecodeError"),
         ("openai.json", '["secret"]', "TypeError"),
         ("openai.json", "[]", "no rows"),
-        ("XSafety.json", '[{"prompt": ["secret"], "class": 1}]', "no string"),
+        ("XSafety.json", '[{"prompt": ["secret"], "class": 1}]', "not a string"),
         (XSTEST, 'id,type,prompt\n1,contrast_x,"secret\n', "Error"),
         (XSTEST, "id,type\n1,secret\n", "'prompt'"),
         (XSTEST, "prompt,type\nsecret\n", "AttributeError"),
