@@ -5,7 +5,7 @@ from pathlib import Path
 
 from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
 from demo.figures import Figure
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard import Classifier
 from spacy_duoguard.taxonomy import CATEGORIES
 
 _NAMES = {
