@@ -57,24 +57,24 @@ def test_a_damaged_row_fails_the_file(tmp_path, name, content, problem):
 def test_measures_computed_by_hand():
     gold = np.array([True, True, True, False, False])
     scores = np.array([0.9, 0.6, 0.5, 0.7, 0.1])  # 0.5 is not greater than 0.5
-    found = measure(gold, scores, ms=2.0)
-    assert found.precision == pytest.approx(2 / 3)
-    assert found.recall == pytest.approx(2 / 3)
-    assert found.f1 == pytest.approx(2 / 3)
-    assert found.fpr == pytest.approx(1 / 2)
+    measures = measure(gold, scores, ms=2.0)
+    assert measures.precision == pytest.approx(2 / 3)
+    assert measures.recall == pytest.approx(2 / 3)
+    assert measures.f1 == pytest.approx(2 / 3)
+    assert measures.fpr == pytest.approx(1 / 2)
     # Steps of recall at the precisions 1/1, 2/3 and 3/4.
-    assert found.auprc == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert measures.auprc == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
     unsafe_only = measure(gold[:3], scores[:3], ms=2.0)
     assert (unsafe_only.fpr, unsafe_only.auprc) == (None, None)
     assert unsafe_only.f1 == pytest.approx(4 / 5)
     none_flagged = measure(gold, scores / 10, ms=2.0)
     assert (none_flagged.f1, none_flagged.precision) == (0.0, None)
-    assert average([found, unsafe_only]) == Measures(
+    assert average([measures, unsafe_only]) == Measures(
         f1=pytest.approx((2 / 3 + 4 / 5) / 2),
         precision=pytest.approx((2 / 3 + 1) / 2),
         recall=pytest.approx(2 / 3),
         fpr=pytest.approx(1 / 2),
-        auprc=found.auprc,
+        auprc=measures.auprc,
         ms=2.0,
     )
 
@@ -99,9 +99,9 @@ def test_the_table_and_the_json_agree(evaluate, classifier, tmp_path):
     report = tmp_path / "new" / "report.json"
     code, output = evaluate(tmp_path / "data", "--json", report)
     assert code == 0, output
-    found = json.loads(report.read_text())
-    assert list(found["languages"]) == ["En", "De"]
-    english = found["languages"]["En"]["files"]["openai.json"]
+    results = json.loads(report.read_text())
+    assert list(results["languages"]) == ["En", "De"]
+    english = results["languages"]["En"]["files"]["openai.json"]
     assert (english["texts"], english["unsafe"]) == (20, 7)
     scores = classifier.score(TEXTS).max(axis=1)
     gold = np.array([i % 3 == 0 for i in range(len(TEXTS))])
@@ -112,7 +112,7 @@ def test_the_table_and_the_json_agree(evaluate, classifier, tmp_path):
     rates = [getattr(expected, key) for key in ("f1", "precision", "recall")]
     cells = ["openai.json", "20", "7", *(f"{100 * rate:.1f}" for rate in rates)]
     assert row.split()[:6] == cells
-    german = found["languages"]["De"]
+    german = results["languages"]["De"]
     assert german["missing"] == ["openai.json", XSTEST]
     assert german["files"][XSTEST] is None
     assert german["averaged_files"] == 4
@@ -120,9 +120,9 @@ def test_the_table_and_the_json_agree(evaluate, classifier, tmp_path):
     assert german["average"]["f1"] == pytest.approx(sum(f1) / 4)
     assert "average of 4 of 6" in output
     assert f"Missing: openai.json, {XSTEST}" in output
-    assert found["paper"]["comparable"] == {"En": False, "De": False}
+    assert results["paper"]["comparable"] == {"En": False, "De": False}
     assert output.count("doesn't have the paper's weights") == 2
-    assert [row["f1"]["De"] for row in found["paper"]["rows"]] == [
+    assert [row["f1"]["De"] for row in results["paper"]["rows"]] == [
         *(71.9, 61.3, 55.4, 44.7, 36.8)
     ]
     for row in PAPER:

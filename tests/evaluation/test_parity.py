@@ -43,27 +43,27 @@ def load(qwen2_folder):
 def test_difference_computed_by_hand():
     exact = np.array([[0.4, 0.6], [0.2, 0.5]])
     scores = np.array([[0.5, 0.7], [0.6, 0.5]], dtype=np.float32)
-    found = Difference.of(scores, exact)
-    assert found.mean == pytest.approx(0.6 / 4)
-    assert found.largest == pytest.approx(0.4)
-    assert found.flips == 1
+    difference = Difference.of(scores, exact)
+    assert difference.mean == pytest.approx(0.6 / 4)
+    assert difference.largest == pytest.approx(0.4)
+    assert difference.flips == 1
 
 
 def test_figures_are_those_of_the_engine(load):
     exact, half = load("float32"), load("bfloat16")
     reference = reference_scores(exact, COMPARABLE)
-    found = verify(load, TEXTS, precision="bfloat16")
-    assert (found.texts, found.skipped) == (len(COMPARABLE), 2)
+    result = verify(load, TEXTS, precision="bfloat16")
+    assert (result.texts, result.skipped) == (len(COMPARABLE), 2)
     lengths = [len(exact.tokenizer.encode(text).ids) for text in COMPARABLE]
-    assert found.tokens == sum(lengths)
+    assert result.tokens == sum(lengths)
     ours = Difference.of(half.score(COMPARABLE), reference)
-    assert found.ours.mean == pytest.approx(ours.mean, rel=1e-3)
-    assert found.ours.mean > 1e-5
+    assert result.ours.mean == pytest.approx(ours.mean, rel=1e-3)
+    assert result.ours.mean > 1e-5
     their_scores = reference_scores(exact, COMPARABLE, dtype=torch.bfloat16)
     theirs = Difference.of(their_scores, reference)
-    assert found.theirs.mean == pytest.approx(theirs.mean, rel=1e-3)
-    assert found.holds is None  # too few texts
-    assert min(found.speed, found.their_speed) > 0
+    assert result.theirs.mean == pytest.approx(theirs.mean, rel=1e-3)
+    assert result.holds is None  # too few texts
+    assert min(result.speed, result.their_speed) > 0
 
 
 def make(precision, ours, theirs=None, texts=500):

@@ -37,8 +37,7 @@ def record(text, *, scores=None, status="ok", sentences=(), **more):
         "flags": [label for label in CATEGORIES if cats[label] > 0.5],
         "status": status,
         "sentences": [
-            {"start": start, "end": end, "cats": found}
-            for start, end, found in sentences
+            {"start": start, "end": end, "cats": cats} for start, end, cats in sentences
         ],
         **more,
     }
