@@ -10,10 +10,12 @@ from typing import Any
 
 from ..errors import Errors, ResultsError
 from ..scoring.parquet import load_pyarrow
+from ..scoring.record import list_files
 from ..scoring.results import FIELDS
 from ..taxonomy import UNSAFE
 
 STATUSES: tuple[str, ...] = ("ok", "truncated", "empty", "error")
+_SUFFIXES = (".jsonl", ".json", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,10 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
 
 def _read_records(path: Path) -> Iterator[Any]:
     """YIELDS (Any): The content of each line or row, None if it can't be read."""
-    suffixes = {".jsonl", ".json", ".parquet"}
-    paths = [path]
-    if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if p.suffix in suffixes)
-    if not paths or not path.exists():
+    files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
+    if not files or not path.exists():
         raise ResultsError(Errors.E150.format(path=path))
-    for file in paths:
+    for file in files:
         yield from _read_rows(file) if file.suffix == ".parquet" else _read_lines(file)
 
 
