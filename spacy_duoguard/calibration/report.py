@@ -7,27 +7,12 @@ import numpy as np
 from wasabi.tables import table
 from wasabi.util import can_render
 
-from .thresholds import (
-    Calibration,
-    FlagCounts,
-    Goal,
-    OperatingPoints,
-    ThresholdChoice,
-)
+from .thresholds import Calibration, FlagCounts, Goal, OperatingPoints, ThresholdChoice
 
 _BARS = "▁▂▃▄▅▆▇█"
 _HEADER = (
-    "category",
-    "pos",
-    "neg",
-    "old",
-    "new",
-    "P",
-    "R",
-    "F1",
-    "FPR",
-    "P at R 0.1 ... 1",
-    "",
+    *("category", "pos", "neg", "old", "new", "P", "R", "F1", "FPR"),
+    *("P at R 0.1 ... 1", ""),
 )
 _ALIGNS = ("l", *"rrrrrrrr", "l", "l")
 
@@ -39,19 +24,16 @@ def format_report(calibration: Calibration, goal: Goal) -> str:
         negative texts, the thresholds, the measures of the new one, and the
         precision-recall curve as bars."""
     rows = [_format_choice(choice) for choice in calibration.choices]
+    flags = [
+        _format_flags("before", calibration.unsafe_before),
+        _format_flags("after", calibration.unsafe_after),
+    ]
     lines = [
         f"Thresholds chosen for {goal}. The figures are for the texts they were "
         "chosen on:",
         table(rows, header=_HEADER, divider=True, aligns=_ALIGNS),
         "Texts flagged for any category, before and after:",
-        table(
-            [
-                _format_flags("before", calibration.unsafe_before),
-                _format_flags("after", calibration.unsafe_after),
-            ],
-            header=("", "unsafe texts", "safe texts"),
-            divider=True,
-        ),
+        table(flags, header=("", "unsafe texts", "safe texts"), divider=True),
     ]
     return "\n".join(lines)
 

@@ -60,7 +60,7 @@ def run(request: Request) -> Calibration:
         thresholds=pipe.cfg["thresholds"],
         unsafe=request.unsafe,
     )
-    _check_any_chosen(calibration, request, n_docs=len(scores))
+    _check_choices(calibration, request, n_docs=len(scores))
     folder = request.pipeline
     if request.output is not None:
         folder = request.output
@@ -144,9 +144,7 @@ def _read_examples(dev: Path, nlp: Language) -> Iterable[Example]:
         raise SettingsError(message) from e
 
 
-def _check_any_chosen(
-    calibration: Calibration, request: Request, *, n_docs: int
-) -> None:
+def _check_choices(calibration: Calibration, request: Request, *, n_docs: int) -> None:
     if any(choice.kept is None for choice in calibration.choices):
         return
     counts = calibration.unsafe_before
@@ -163,10 +161,7 @@ def _check_any_chosen(
 def _write(folder: Path, name: str, calibration: Calibration) -> None:
     """Write thresholds into a saved pipeline. Replacing config.cfg, which comes last,
     is what puts them into effect: its values override those of the component."""
-    changes = {
-        "threshold": calibration.threshold,
-        "thresholds": calibration.thresholds,
-    }
+    changes = {"threshold": calibration.threshold, "thresholds": calibration.thresholds}
     saved = json.loads(place(folder / name, "cfg").read_bytes())
     for part in ("settings", "configured"):
         saved[part].update(changes)

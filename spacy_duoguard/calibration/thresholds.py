@@ -30,10 +30,7 @@ class Goal:
     def __post_init__(self) -> None:
         """RAISES (SettingsError): Not exactly one of the three is set, or a target
         isn't in [0, 1]."""
-        targets = {
-            "target-fpr": self.target_fpr,
-            "target-recall": self.target_recall,
-        }
+        targets = {"target-fpr": self.target_fpr, "target-recall": self.target_recall}
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) + self.best_f != 1:
             raise SettingsError(Errors.E080)

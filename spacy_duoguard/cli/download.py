@@ -13,12 +13,11 @@ Name = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Name on the Hugging Face hub, e.g. DuoGuard/DuoGuard-0.5B",
-        show_default=False,
     ),
 ]
 Folder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", help="Folder to create", show_default=False),
+    typer.Argument(metavar="FOLDER", help="Folder to create"),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of the model")]
 Tokenizer = Annotated[
@@ -26,7 +25,6 @@ Tokenizer = Annotated[
     typer.Option(
         help="Name of the tokenizer. Default: the known one for this model, else the "
         "model's own",
-        show_default=False,
     ),
 ]
 TokenizerRevision = Annotated[

@@ -16,7 +16,6 @@ Folder = Annotated[
         "the files of the paper's evaluation",
         exists=True,
         file_okay=False,
-        show_default=False,
     ),
 ]
 Language = Annotated[
@@ -25,19 +24,15 @@ Language = Annotated[
         "--language",
         "-l",
         help="En, Fr, Es or De; can be repeated. Default: all that have a subfolder",
-        show_default=False,
     ),
 ]
 Json = Annotated[
     Path | None,
-    typer.Option("--json", help="Save all results to this file", show_default=False),
+    typer.Option("--json", help="Save all results to this file"),
 ]
 Plots = Annotated[
     Path | None,
-    typer.Option(
-        help="Save precision-recall and ROC curves to this folder",
-        show_default=False,
-    ),
+    typer.Option(help="Save precision-recall and ROC curves to this folder"),
 ]
 
 

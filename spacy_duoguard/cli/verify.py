@@ -15,16 +15,12 @@ from .options import (
     value_of,
 )
 
-Model = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False),
-]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Texts = Annotated[
     str | None,
     typer.Option(
         help="File with texts like yours: .txt, .jsonl, .csv or .parquet. Default: 500 "
         "sample texts",
-        show_default=False,
     ),
 ]
 Limit = Annotated[

@@ -1,7 +1,8 @@
 """Measure how well a classifier separates safe and unsafe texts."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -60,11 +61,5 @@ def average(files: Iterable[Measures]) -> Measures:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 
-    return Measures(
-        f1=mean("f1"),
-        precision=mean("precision"),
-        recall=mean("recall"),
-        fpr=mean("fpr"),
-        auprc=mean("auprc"),
-        ms=mean("ms") or 0.0,
-    )
+    means: dict[str, Any] = {field.name: mean(field.name) for field in fields(Measures)}
+    return Measures(**means)

@@ -99,12 +99,12 @@ class Parity:
             f"that of transformers, over {BFLOAT16_TEXTS} texts or more",
             "int8": "there is no bound for int8; judge by the differences",
         }
-        verdicts = {
+        words = {
             True: "Within the bound",
             False: "OUTSIDE THE BOUND",
             None: "Not judged",
         }
-        return f"{verdicts[self.holds]}: {bounds[self.precision]}"
+        return f"{words[self.holds]}: {bounds[self.precision]}"
 
 
 def verify(

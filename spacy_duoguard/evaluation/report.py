@@ -17,6 +17,9 @@ _HEADER = (
 )
 
 
+_RATES = ("f1", "precision", "recall", "fpr", "auprc")
+
+
 def format_evaluation(evaluation: Evaluation) -> str:
     """evaluation (Evaluation): The results.
     RETURNS (str): A table for each language, with the paper's results below the
@@ -56,10 +59,7 @@ def _format_language(result: LanguageResult) -> str:
 
 
 def _cells(measures: Measures) -> tuple[str, ...]:
-    rates = (
-        *(measures.f1, measures.precision, measures.recall),
-        *(measures.fpr, measures.auprc),
-    )
+    rates = [getattr(measures, name) for name in _RATES]
     texts = ["-" if rate is None else f"{100 * rate:.1f}" for rate in rates]
     return (*texts, f"{measures.ms:.1f}")
 

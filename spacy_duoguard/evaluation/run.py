@@ -61,13 +61,11 @@ class Evaluation:
             "device": self.device,
             "precision": self.precision,
             "threshold": THRESHOLD,
-            "languages": {
-                result.language: _to_dict(result) for result in self.languages
-            },
+            "languages": {r.language: _to_dict(r) for r in self.languages},
             "paper": {
                 "comparable": {
-                    result.language: self.is_papers_model and not result.missing
-                    for result in self.languages
+                    r.language: self.is_papers_model and not r.missing
+                    for r in self.languages
                 },
                 "rows": [row._asdict() for row in PAPER],
             },

@@ -2,7 +2,6 @@
 marked unsafe: the review page must not make a damaged record look safe."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,7 +173,7 @@ def _read_cats(cats: Any) -> dict[str, float]:
 
 def _is_score(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and 0.0 <= value <= 1.0
+    return number and 0.0 <= value <= 1.0  # false for NaN as well
 
 
 def _read_flags(flags: Any, cats: Mapping[str, float]) -> tuple[str, ...]:
