@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, product
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,16 +145,7 @@ def verify(
     scores = classifier.score(comparable)
     theirs = score_with_reference(model, classifier, comparable)
     report("Timing both in turn")
-    timed = comparable[:_N_TIMED]
-    rounds = [
-        (
-            _seconds(lambda: classifier.score(timed)),
-            _seconds(lambda: score_with_reference(model, classifier, timed)),
-        )
-        for _ in range(_N_ROUNDS)
-    ]
-    seconds = np.median(rounds, axis=0)
-    n_timed = sum(_length(classifier, text) for text in timed)
+    speed, their_speed = _measure_speed(classifier, model, comparable[:_N_TIMED])
     return Parity(
         precision=precision_of(classifier),
         device=str(device),
@@ -162,8 +154,8 @@ def verify(
         tokens=tokens,
         ours=Difference.of(scores, exact),
         theirs=None if dtype == torch.float32 else Difference.of(theirs, exact),
-        speed=n_timed / seconds[0],
-        their_speed=n_timed / seconds[1],
+        speed=speed,
+        their_speed=their_speed,
     )
 
 
@@ -181,6 +173,21 @@ def _fits_window(classifier: Classifier, text: str) -> bool:
 
 def _length(classifier: Classifier, text: str) -> int:
     return len(classifier.split(text).ids[0])
+
+
+def _measure_speed(
+    classifier: Classifier, model: Any, texts: Sequence[str]
+) -> np.ndarray:
+    """RETURNS (ndarray): The tokens per second of the classifier and of the model."""
+    rounds = [
+        (
+            _seconds(lambda: classifier.score(texts)),
+            _seconds(lambda: score_with_reference(model, classifier, texts)),
+        )
+        for _ in range(_N_ROUNDS)
+    ]
+    n_tokens = sum(_length(classifier, text) for text in texts)
+    return n_tokens / np.median(rounds, axis=0)
 
 
 def _seconds(score: Callable[[], np.ndarray]) -> float:
