@@ -10,6 +10,8 @@ import pytest
 import spacy
 from support.paths import PACKAGE, ROOT
 
+import spacy_duoguard
+
 # Optional dependencies, and the extra that installs each.
 OPTIONAL = {"matplotlib": "plot", "pyarrow": "parquet", "ray": "ray"}
 
@@ -79,6 +81,13 @@ def loaded_by(statement):
 def test_importing_the_package_loads_nothing_heavy():
     modules = loaded_by("import spacy_duoguard")
     assert not {"spacy", "torch", "transformers"} & set(modules)
+
+
+@pytest.mark.parametrize("name", ["Classifier", "Stream", "StreamBatch", "render"])
+def test_public_names_can_be_imported_from_the_package(name):
+    assert getattr(spacy_duoguard, name).__name__ == name
+    assert name in dir(spacy_duoguard)
+    assert name in spacy_duoguard.__all__
 
 
 def test_every_dependency_is_used_and_every_import_declared():
