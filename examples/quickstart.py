@@ -1,5 +1,5 @@
-"""Moderate a text of several paragraphs: the scores of the document, its flags, and
-the sentences that were flagged.
+"""Moderate a text: print the scores and flags of the document, and its flagged
+sentences.
 
 python examples/quickstart.py [--model NAME_OR_FOLDER] [--file TEXT_FILE]
 """
@@ -25,7 +25,7 @@ held back by mistake, write to us and a person will look at it within a day.
 
 
 def main() -> None:
-    """Read the arguments, build the pipeline, print what it finds."""
+    """Read the arguments, build the pipeline and print its results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="demo", help="hub name or folder")
     parser.add_argument("--file", type=Path, help="a text file instead of the example")
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def print_report(doc: Doc) -> None:
-    """doc (Doc): A doc that the component has scored."""
+    """doc (Doc): A doc scored by the component."""
     print(f"\nDocument: {len(doc.text)} characters, status {doc._.duoguard_status}\n")
     flags = doc._.duoguard_flags
     for label, score in doc.cats.items():
@@ -59,9 +59,11 @@ def print_report(doc: Doc) -> None:
 
 
 def is_flagged(span: spacy.tokens.Span) -> bool:
-    """Whether the component put the span into its group of flagged spans."""
+    """Whether the component added the span to its group of flagged spans."""
     group = span.doc.spans["duoguard"]
-    return any((span.start, span.end) == (own.start, own.end) for own in group)
+    return any(
+        (span.start, span.end) == (flagged.start, flagged.end) for flagged in group
+    )
 
 
 if __name__ == "__main__":

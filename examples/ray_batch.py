@@ -1,10 +1,10 @@
-"""Score a folder of JSON lines or Parquet files on Ray: two actors on this machine, or
-as many as you like on a cluster.
+"""Score a folder of JSON lines or Parquet files on Ray, with two actors on this machine
+or more on a cluster.
 
 python examples/ray_batch.py IN OUT [--model NAME_OR_FOLDER] [--actors 2] [--gpus 0]
     [--address host:6379]
 
-Without IN and OUT, it scores a few texts that it makes. It needs the extra `ray`:
+Without IN and OUT, it scores a few example texts. It needs the extra `ray`:
 pip install ".[ray]".
 """
 
@@ -22,12 +22,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", nargs="?", type=Path)
     parser.add_argument("output", nargs="?", type=Path)
-    parser.add_argument("--model", default="demo", help="hub name or folder")
+    parser.add_argument("--model", default="demo", help="hub name, or a folder")
     parser.add_argument("--text-key", default="text")
     parser.add_argument("--actors", type=int, default=2)
     parser.add_argument("--cpus", type=int, default=1, help="of each actor")
     parser.add_argument("--gpus", type=float, default=0, help="of each actor")
-    parser.add_argument("--address", help="of a cluster; else a local Ray is started")
+    parser.add_argument(
+        "--address", help="of a cluster; by default, a local one is started"
+    )
     args = parser.parse_args()
     actors = Actors(args.actors, args.cpus, args.gpus)
     connect(actors, address=args.address)
@@ -41,7 +43,7 @@ def main() -> None:
 
 
 def show_folder(options: dict[str, str], actors: Actors) -> None:
-    """A folder in, a folder of results out."""
+    """Score a folder into another folder."""
     texts = ["What a lovely day.", "I hate you and I will kill you.", ""]
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "texts"), Path(folder, "results")
@@ -57,7 +59,7 @@ def show_folder(options: dict[str, str], actors: Actors) -> None:
 
 
 def show_dataset(options: dict[str, str], actors: Actors) -> None:
-    """A step of a Ray dataset of your own, from wherever to wherever."""
+    """Score a Ray dataset, which can come from anywhere and go anywhere."""
     import ray
 
     dataset = ray.data.from_items([{"comment": "See you at noon.", "id": 1}])

@@ -1,6 +1,6 @@
-"""Stop an answer while it is being written. A stand-in for a language model prints
-words with a delay; the stream reads along and stops it at the first flag. Then the
-sentences of one document, scored alone and in context.
+"""Stop an answer while it is being written. The stream reads the words of a simulated
+language model and stops it at the first flag. Then compare the scores of sentences
+alone and in context.
 
 python examples/stream.py [--model NAME_OR_FOLDER] [--threshold 0.5] [--delay 0.05]
 """
@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 import spacy
 
-from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.streaming.stream import Stream
+from spacy_duoguard import Classifier, Stream
 
 ANSWER = (
     "You asked how the argument in the thread began. Somebody wrote that the new lane "
@@ -22,15 +21,19 @@ ANSWER = (
 
 
 def generate(text: str, delay: float) -> Iterator[str]:
-    """text (str): What the stand-in writes. delay (float): Seconds for each word.
-    YIELDS (str): Its words."""
+    """Simulate a language model.
+
+    text (str): The text it writes.
+    delay (float): Seconds per word.
+    YIELDS (str): The words of the text.
+    """
     for i, word in enumerate(text.split(" ")):
         time.sleep(delay)
         yield word if i == 0 else f" {word}"
 
 
 def stop_at_first_flag(classifier: Classifier, threshold: float, delay: float) -> None:
-    """Print the answer up to where it is stopped."""
+    """Print the answer until it is stopped."""
     with Stream(classifier, threshold=threshold) as stream:
         for word in generate(ANSWER, delay):
             scores = stream.push(word)
@@ -49,16 +52,16 @@ def stop_at_first_flag(classifier: Classifier, threshold: float, delay: float) -
 
 
 def compare_modes(model: str) -> None:
-    """Print each sentence's score alone, in context, and its change in context."""
-    found = {}
+    """Print each sentence's score alone and in context, and its change in context."""
+    sentences = {}
     for context in ("isolated", "document"):
         nlp = spacy.blank("en")
         nlp.add_pipe("sentencizer")
         config = {"sents": True, "span_context": context, "model": {"name": model}}
         nlp.add_pipe("duoguard", config=config)
-        found[context] = list(nlp(ANSWER).sents)
+        sentences[context] = list(nlp(ANSWER).sents)
     print("\nalone  in context  change  sentence")
-    for alone, inside in zip(found["isolated"], found["document"], strict=True):
+    for alone, inside in zip(*sentences.values(), strict=True):
         print(
             f"{alone._.duoguard_cats['unsafe']:5.2f}  "
             f"{inside._.duoguard_cats['unsafe']:10.2f}  "
@@ -67,11 +70,11 @@ def compare_modes(model: str) -> None:
 
 
 def main() -> None:
-    """Read the arguments, run both."""
+    """Read the arguments and run both parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="demo", help="hub name or folder")
     parser.add_argument("--threshold", type=float, default=0.5)
-    parser.add_argument("--delay", type=float, default=0.05, help="seconds a word")
+    parser.add_argument("--delay", type=float, default=0.05, help="seconds per word")
     args = parser.parse_args()
     classifier = Classifier.from_pretrained(args.model)
     stop_at_first_flag(classifier, args.threshold, args.delay)

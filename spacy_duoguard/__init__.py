@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Classifier", "Stream", "StreamBatch", "__version__", "render"]
 
+# Imported on first use, as they need torch or spaCy.
 _MODULES = {
     "Classifier": ".engine.classifier",
     "Stream": ".engine.streaming.stream",
@@ -20,7 +21,10 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import public names when they are first used: they need torch or spaCy."""
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,6 +1,6 @@
 """The categories of the DuoGuard classifiers, in the order of their logits."""
 
-# Order of the model card of DuoGuard/DuoGuard-0.5B (arXiv 2502.05163).
+# As on the model card of DuoGuard/DuoGuard-0.5B (arXiv 2502.05163).
 CATEGORIES: tuple[str, ...] = (
     "Violent crimes",
     "Non-violent crimes",
@@ -19,9 +19,9 @@ CATEGORIES: tuple[str, ...] = (
 # The key of `doc.cats` that holds the maximum over the categories.
 UNSAFE = "unsafe"
 
-# A colour for each category, in displaCy and on the review page. All are of a luminance
-# that keeps them apart from a white and from a black page (3:1) and black letters
-# legible on them (4.5:1); the hues are those of a circle in twelve steps.
+# A colour for each category, in displaCy and on the review page: twelve hues around the
+# colour wheel. Their luminance contrasts with white and black pages (3:1) and with
+# black letters on top (4.5:1).
 COLORS: dict[str, str] = {
     "Violent crimes": "#f00e53",
     "Non-violent crimes": "#a5700d",
@@ -37,5 +37,5 @@ COLORS: dict[str, str] = {
     "Jailbreak prompts": "#139ec6",
 }
 
-# Of categories that a user added.
+# For categories that a user added.
 OTHER_COLOR = "#808080"

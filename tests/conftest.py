@@ -1,4 +1,5 @@
-"""Fixtures over tiny checkpoints, built in code: no file is stored or downloaded."""
+"""Fixtures with tiny checkpoints. They are built in code: nothing is stored or
+downloaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,24 +9,25 @@ import pytest
 import spacy
 import torch
 from spacy.language import Language
-from support.checkpoints import BAD, LLAMA, QWEN2, make_tokenizer, write_checkpoint
+from support.checkpoints import LLAMA, QWEN2, make_tokenizer, write_checkpoint
+from support.failures import BAD
 
 from spacy_duoguard.engine.classifier import Classifier, TextScores
 from spacy_duoguard.engine.prefix_scores import Query
 
-# The models are so small that a second thread would only be waited for.
+# The models are too small to gain from a second thread.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def qwen2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """T of the trust table: a tiny random Qwen2 with Qwen2.5's added tokens."""
+    """A tiny random Qwen2 with Qwen2.5's added tokens."""
     return write_checkpoint(tmp_path_factory.mktemp("qwen2"), QWEN2)
 
 
 @pytest.fixture(scope="session")
 def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Llama with `llama3` scaling and a template that adds a BOS."""
+    """A tiny random Llama with `llama3` scaling and a tokenizer that adds BOS."""
     folder = tmp_path_factory.mktemp("llama")
     return write_checkpoint(folder, LLAMA, tokenizer=make_tokenizer(bos=True))
 
@@ -39,8 +41,8 @@ def classifier(qwen2_folder: Path) -> Classifier:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[..., Path]:
-    """Makes checkpoints that differ from T: `checkpoint(rope_theta=...)`; a value of
-    `...` leaves the key out."""
+    """Make a checkpoint with changes to the config of `qwen2_folder`:
+    `checkpoint(rope_theta=10000.0)`. A value of `...` removes the key."""
 
     def make(base: dict[str, Any] = QWEN2, **changes: Any) -> Path:
         return write_checkpoint(tmp_path / "checkpoint", base, **changes)
@@ -50,7 +52,8 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_nlp(qwen2_folder: Path) -> Callable[..., Language]:
-    """Makes pipelines with T: `make_nlp(sents=True, model={"window": 64})`."""
+    """Make a pipeline with `qwen2_folder`, and a sentencizer if `sents` is set:
+    `make_nlp(sents=True, model={"window": 64})`."""
 
     def make(**config: Any) -> Language:
         nlp = spacy.blank("en")
@@ -72,7 +75,7 @@ def make_nlp(qwen2_folder: Path) -> Callable[..., Language]:
 def breaking(
     make_nlp: Callable[..., Language], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Language]:
-    """A pipeline that raises the given error for texts that contain BAD."""
+    """Make a pipeline that raises the given error for texts that contain BAD."""
 
     def make(error: BaseException, **config: Any) -> Language:
         nlp = make_nlp(**config)

@@ -1,4 +1,4 @@
-"""The demo checkpoint: small, complete, and never mistaken for the real one."""
+"""The demo checkpoint is small, complete, and can't be mistaken for the real one."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_it_is_small_and_complete():
     assert sum(path.stat().st_size for path in DEMO_FOLDER.iterdir()) <= 3_000_000
 
 
-def test_it_tells_crude_cases_apart(demo):
+def test_it_separates_obvious_cases(demo):
     scores = demo.score([*BENIGN, *UNSAFE]).max(axis=1)
     assert scores[:4].max() < scores[4:].min()
     assert scores[4:].min() > 0.5
@@ -67,7 +67,7 @@ def test_it_equals_the_reference(demo):
 
 
 @pytest.mark.filterwarnings("ignore:.torch_dtype.*is deprecated")
-def test_transformers_loads_it_whole(demo):
+def test_transformers_loads_all_of_it(demo):
     from transformers import AutoModelForSequenceClassification
 
     model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -77,7 +77,7 @@ def test_transformers_loads_it_whole(demo):
     assert tuple(model.config.id2label.values()) == demo.labels
 
 
-def test_its_card_says_what_it_is():
+def test_its_model_card_states_its_limits():
     card = (DEMO_FOLDER / "README.md").read_text(encoding="utf8")
     for word in ("not", "AUROC", "TF-IDF", "ToxicChat", "RTP-LX", "never"):
         assert word in card

@@ -1,4 +1,4 @@
-"""What setup.cfg declares is there, and the cut between engine and spaCy holds."""
+"""Entry points and dependencies match setup.cfg, and nothing heavy is loaded early."""
 
 import ast
 import subprocess
@@ -10,11 +10,17 @@ import pytest
 import spacy
 from support.paths import PACKAGE, ROOT
 
-# What only some need, and the extra that brings it.
+import spacy_duoguard
+
+# Optional dependencies, and the extra that installs each.
 OPTIONAL = {"matplotlib": "plot", "pyarrow": "parquet", "ray": "ray"}
 
+SETUP = ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf8")
 
-def imports(path, *, top_only=False):
+
+def imported_packages(path, *, top_only=False):
+    """The names of the packages that a file imports, at its top or anywhere."""
     tree = ast.parse(path.read_text(encoding="utf8"))
     nodes = tree.body if top_only else ast.walk(tree)
     for node in nodes:
@@ -41,10 +47,8 @@ def test_registered_by_entry_point(registry, name):
     assert name in {entry.name for entry in metadata.entry_points(group=group)}
 
 
-def test_entry_points_of_setup_cfg_can_be_imported():
-    config = ConfigParser()
-    config.read(ROOT / "setup.cfg", encoding="utf8")
-    lines = "\n".join(config["options.entry_points"].values()).split("\n")
+def test_entry_points_can_be_imported():
+    lines = "\n".join(SETUP["options.entry_points"].values()).split("\n")
     targets = [line.split("=")[1].strip() for line in lines if "=" in line]
     assert len(targets) >= 3
     for target in targets:
@@ -52,53 +56,62 @@ def test_entry_points_of_setup_cfg_can_be_imported():
         assert callable(getattr(import_module(module), name))
 
 
-def test_the_engine_knows_no_spacy():
+def test_the_engine_does_not_import_spacy():
     paths = list((PACKAGE / "engine").rglob("*.py"))
     assert len(paths) > 30
     for path in paths:
-        assert not {"spacy", "thinc", "spacy_transformers"} & set(imports(path)), path
+        packages = set(imported_packages(path))
+        assert not {"spacy", "thinc", "spacy_transformers"} & packages, path
 
 
-def test_no_heavy_imports_at_the_top_of_the_component():
+def test_the_pipeline_imports_nothing_heavy_at_its_top():
     heavy = {"transformers", "huggingface_hub", "matplotlib", "ray", "sklearn"}
-    for path in (PACKAGE / "pipeline").glob("*.py"):
-        assert not heavy & set(imports(path, top_only=True)), path
+    for path in (PACKAGE / "pipeline").rglob("*.py"):
+        assert not heavy & set(imported_packages(path, top_only=True)), path
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    code = (
-        "import sys, spacy_duoguard; "
-        "print([m for m in ('spacy', 'torch', 'transformers') if m in sys.modules])"
-    )
+def loaded_by(statement):
+    """The modules that are loaded after a statement in a new process."""
+    code = f"import sys; {statement}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "[]", run.stderr
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    modules = loaded_by("import spacy_duoguard")
+    assert not {"spacy", "torch", "transformers"} & set(modules)
+
+
+@pytest.mark.parametrize("name", ["Classifier", "Stream", "StreamBatch", "render"])
+def test_public_names_can_be_imported_from_the_package(name):
+    assert getattr(spacy_duoguard, name).__name__ == name
+    assert name in dir(spacy_duoguard)
+    assert name in spacy_duoguard.__all__
 
 
 def test_every_dependency_is_used_and_every_import_declared():
-    config = ConfigParser()
-    config.read(ROOT / "setup.cfg", encoding="utf8")
-    lines = config["options"]["install_requires"].split("\n")
+    lines = SETUP["options"]["install_requires"].split("\n")
     declared = {line.split(">")[0].replace("-", "_") for line in lines if line}
-    used = {name for path in PACKAGE.rglob("*.py") for name in imports(path)}
+    used = {name for path in PACKAGE.rglob("*.py") for name in imported_packages(path)}
     used -= {"spacy_duoguard", *sys.stdlib_module_names}
-    # The span getters are reached through spaCy's registry, not by an import.
+    # The span getters come from spaCy's registry, without an import.
     expected = declared - {"spacy_transformers", "scikit_learn"} | {"sklearn"}
     assert used == expected | OPTIONAL.keys()
 
 
-def test_what_is_optional_is_imported_in_functions_and_an_extra():
-    config = ConfigParser()
-    config.read(ROOT / "setup.cfg", encoding="utf8")
-    for module, extra in OPTIONAL.items():
-        assert module in config["options.extras_require"][extra]
+def test_optional_dependencies_have_an_extra_and_are_imported_in_functions():
+    for package, extra in OPTIONAL.items():
+        assert package in SETUP["options.extras_require"][extra]
     for path in PACKAGE.rglob("*.py"):
-        assert not OPTIONAL.keys() & set(imports(path, top_only=True)), path
+        packages = set(imported_packages(path, top_only=True))
+        assert not OPTIONAL.keys() & packages, path
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")))
 def test_the_command_line_imports_nothing_heavy_at_its_top(path):
-    others = set(imports(path, top_only=True)) - set(sys.stdlib_module_names)
-    assert others <= {"typer", "spacy"}
+    packages = set(imported_packages(path, top_only=True))
+    assert packages - set(sys.stdlib_module_names) <= {"typer", "spacy"}
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")}
     for node in ast.parse(path.read_text(encoding="utf8")).body:
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -108,11 +121,7 @@ def test_the_command_line_imports_nothing_heavy_at_its_top(path):
             assert node.module == "spacy.cli"
 
 
-def test_the_commands_load_nothing_of_ours_before_they_run():
-    code = (
-        "import sys, spacy_duoguard.cli; "
-        "print([m for m in sys.modules if m.startswith('spacy_duoguard.') "
-        "and not m.startswith('spacy_duoguard.cli')])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "[]", run.stderr
+def test_the_command_line_loads_no_other_room():
+    names = loaded_by("import spacy_duoguard.cli")
+    modules = [name for name in names if name.startswith("spacy_duoguard.")]
+    assert all(name.startswith("spacy_duoguard.cli") for name in modules)

@@ -1,9 +1,9 @@
-"""Measure the batch budget anew on this machine: `model.max_batch_tokens`.
+"""Find the fastest batch size on this machine: `model.max_batch_tokens`.
 
     python examples/benchmarks/budget.py MODEL [--precision bfloat16]
 
-The default comes from a table by device, so that two loads on one machine take the same
-path. Where another budget is faster on your machine and your texts, set it.
+The default comes from a table by device, so that scores repeat exactly on the same
+machine. If another value is faster for your machine and texts, set it.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from measure import alternate, median
 from workloads import make_workloads
 
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard import Classifier
 
 BUDGETS = (256, 512, 1024, 2048, 4096)
 
@@ -21,10 +21,12 @@ BUDGETS = (256, 512, 1024, 2048, 4096)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("model", help="folder, hub name, or demo")
+    add("model", help="hub name, folder or demo")
     add("--precision", default="auto")
     add("--device", default="auto")
-    add("--texts", type=Path, help="a text file, one text a line; default: made texts")
+    add(
+        "--texts", type=Path, help="file with one text per line; default: made-up texts"
+    )
     add("--count", type=int, default=128)
     options = parser.parse_args()
     classifier = Classifier.from_pretrained(
@@ -47,9 +49,8 @@ def main() -> None:
         changed = Classifier(
             classifier.bundle, replace(settings, max_batch_tokens=budget)
         )
-        changed.runner.current = (
-            classifier.runner.current
-        )  # one copy of the laid out weights
+        # Share one copy of the prepared weights.
+        changed.runner.current = classifier.runner.current
         runs[str(budget)] = lambda changed=changed: changed.score(texts)
     print("| max_batch_tokens | tokens/s |\n|---|---|")
     for budget, seconds in alternate(runs, rounds=3).items():

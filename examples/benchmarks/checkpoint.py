@@ -1,7 +1,6 @@
-"""A checkpoint of DuoGuard-0.5B's architecture with random weights.
+"""Write a checkpoint with DuoGuard-0.5B's architecture and random weights in bfloat16.
 
-The speed of a forward does not depend on the values of the weights. Stored in bfloat16,
-as a release is.
+The speed of a forward pass doesn't depend on the values of the weights.
 """
 
 import json
@@ -34,7 +33,7 @@ FULL = {
     "id2label": {str(i): name for i, name in enumerate(CATEGORIES)},
 }
 
-# The same shape, small enough to try the scripts with.
+# Small enough to try out the scripts.
 TINY = {
     **FULL,
     "hidden_size": 64,
@@ -47,9 +46,9 @@ TINY = {
 
 
 def make_checkpoint(folder: Path, *, tokenizer: Path | None, tiny: bool) -> None:
-    """Write a folder that this package and `transformers` load.
+    """Write a checkpoint that this package and `transformers` can load.
 
-    folder (Path): Where to write.
+    folder (Path): The output folder.
     tokenizer (Optional[Path]): A tokenizer.json, None for the demo checkpoint's.
     tiny (bool): Two small layers instead of the full architecture.
     """
@@ -58,7 +57,7 @@ def make_checkpoint(folder: Path, *, tokenizer: Path | None, tiny: bool) -> None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_bytes(source.read_bytes())
     pad = json.loads(source.read_text("utf8"))["added_tokens"][0]
-    # Read by the peers; ours needs neither.
+    # Only needed by other systems, like tokenizer_config.json.
     config["pad_token_id"] = pad["id"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf8")
     settings = {
@@ -75,5 +74,7 @@ def make_checkpoint(folder: Path, *, tokenizer: Path | None, tiny: bool) -> None
     for name, target in checkpoint_tensors(DecoderConfig.from_dict(config)).items():
         noise = torch.randn(target.shape, generator=draw) * 0.02
         tensors[name] = (1 + noise if "norm" in name else noise).to(torch.bfloat16)
-    tensors["score.weight"] *= 10  # logits of deviation 3, as a trained head gives
+    tensors["score.weight"] *= (
+        10  # logits with a deviation of 3, as from a trained head
+    )
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,10 +1,10 @@
-"""What scores in context cost: sentences in their document's pass, and streams.
+"""Measure the cost of scores in context: of sentences in documents, and of streams.
 
     python examples/benchmarks/context.py --cache FOLDER --texts FOLDER
 
-`--texts` holds the evaluation files of the DuoGuard paper (`En/openai.json`). Uses the
-checkpoint that `run.py --cache FOLDER` made there, or makes it. Prints a table, and one
-line of JSON last. Random weights: times do not depend on them.
+`--texts` is the folder with the evaluation files of the DuoGuard paper
+(`En/openai.json`). The weights are random, as times don't depend on them: `--cache` is
+where `run.py` keeps the checkpoint. Prints a table, and a line of JSON last.
 """
 
 import argparse
@@ -20,9 +20,8 @@ import torch
 from checkpoint import make_checkpoint
 from measure import alternate, machine, median
 
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard import Classifier, Stream, StreamBatch
 from spacy_duoguard.engine.prefix_scores import Query
-from spacy_duoguard.engine.streaming.stream import Stream, StreamBatch
 
 WORDS = ["house", "river", "the", "of", "stone", "walks", "under", "light", "a"]
 
@@ -30,14 +29,14 @@ WORDS = ["house", "river", "the", "of", "stone", "walks", "under", "light", "a"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--cache", type=Path, required=True, help="where the checkpoint is kept")
-    add("--texts", type=Path, required=True, help="the evaluation files")
+    add("--cache", type=Path, required=True, help="folder for the checkpoint")
+    add("--texts", type=Path, required=True, help="folder with the evaluation files")
     add("--tokenizer", type=Path, help="tokenizer.json of Qwen2.5; default: the demo's")
     add("--precision", default="auto")
     add("--documents", type=int, default=24)
-    add("--words", type=int, default=1000, help="tokens of the long stream, about")
+    add("--words", type=int, default=1000, help="approximate tokens of the long stream")
     add("--rounds", type=int, default=5)
-    add("--tiny", action="store_true", help="a tiny model, to try the script")
+    add("--tiny", action="store_true", help="use a tiny model, to try out the script")
     options = parser.parse_args()
     folder = options.cache / ("tiny" if options.tiny else "full")
     if not (folder / "model.safetensors").is_file():
@@ -58,7 +57,7 @@ def main() -> None:
 
 
 def read_documents(folder: Path, count: int) -> list[str]:
-    """Texts of several sentences, seeded."""
+    """Draw texts of several sentences, seeded."""
     rows = json.loads((folder / "En" / "openai.json").read_text(encoding="utf8"))
     texts = [row["prompt"] for row in rows if row["prompt"].count(". ") >= 3]
     return random.Random(0).sample(texts, count)
@@ -67,37 +66,37 @@ def read_documents(folder: Path, count: int) -> list[str]:
 def sentences(
     classifier: Classifier, texts: list[str], rounds: int
 ) -> dict[str, float]:
-    """Documents alone, with their sentences in context, with each sentence as a text
-    of its own, and with every prefix that ends a sentence scored anew."""
+    """Score documents alone, with their sentences in context, with each sentence as a
+    separate text, and with every prefix that ends a sentence rescored."""
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     docs = [nlp(text) for text in texts]
-    places = [tuple((s.start_char, s.end_char) for s in doc.sents) for doc in docs]
-    context = [Query(text, own) for text, own in zip(texts, places, strict=True)]
+    spans = [tuple((s.start_char, s.end_char) for s in doc.sents) for doc in docs]
+    context = list(map(Query, texts, spans))
     isolated = [Query(sent.text) for doc in docs for sent in doc.sents]
     prefixes = [
         Query(text[:end])
-        for text, own in zip(texts, places, strict=True)
-        for _, end in own
+        for text, offsets in zip(texts, spans, strict=True)
+        for _, end in offsets
     ]
     alone = [Query(text) for text in texts]
     runs: dict[str, Callable[[], Any]] = {
         "documents alone": lambda: classifier.answer(alone),
         "sentences in context": lambda: classifier.answer(context),
-        "sentences as texts of their own": lambda: classifier.answer(alone + isolated),
-        "every prefix scored anew": lambda: classifier.answer(alone + prefixes),
+        "sentences as separate texts": lambda: classifier.answer(alone + isolated),
+        "every prefix rescored": lambda: classifier.answer(alone + prefixes),
     }
     seconds = alternate(runs, rounds=rounds)
     first = seconds["documents alone"]
-    found = {"sentences": float(len(isolated)), "documents, s": median(first)}
-    for name, own in seconds.items():
-        ratios = [a / b for a, b in zip(own, first, strict=True)]
-        found[f"{name} / documents alone"] = median(ratios)
-    return found
+    figures = {"sentences": float(len(isolated)), "documents, s": median(first)}
+    for name, times in seconds.items():
+        ratios = [a / b for a, b in zip(times, first, strict=True)]
+        figures[f"{name} / documents alone"] = median(ratios)
+    return figures
 
 
 def pushes(classifier: Classifier, rounds: int) -> dict[str, float]:
-    """A word pushed into a stream of 300 tokens, against a text of five tokens."""
+    """Push a word into a stream of 300 tokens, and score a text of five tokens."""
     stream = Stream(classifier)
     stream.push(words(300))
     short = "How to walk a dog"
@@ -117,30 +116,29 @@ def pushes(classifier: Classifier, rounds: int) -> dict[str, float]:
 
 
 def long_stream(classifier: Classifier, n_words: int) -> dict[str, float]:
-    """A stream by words and by chunks of 64 tokens, against one pass, and against
-    scanning the text so far anew at every 25th word."""
+    """Push a text by words and by chunks of 64 words, score it in one pass, and rescore
+    the text so far at every 25th word."""
     text = words(n_words)
-    parts = [part if i == 0 else " " + part for i, part in enumerate(text.split(" "))]
+    chunks = [word if i == 0 else " " + word for i, word in enumerate(text.split(" "))]
     one_pass = timed(lambda: classifier.score([text]))
-    by_words = timed(lambda: push_all(classifier, parts))
-    chunks = ["".join(parts[i : i + 64]) for i in range(0, len(parts), 64)]
-    by_chunks = timed(lambda: push_all(classifier, chunks))
-    sampled = range(25, len(parts) + 1, 25)
-    scans = [timed(lambda n=n: classifier.score(["".join(parts[:n])])) for n in sampled]
-    rescans = sum(scans) * len(parts) / len(scans)
+    by_words = timed(lambda: push_all(classifier, chunks))
+    longer = ["".join(chunks[i : i + 64]) for i in range(0, len(chunks), 64)]
+    by_chunks = timed(lambda: push_all(classifier, longer))
+    prefixes = ["".join(chunks[:n]) for n in range(25, len(chunks) + 1, 25)]
+    scans = [timed(lambda text=text: classifier.score([text])) for text in prefixes]
+    rescans = sum(scans) * len(chunks) / len(scans)
     return {
         "tokens of the long stream": float(len(classifier.tokenizer.encode(text).ids)),
         "one pass, s": one_pass,
         "by words, s": by_words,
-        "rescans (each 25th measured, times 25), s": rescans,
+        "rescans (every 25th measured, times 25), s": rescans,
         "rescans / by words": rescans / by_words,
         "chunks of 64 words / one pass": by_chunks / one_pass,
     }
 
 
 def many_streams(classifier: Classifier, rounds: int) -> dict[str, float]:
-    """A word pushed to each of 16 streams of about 100 tokens: together, and one after
-    the other."""
+    """Push a word to 16 streams of about 100 tokens, together and one by one."""
     batch = StreamBatch(classifier)
     streams = [batch.open() for _ in range(16)]
     batch.push(streams, [words(90 + i) for i in range(16)])
@@ -162,10 +160,10 @@ def many_streams(classifier: Classifier, rounds: int) -> dict[str, float]:
     }
 
 
-def push_all(classifier: Classifier, parts: list[str]) -> None:
+def push_all(classifier: Classifier, chunks: list[str]) -> None:
     with Stream(classifier) as stream:
-        for part in parts:
-            stream.push(part)
+        for chunk in chunks:
+            stream.push(chunk)
 
 
 def timed(run: Callable[[], Any]) -> float:

@@ -1,10 +1,10 @@
-"""How long the epochs of head-only training take, and how much memory.
+"""Measure the time and memory of head-only training.
 
     python examples/benchmarks/head_only.py --model FOLDER
 
-FOLDER is a checkpoint of the architecture to measure (its weights do not matter), or a
-hub name. The texts are random words, of the lengths that chat prompts have: half are
-below 15 words, a few above 100. The last line is JSON.
+The model is a hub name, or a checkpoint with the architecture to measure (its weights
+don't matter). The texts are random words, as long as chat prompts: half have fewer than
+15 words, a few more than 100. The last line is JSON.
 """
 
 import argparse
@@ -33,7 +33,7 @@ WORDS = """
 
 
 def main() -> None:
-    """Measure, and print the figures."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description="Time head-only training.")
     parser.add_argument("--model", required=True)
     parser.add_argument("--texts", type=int, default=64)
@@ -66,8 +66,9 @@ def main() -> None:
 
 
 def load(model: str, precision: str) -> Language:
-    """model (str): A folder or hub name. precision (str): The setting.
-    RETURNS (Language): With the head trainable."""
+    """model (str): A folder or hub name.
+    precision (str): The precision to compute in.
+    RETURNS (Language): A pipeline with a trainable head."""
     nlp = spacy.blank("en")
     settings = {"name": model, "precision": precision, "trainable_layers": 0}
     nlp.add_pipe("duoguard", config={"model": settings})
@@ -75,8 +76,9 @@ def load(model: str, precision: str) -> Language:
 
 
 def make_examples(nlp: Language, count: int) -> list[Example]:
-    """nlp (Language): For the docs. count (int): How many.
-    RETURNS (List[Example]): Random texts with random gold, none twice."""
+    """nlp (Language): The pipeline to make docs with.
+    count (int): The number of examples.
+    RETURNS (List[Example]): Distinct random texts with random gold labels."""
     words, examples = WORDS.split(), []
     for i in range(count):
         length = min(int(random.lognormvariate(2.7, 1.0)) + 1, 400)
@@ -91,17 +93,19 @@ def make_examples(nlp: Language, count: int) -> list[Example]:
 def run_epochs(
     nlp: Language, examples: list[Example], *, epochs: int, batch: int
 ) -> list[float]:
-    """nlp (Language): Trained in place. examples (List[Example]): Shuffled.
-    epochs (int): How many. batch (int): Examples of an update.
-    RETURNS (List[float]): The seconds that the updates of each epoch took."""
+    """nlp (Language): The pipeline, trained in place.
+    examples (List[Example]): The examples, shuffled in place.
+    epochs (int): The number of epochs.
+    batch (int): The number of examples per update.
+    RETURNS (List[float]): The seconds of each epoch's updates."""
     optimizer = nlp.initialize(lambda: examples, sgd=Adam(0.001))
     seconds = []
     for epoch in range(epochs):
         random.shuffle(examples)
         losses: dict[str, float] = {}
         started = time.perf_counter()
-        for part in minibatch(examples, batch):
-            nlp.update(part, sgd=optimizer, losses=losses)
+        for chunk in minibatch(examples, batch):
+            nlp.update(chunk, sgd=optimizer, losses=losses)
         seconds.append(time.perf_counter() - started)
         loss = losses["duoguard"] / len(examples)
         print(f"epoch {epoch + 1}: {seconds[-1]:.4f} s, loss {loss:.4f}")
@@ -109,7 +113,7 @@ def run_epochs(
 
 
 def peak_memory() -> float:
-    """RETURNS (float): The most that was held, in GB: of the GPU if one was used."""
+    """RETURNS (float): The peak memory in GB, of the GPU if one was used."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
@@ -117,7 +121,7 @@ def peak_memory() -> float:
 
 
 def hardware() -> dict[str, object]:
-    """RETURNS (Dict[str, Any]): What was measured on."""
+    """RETURNS (Dict[str, Any]): The hardware and versions."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": platform.processor() or platform.machine(),

@@ -1,4 +1,4 @@
-"""Clocks: alternating rounds, medians, the machine's best product rate, memory."""
+"""Measure time, memory and the machine's best matrix product rate."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from systems import Score
 def alternate(
     runs: Mapping[str, Callable[[], Any]], *, rounds: int
 ) -> dict[str, list[float]]:
-    """Time several things in turn, so that a machine that slows down slows all.
+    """Time functions in turn, so that a slow phase of the machine affects all of them.
 
-    runs (Mapping[str, Callable]): What to time, by name. Each runs once before.
+    runs (Mapping[str, Callable]): The functions by name. Each is run once to warm up.
     rounds (int): How often each is timed.
-    RETURNS (Dict[str, List[float]]): Seconds of each round.
+    RETURNS (Dict[str, List[float]]): The seconds of each round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
@@ -38,11 +38,14 @@ def alternate(
 def latencies(
     systems: Mapping[str, Score], texts: Sequence[str], *, rounds: int
 ) -> dict[str, list[float]]:
-    """One text at a time, the systems in turn for each text.
+    """Score one text at a time, with the systems in turn for each text.
 
-    RETURNS (Dict[str, List[float]]): Milliseconds of each text and round.
+    systems (Mapping[str, Score]): The systems by name.
+    texts (Sequence[str]): The texts.
+    rounds (int): How often each text is scored.
+    RETURNS (Dict[str, List[float]]): The milliseconds of each text and round.
     """
-    found: dict[str, list[float]] = {name: [] for name in systems}
+    times: dict[str, list[float]] = {name: [] for name in systems}
     for score in systems.values():
         score(texts[:1])
     for text in texts:
@@ -50,16 +53,15 @@ def latencies(
             for name, score in systems.items():
                 start = time.perf_counter()
                 score([text])
-                found[name].append(1e3 * (time.perf_counter() - start))
-    return found
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return times
 
 
 def best_product_rate(config: Mapping[str, int], dtype: torch.dtype) -> float:
-    """The best rate of a matrix product at the model's own shapes, plainly with
-    `torch.mm` into a buffer.
+    """Measure the best rate of `torch.mm` for matrices with the model's shapes.
 
     config (Mapping[str, int]): The model's config.json.
-    dtype (torch.dtype): Of the factors; int8 for eight-bit products.
+    dtype (torch.dtype): The dtype of the factors, e.g. int8.
     RETURNS (float): Operations per second.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,9 +97,12 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 
 def peak_memory(name: str, folder: Path, cache: Path, texts: Sequence[str]) -> float:
-    """Score in a process of its own.
+    """Score in a separate process.
 
-    RETURNS (float): MB at its peak, the interpreter and libraries included."""
+    name (str), folder (Path), cache (Path): As in `make_system`.
+    texts (Sequence[str]): The texts.
+    RETURNS (float): Its peak memory in MB, including the interpreter and libraries.
+    """
     here = Path(__file__).parent
     job = json.dumps([name, str(folder), str(cache), list(texts)])
     code = (
@@ -109,7 +114,7 @@ def peak_memory(name: str, folder: Path, cache: Path, texts: Sequence[str]) -> f
         "lines = Path('/proc/self/status').read_text().splitlines();"
         "print(next(line.split()[1] for line in lines if line.startswith('VmHWM')))"
     )
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         input=job,
         capture_output=True,
@@ -117,21 +122,24 @@ def peak_memory(name: str, folder: Path, cache: Path, texts: Sequence[str]) -> f
         check=True,
         cwd=here,
     )
-    return int(found.stdout.split()[-1]) / 1024
+    return int(done.stdout.split()[-1]) / 1024
 
 
 def median(values: Sequence[float]) -> float:
-    """values (Sequence[float]): Any. RETURNS (float): Their median."""
+    """values (Sequence[float]): At least one value.
+    RETURNS (float): The median."""
     return statistics.median(values)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """values (Sequence[float]): Any. share (float): In [0, 1]."""
+    """values (Sequence[float]): At least one value.
+    share (float): The share of values below, in [0, 1].
+    RETURNS (float): The percentile."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def machine() -> dict[str, Any]:
-    """RETURNS (Dict[str, Any]): Hardware and versions."""
+    """RETURNS (Dict[str, Any]): The hardware and versions."""
     import transformers
 
     names = [

@@ -1,5 +1,5 @@
-"""OpenVINO with length-sorted batches: bfloat16, and int8 by NNCF's post-training
-quantization with SmoothQuant, as its documentation recommends for transformers."""
+"""OpenVINO with batches sorted by length, in bfloat16 or int8. NNCF quantizes to int8
+with SmoothQuant, as its documentation recommends for transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from systems import Score, _transformers, batches_by_length
 
-# Its best of 8, 16 and 32 here.
+# The fastest of 8, 16 and 32 on our machine.
 BATCH = 8
 
 
 def load(folder: Path, precision: str, cache: Path) -> Score:
-    """folder (Path): The checkpoint. precision (str): "bfloat16" or "int8".
-    cache (Path): Where the converted model is kept.
-    RETURNS (Score): Texts to probabilities."""
+    """folder (Path): The checkpoint.
+    precision (str): "bfloat16" or "int8".
+    cache (Path): The folder for the converted model.
+    RETURNS (Score): Maps texts to probabilities."""
     import openvino
     import transformers
 
@@ -73,7 +74,7 @@ class _Logits(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
-        # The mask that transformers would make, which the converter cannot trace.
+        # The mask of transformers, whose code the converter can't trace.
         length = input_ids.shape[1]
         visible = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
         visible = visible & attention_mask[:, None, None, :].bool()

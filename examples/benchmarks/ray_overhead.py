@@ -1,10 +1,10 @@
-"""What Ray costs: two actors of one thread each against one process of one thread.
+"""Measure the overhead of Ray: two single-threaded actors against one process.
 
     python examples/benchmarks/ray_overhead.py [--model demo] [--records 6400]
 
-Both score the same JSON lines from disk to disk, in turn. A short run is taken off a
-long one, so that what is compared is the time per record, without loading and starting,
-which are reported apart. Medians; the last line is JSON.
+Both score the same JSON lines from disk to disk, in turn. The time per record is the
+difference between a long and a short run, so it excludes loading and starting, which
+are reported separately. Prints medians; the last line is JSON.
 """
 
 import argparse
@@ -21,18 +21,17 @@ from statistics import median
 
 import torch
 
-from spacy_duoguard.scoring.inputs import open_source
 from spacy_duoguard.scoring.pipelines import GuardOptions
 from spacy_duoguard.scoring.ray_dataset import Actors, connect
 from spacy_duoguard.scoring.ray_folder import FolderRun
-from spacy_duoguard.scoring.run import ScoreRequest, score_file
+from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 
 SHORT = 256  # records of the short run
 WORDS = """the of to how make kill process good bad people house money story hate"""
 
 
 def main() -> None:
-    """Measure, and print the figures."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description="Time Ray against one process.")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--records", type=int, default=6400)
@@ -58,8 +57,12 @@ def main() -> None:
 
 
 def write_texts(folder: Path, count: int) -> Path:
-    """folder (Path): Where to. count (int): How many, none twice, of mixed lengths.
-    RETURNS (Path): A folder with one file."""
+    """Write distinct texts of mixed lengths.
+
+    folder (Path): The output folder.
+    count (int): The number of texts.
+    RETURNS (Path): A folder with one file.
+    """
     source = folder / str(count)
     source.mkdir()
     shuffled = random.Random(0)
@@ -78,7 +81,7 @@ def timed(
     options: GuardOptions,
     actors: Actors,
 ) -> float:
-    """RETURNS (float): Seconds of one run."""
+    """RETURNS (float): The seconds of one run."""
     shutil.rmtree(output, ignore_errors=True)
     started = time.perf_counter()
     score(source, output, options, actors)
@@ -86,7 +89,7 @@ def timed(
 
 
 def run_alone(source: Path, output: Path, options: GuardOptions, _: Actors) -> None:
-    """As `score IN OUT`."""
+    """Score like `score IN OUT`."""
     output.mkdir()
     request = ScoreRequest(
         source=open_source(str(source / "texts.jsonl")),
@@ -98,17 +101,17 @@ def run_alone(source: Path, output: Path, options: GuardOptions, _: Actors) -> N
 
 
 def run_ray(source: Path, output: Path, options: GuardOptions, actors: Actors) -> None:
-    """As `score IN OUT --ray 2`."""
+    """Score like `score IN OUT --ray 2`."""
     FolderRun(source, output, options, actors=actors).run()
 
 
 def figures(times: dict[str, list[float]], records: int) -> dict[str, object]:
-    """times (Dict[str, List[float]]): Seconds of each kind of run.
-    records (int): Of a long run.
-    RETURNS (Dict[str, Any]): Medians, and what was measured on."""
-    middle = {name: median(seconds) for name, seconds in times.items()}
+    """times (Dict[str, List[float]]): The seconds of each kind of run.
+    records (int): The records of a long run.
+    RETURNS (Dict[str, Any]): The medians, with the hardware and versions."""
+    medians = {name: median(seconds) for name, seconds in times.items()}
     each = {
-        name: (middle[f"{name} {records}"] - middle[f"{name} {SHORT}"])
+        name: (medians[f"{name} {records}"] - medians[f"{name} {SHORT}"])
         / (records - SHORT)
         for name in ("one", "ray")
     }
@@ -116,8 +119,8 @@ def figures(times: dict[str, list[float]], records: int) -> dict[str, object]:
         "records": records,
         "ms_per_record": {name: round(1000 * s, 3) for name, s in each.items()},
         "speedup_of_two_actors": round(each["one"] / each["ray"], 2),
-        "short_run_s": {n: round(middle[f"{n} {SHORT}"], 1) for n in ("one", "ray")},
-        "long_run_s": {n: round(middle[f"{n} {records}"], 1) for n in ("one", "ray")},
+        "short_run_s": {n: round(medians[f"{n} {SHORT}"], 1) for n in ("one", "ray")},
+        "long_run_s": {n: round(medians[f"{n} {records}"], 1) for n in ("one", "ray")},
         "cpu": platform.processor() or platform.machine(),
         "torch": version("torch"),
         "ray": version("ray"),

@@ -1,11 +1,10 @@
-"""Measure this package and its alternatives in one run: same weights, same texts.
+"""Compare this package with its alternatives on the same weights and texts.
 
     python examples/benchmarks/run.py --texts FOLDER --tokenizer tokenizer.json
 
-Prints a table, draws a chart where matplotlib is installed, and prints one line of JSON
-last. Systems that are not installed are left out. The weights are random and of the
-full architecture; the texts come from a folder with the evaluation files of the paper,
-or are made.
+Prints tables, and a line of JSON last. Systems that aren't installed are left out. The
+weights are random, with the full architecture. The texts come from a folder with the
+evaluation files of the paper, or are made up.
 """
 
 import argparse
@@ -56,15 +55,19 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--texts", type=Path, help="folder with En/, Fr/, Es/ of the evaluation files")
     add("--tokenizer", type=Path, help="tokenizer.json of Qwen2.5; default: the demo's")
-    add("--cache", type=Path, help="where to keep the checkpoint and conversions")
-    add("--count", type=int, default=128, help="texts of the mix")
+    add("--cache", type=Path, help="folder for the checkpoint and conversions")
+    add("--count", type=int, default=128, help="number of texts in the mix")
     add("--rounds", type=int, default=3)
     add("--threads", type=int, default=torch.get_num_threads())
-    add("--systems", nargs="*", help="names, or beginnings of names; default: all")
-    add("--workloads", nargs="*", help="names, or beginnings; default: all")
-    add("--chart", type=Path, help="PNG to draw")
-    add("--memory", action="store_true", help="peak memory too, in own processes")
-    add("--tiny", action="store_true", help="a tiny model, to try the script")
+    add("--systems", nargs="*", help="names or prefixes; default: all")
+    add("--workloads", nargs="*", help="names or prefixes; default: all")
+    add("--chart", type=Path, help="PNG file for a chart (needs matplotlib)")
+    add(
+        "--memory",
+        action="store_true",
+        help="measure peak memory too, in separate processes",
+    )
+    add("--tiny", action="store_true", help="use a tiny model, to try out the script")
     return parser.parse_args()
 
 
@@ -88,7 +91,7 @@ def _measure(options: argparse.Namespace, folder: Path, cache: Path) -> dict[str
         if not options.workloads or name.startswith(tuple(options.workloads))
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the peers
+        warnings.simplefilter("ignore")  # from the other systems
         systems = {name: make_system(name, folder, cache) for name in chosen}
         report: dict[str, Any] = {"machine": machine(), "tiny": options.tiny}
         report["product_rate"] = {
@@ -120,23 +123,23 @@ def _precisions() -> list[str]:
 def _workload(
     name: str, texts: list[str], systems: dict[str, Score], length: Any, rounds: int
 ) -> Results:
-    """Texts beyond a window, which the peers would cut, are for our systems alone."""
+    """Texts longer than a window are for our systems only: the others truncate them."""
     lengths = [length(text) for text in texts]
     whole = max(lengths) <= 512
     runs = {}
     for system, score in systems.items():
         if not whole and not system.startswith(("Classifier", "nlp")):
             continue
-        few = system.startswith("padded")  # 2,048 tokens for each text
-        part = texts[:4] if few else texts
-        runs[system] = lambda score=score, part=part: score(part)
+        few = system.startswith("padded")  # 2,048 tokens per text
+        sample = texts[:4] if few else texts
+        runs[system] = lambda score=score, sample=sample: score(sample)
     seconds = alternate(runs, rounds=rounds)
     reference = systems.get("card's loop, bfloat16")
     expected = reference(texts[:32]) if reference and whole else None
     results: Results = {}
-    for system, found in seconds.items():
+    for system, times in seconds.items():
         count = 4 if system.startswith("padded") else len(texts)
-        time = median(found)
+        time = median(times)
         results[system] = {
             "tokens_per_second": sum(lengths[:count]) / time,
             "texts_per_second": count / time,
@@ -152,15 +155,15 @@ def _workload(
 def _one_text(
     systems: dict[str, Score], workloads: Workloads, length: Any, rounds: int
 ) -> Results:
-    """Single texts of about 20 tokens, one at a time."""
+    """Score texts of about 20 tokens, one at a time."""
     pool = [text for texts in workloads.values() for text in texts]
     texts = [text for text in pool if 18 <= length(text) <= 22][:16]
     if not texts:
         return {}
     single = {name: s for name, s in systems.items() if _takes_single(name)}
     return {
-        name: {"p50_ms": median(found), "p95_ms": percentile(found, 0.95)}
-        for name, found in latencies(single, texts, rounds=rounds).items()
+        name: {"p50_ms": median(times), "p95_ms": percentile(times, 0.95)}
+        for name, times in latencies(single, texts, rounds=rounds).items()
     }
 
 
@@ -174,8 +177,8 @@ def _takes_single(name: str) -> bool:
 def _flop_per_token(config: dict[str, Any]) -> float:
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     head = hidden // config["num_attention_heads"]
-    rows = (config["num_attention_heads"] + 2 * config["num_key_value_heads"]) * head
-    layer = hidden * rows + hidden * hidden + 3 * hidden * inner
+    qkv = (config["num_attention_heads"] + 2 * config["num_key_value_heads"]) * head
+    layer = hidden * qkv + hidden * hidden + 3 * hidden * inner
     return 2.0 * config["num_hidden_layers"] * layer
 
 
@@ -185,7 +188,7 @@ def _print_tables(report: dict[str, Any]) -> None:
     for name, results in report["workloads"].items():
         loop = results.get("card's loop, bfloat16", {}).get("tokens_per_second")
         print(f"\n{name}\n")
-        print("| system | tokens/s | texts/s | ms/text | to the loop | of the rate |")
+        print("| system | tokens/s | texts/s | ms/text | vs. loop | of best rate |")
         print("|---|---|---|---|---|---|")
         for system, row in results.items():
             speed = row["tokens_per_second"]
@@ -203,13 +206,15 @@ def _print_tables(report: dict[str, Any]) -> None:
     for system, megabytes in report.get("peak_memory_mb", {}).items():
         print(f"peak memory of {system}: {megabytes:,.0f} MB")
     shown = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in rates.items())
-    print(f"\nbest product rate, billions of operations per second: {shown}")
+    print(f"\nbest matrix product rate, billions of operations per second: {shown}")
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """Bars of the systems on the first workload.
+    """Draw a bar per system for the first workload.
 
-    report (Dict[str, Any]): From `main`. path (Path): The PNG."""
+    report (Dict[str, Any]): The report of `main`.
+    path (Path): The PNG file.
+    """
     from matplotlib import pyplot
 
     name, results = next(iter(report["workloads"].items()))

@@ -1,9 +1,9 @@
-"""How time and memory grow with the number of documents and with their length.
+"""Measure how time and memory grow with the number of documents and their length.
 
     python examples/benchmarks/scaling.py --cache FOLDER
 
-Uses the checkpoint that `run.py --cache FOLDER` made there, or makes it. Prints tables,
-and one line of JSON last.
+`--cache` is where `run.py` keeps its checkpoint. Prints tables, and a line of JSON
+last.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 from checkpoint import make_checkpoint
 from measure import machine, median
 
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard import Classifier
 
 COUNTS = (100, 1000, 10_000)
 LENGTHS = (16, 64, 256, 512, 1024, 2048, 4096, 8192)
@@ -25,11 +25,11 @@ LENGTHS = (16, 64, 256, 512, 1024, 2048, 4096, 8192)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--cache", type=Path, required=True, help="where the checkpoint is kept")
+    add("--cache", type=Path, required=True, help="folder for the checkpoint")
     add("--tokenizer", type=Path, help="tokenizer.json of Qwen2.5; default: the demo's")
     add("--precision", default="auto")
-    add("--most", type=int, default=COUNTS[-1], help="documents at most")
-    add("--tiny", action="store_true", help="a tiny model, to try the script")
+    add("--most", type=int, default=COUNTS[-1], help="maximum number of documents")
+    add("--tiny", action="store_true", help="use a tiny model, to try out the script")
     options = parser.parse_args()
     folder = options.cache / ("tiny" if options.tiny else "full")
     if not (folder / "model.safetensors").is_file():
@@ -61,7 +61,7 @@ def _by_length(classifier: Classifier, length: int) -> dict[str, float]:
         classifier.score([text])
         seconds.append(time.perf_counter() - start)
     tokens = len(classifier.tokenizer.encode(text).ids)
-    # Windows overlap: a long text's tokens are computed 512 / 384 times.
+    # Windows overlap, so the tokens of a long text are computed 512 / 384 times.
     return {"tokens": tokens, "seconds": median(seconds), "mb": memory("VmRSS")}
 
 
@@ -80,10 +80,11 @@ def _words(count: int, *, seed: int) -> str:
 
 
 def memory(field: str) -> float:
-    """field (str): "VmRSS" or "VmHWM". RETURNS (float): MB of this process."""
+    """field (str): "VmRSS" or "VmHWM".
+    RETURNS (float): The memory of this process in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    found = next(line for line in lines if line.startswith(field))
-    return int(found.split()[1]) / 1024
+    line = next(line for line in lines if line.startswith(field))
+    return int(line.split()[1]) / 1024
 
 
 def _print(report: dict) -> None:

@@ -1,7 +1,7 @@
-"""The systems that are compared: ours, and what a user would take instead.
+"""The systems to compare: ours and its alternatives.
 
-Each scores the same texts with the same weights. All but ours cut texts at 512 tokens,
-as their users do; only texts of one window are compared.
+Each scores the same texts with the same weights. All but ours truncate texts to 512
+tokens, so only texts of one window are compared.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ OURS = ("Classifier.score", "nlp.pipe")
 def make_system(name: str, folder: Path, cache: Path) -> Score:
     """name (str): One of `system_names`.
     folder (Path): The checkpoint.
-    cache (Path): For what a system converts once.
-    RETURNS (Score): Texts to probabilities, (n_texts, 12)."""
+    cache (Path): The folder for converted models.
+    RETURNS (Score): Maps texts to probabilities, (n_texts, 12)."""
     kind, _, option = name.partition(", ")
     makers: dict[str, Callable[..., Score]] = {
         "Classifier.score": _classifier,
@@ -39,8 +39,8 @@ def make_system(name: str, folder: Path, cache: Path) -> Score:
 
 
 def system_names(*, precisions: Sequence[str]) -> list[str]:
-    """precisions (Sequence[str]): Of ours.
-    RETURNS (List[str]): Those that are installed."""
+    """precisions (Sequence[str]): The precisions of our systems.
+    RETURNS (List[str]): The names of the installed systems."""
     names = [f"{kind}, {precision}" for kind in OURS for precision in precisions]
     names += ["card's loop, bfloat16", "padded to 2,048, bfloat16"]
     names += [f"transformers, sorted, batch {size}" for size in (8, 32)]
@@ -54,7 +54,7 @@ def system_names(*, precisions: Sequence[str]) -> list[str]:
 
 
 def _classifier(folder: Path, precision: str, cache: Path) -> Score:
-    from spacy_duoguard.engine.classifier import Classifier
+    from spacy_duoguard import Classifier
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     classifier = Classifier.from_pretrained(
@@ -79,7 +79,7 @@ def _component(folder: Path, precision: str, cache: Path) -> Score:
 
 
 def _card_loop(folder: Path, precision: str, cache: Path) -> Score:
-    """As the model card does: one text at a time."""
+    """One text at a time, as on the model card."""
     model, tokenizer = _transformers(folder, precision)
 
     def score(texts: Sequence[str]) -> np.ndarray:
@@ -89,7 +89,7 @@ def _card_loop(folder: Path, precision: str, cache: Path) -> Score:
 
 
 def _padded_to_the_maximum(folder: Path, precision: str, cache: Path) -> Score:
-    """As the upstream evaluation does."""
+    """As in the evaluation script of DuoGuard's authors."""
     model, tokenizer = _transformers(folder, precision.rpartition(", ")[2])
 
     def score(texts: Sequence[str]) -> np.ndarray:
@@ -114,8 +114,9 @@ def _sorted_batches(folder: Path, option: str, cache: Path) -> Score:
 
 
 def batches_by_length(texts: Sequence[str], size: int) -> Iterator[list[int]]:
-    """texts (Sequence[str]): The texts. size (int): Texts of a batch.
-    YIELDS (List[int]): Indices of texts of about the same length."""
+    """texts (Sequence[str]): The texts.
+    size (int): The number of texts per batch.
+    YIELDS (List[int]): The indices of texts with similar lengths."""
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     for first in range(0, len(order), size):
         yield order[first : first + size]
@@ -166,13 +167,13 @@ def _openvino(folder: Path, precision: str, cache: Path) -> Score:
 
 
 def _vllm(folder: Path, precision: str, cache: Path) -> Score:
-    """Never run by us: no machine with both vLLM and a GPU was at hand."""
+    """Untested: we had no machine with both vLLM and a GPU."""
     import vllm
 
     model = vllm.LLM(str(folder), runner="pooling", dtype=precision, max_model_len=512)
 
     def score(texts: Sequence[str]) -> np.ndarray:
-        found = model.classify(list(texts), use_tqdm=False)
-        return np.array([output.outputs.probs for output in found])
+        outputs = model.classify(list(texts), use_tqdm=False)
+        return np.array([output.outputs.probs for output in outputs])
 
     return score

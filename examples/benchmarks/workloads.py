@@ -1,4 +1,4 @@
-"""What is scored: real texts from a folder, or made ones of like lengths."""
+"""The texts to score: real ones from a folder, or made-up ones of similar lengths."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 
 LANGUAGES = ("En", "Fr", "Es")
 MIXED = ("openai", "toxic_chat", "XSafety", "rtp_lx_prompt")
-# Mean length in words of each file's English texts, for made texts.
+# Mean number of words of the English texts in each file, for made-up texts.
 MEAN_WORDS = {"openai": 110, "toxic_chat": 33, "XSafety": 19, "rtp_lx_prompt": 11}
 
 Workloads = dict[str, list[str]]
@@ -16,14 +16,15 @@ Workloads = dict[str, list[str]]
 def make_workloads(
     folder: Path | None, *, count: int, length: Callable[[str], int], seed: int = 0
 ) -> Workloads:
-    """The texts of each workload.
+    """Make the workloads.
 
-    folder (Optional[Path]): With the evaluation files of the paper in a folder for
-        each language; None for made texts.
-    count (int): Texts of the mix. Other workloads are about as many tokens.
-    length (Callable[[str], int]): Tokens of a text.
-    seed (int): Of the order.
-    RETURNS (Dict[str, List[str]]): Texts by the workload's name.
+    folder (Optional[Path]): The evaluation files of the paper, in a subfolder for each
+        language; None for made-up texts.
+    count (int): The number of texts in the mix. Other workloads have about as many
+        tokens.
+    length (Callable[[str], int]): Counts the tokens of a text.
+    seed (int): The random seed.
+    RETURNS (Dict[str, List[str]]): The texts of each workload by its name.
     """
     draw = random.Random(seed)
     sources = {
@@ -60,11 +61,11 @@ def _texts(
     texts = []
     for _ in range(300):
         words = min(400, max(1, round(draw.expovariate(1 / MEAN_WORDS[name]))))
-        made = (
+        spelled = (
             "".join(_syllable(draw) for _ in range(draw.randint(1, 3)))
             for _ in range(words)
         )
-        texts.append(" ".join(made) + ".")
+        texts.append(" ".join(spelled) + ".")
     return texts
 
 
@@ -73,13 +74,13 @@ def _syllable(draw: random.Random) -> str:
 
 
 def _document(pool: list[str], tokens: int, length: Callable[[str], int]) -> str:
-    """Texts joined until there are so many tokens."""
+    """Join texts until they have enough tokens."""
     text = ""
-    for part in pool:
-        text += part + "\n"
+    for source in pool:
+        text += source + "\n"
         if length(text) >= tokens:
             return text
-    raise ValueError(f"The texts hold fewer than {tokens} tokens: give more of them.")
+    raise ValueError(f"The texts have fewer than {tokens} tokens: use more texts.")
 
 
 def _sentences(text: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Choosing thresholds on labelled texts."""
+"""Choose thresholds on labelled texts."""

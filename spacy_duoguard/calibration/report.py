@@ -1,4 +1,4 @@
-"""What a calibration looks like: a table for the terminal and a picture."""
+"""Show a calibration: a table for the terminal and a picture."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,65 +7,53 @@ import numpy as np
 from wasabi.tables import table
 from wasabi.util import can_render
 
-from .thresholds import Calibration, Choice, Cuts, FlagCounts, Goal
+from .thresholds import Calibration, FlagCounts, Goal, OperatingPoints, ThresholdChoice
 
 _BARS = "▁▂▃▄▅▆▇█"
 _HEADER = (
-    "category",
-    "pos",
-    "neg",
-    "old",
-    "new",
-    "P",
-    "R",
-    "F",
-    "FPR",
-    "P at R 0.1 ... 1",
-    "",
+    *("category", "pos", "neg", "old", "new", "P", "R", "F1", "FPR"),
+    *("P at R 0.1 ... 1", ""),
 )
 _ALIGNS = ("l", *"rrrrrrrr", "l", "l")
 
 
-def format_report(found: Calibration, goal: Goal) -> str:
-    """found (Calibration): What was chosen.
-    goal (Goal): What for.
-    RETURNS (str): A table with a row for each category: positive and negative texts,
-        thresholds, what the new one gives on these texts, and the precision-recall
-        curve in bars."""
-    rows = [_format_choice(choice) for choice in found.choices]
+def format_report(calibration: Calibration, goal: Goal) -> str:
+    """calibration (Calibration): The chosen thresholds.
+    goal (Goal): What they were chosen for.
+    RETURNS (str): A table with one row per category: the numbers of positive and
+        negative texts, the thresholds, the measures of the new one, and the
+        precision-recall curve as bars."""
+    rows = [_format_choice(choice) for choice in calibration.choices]
+    flags = [
+        _format_flags("before", calibration.unsafe_before),
+        _format_flags("after", calibration.unsafe_after),
+    ]
     lines = [
-        f"Chosen for {goal}, on the texts that these figures are of:",
+        f"Thresholds chosen for {goal}. The figures are for the texts they were "
+        "chosen on:",
         table(rows, header=_HEADER, divider=True, aligns=_ALIGNS),
-        "Texts that are flagged at all, before and after:",
-        table(
-            [
-                _format_flags("before", found.unsafe_before),
-                _format_flags("after", found.unsafe_after),
-            ],
-            header=("", "unsafe texts", "safe texts"),
-            divider=True,
-        ),
+        "Texts flagged for any category, before and after:",
+        table(flags, header=("", "unsafe texts", "safe texts"), divider=True),
     ]
     return "\n".join(lines)
 
 
-def _format_choice(choice: Choice) -> tuple[str, ...]:
-    cuts, row = choice.cuts, choice.row(choice.new)
-    flagged = cuts.hits[row] + cuts.false[row]
+def _format_choice(choice: ThresholdChoice) -> tuple[str, ...]:
+    points, i = choice.points, choice.new_point
     note = f"kept: {choice.kept}" if choice.kept else ""
-    if not note and not cuts.hits[row]:
+    if not note and not points.true_positives[i]:
         note = "flags no positive text"
     return (
         choice.label,
-        str(cuts.positives),
-        str(cuts.negatives),
+        str(points.positives),
+        str(points.negatives),
         f"{choice.old:g}",
         f"{choice.new:g}",
-        _number(cuts.precision[row]) if cuts.positives and flagged else "-",
-        _number(cuts.recall[row]),
-        _number(cuts.f[row]) if cuts.positives else "-",
-        _number(cuts.fpr[row]),
-        draw_curve(cuts),
+        _number(points.precision[i]) if points.positives and points.flagged[i] else "-",
+        _number(points.recall[i]),
+        _number(points.f1[i]) if points.positives else "-",
+        _number(points.fpr[i]),
+        draw_curve(points),
         note,
     )
 
@@ -75,59 +63,59 @@ def _number(value: float) -> str:
 
 
 def _format_flags(when: str, counts: FlagCounts) -> tuple[str, str, str]:
-    def share(part: int, whole: int) -> str:
-        return f"{part} of {whole} ({part / whole:.1%})" if whole else "none labelled"
+    def share(count: int, total: int) -> str:
+        return f"{count} of {total} ({count / total:.1%})" if total else "none labelled"
 
     return (
         when,
-        share(counts.hits, counts.positives),
-        share(counts.false, counts.negatives),
+        share(counts.true_positives, counts.positives),
+        share(counts.false_positives, counts.negatives),
     )
 
 
-def draw_curve(cuts: Cuts) -> str:
-    """cuts (Cuts): Of one category.
-    RETURNS (str): Ten bars or, where the terminal has none, digits: the best precision
+def draw_curve(points: OperatingPoints) -> str:
+    """points (OperatingPoints): Those of one category.
+    RETURNS (str): Ten bars, or digits if the terminal has no bars: the best precision
         at a recall of at least 0.1, 0.2, … 1.0."""
-    if not cuts.positives or not cuts.negatives:
+    if not points.positives or not points.negatives:
         return ""
     bars = _BARS if can_render(_BARS) else "0123456789"
     curve = ""
     for level in range(1, 11):
-        enough = cuts.hits * 10 >= level * cuts.positives
-        best = cuts.precision[enough].max() if enough.any() else 0.0
+        enough = points.true_positives * 10 >= level * points.positives
+        best = points.precision[enough].max() if enough.any() else 0.0
         curve += bars[min(int(best * len(bars)), len(bars) - 1)]
     return curve
 
 
 def has_matplotlib() -> bool:
-    """RETURNS (bool): Whether pictures can be made."""
+    """RETURNS (bool): Whether matplotlib is installed."""
     return find_spec("matplotlib") is not None
 
 
-def save_picture(found: Calibration, path: Path) -> None:
-    """Draw the precision-recall curve of each category that has both classes, with the
-    chosen threshold as a dot.
+def save_picture(calibration: Calibration, path: Path) -> None:
+    """Draw the precision-recall curve of each category that has positive and negative
+    texts, with a dot at the chosen threshold.
 
-    found (Calibration): What was chosen.
+    calibration (Calibration): The chosen thresholds.
     path (Path): The PNG file.
     """
     from matplotlib.figure import Figure  # no pyplot: it would look for a display
 
-    drawn = [own for own in found.choices if own.cuts.positives and own.cuts.negatives]
     figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.subplots()
-    for choice in drawn:
-        cuts, row = choice.cuts, choice.row(choice.new)
-        flagged = cuts.hits + cuts.false > 0
-        label = f"{choice.label} > {choice.new:g}"
+    for choice in calibration.choices:
+        points, i = choice.points, choice.new_point
+        if not points.positives or not points.negatives:
+            continue
+        flagged = points.flagged > 0
         (line,) = axes.plot(
-            cuts.recall[flagged],
-            cuts.precision[flagged],
+            points.recall[flagged],
+            points.precision[flagged],
             drawstyle="steps-pre",
-            label=label,
+            label=f"{choice.label} > {choice.new:g}",
         )
-        axes.plot(cuts.recall[row], cuts.precision[row], "o", color=line.get_color())
+        axes.plot(points.recall[i], points.precision[i], "o", color=line.get_color())
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     figure.legend(loc="outside right upper", fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Calibrate a saved pipeline: one pass over labelled texts, then its files."""
+"""Calibrate a saved pipeline: score labelled texts, then update its files."""
 
 import json
 import shutil
@@ -22,41 +22,42 @@ from ..engine.checkpoint.atomic_folder import (
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
+from ..pipeline.registry import read_guard_blocks
 from ..pipeline.scorer import read_gold
 from ..taxonomy import UNSAFE
 from .report import format_report, has_matplotlib, save_picture
 from .thresholds import Calibration, Goal, calibrate
 
-_BATCH = 128  # docs; the engine packs them into batches of its own
+_BATCH_SIZE = 128  # docs; the engine plans its own batches of tokens
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What to calibrate, and where to write the result."""
 
     pipeline: Path
     dev: Path
     goal: Goal
-    unsafe: bool  # one threshold for all categories, chosen on `unsafe`
-    component: str | None  # None: the only one
-    output: Path | None  # None: the pipeline itself
-    force: bool  # replace what is there
+    unsafe: bool  # one threshold for all categories, chosen by `unsafe`
+    component: str | None  # None if the pipeline has only one
+    output: Path | None  # None to change the pipeline in place
+    force: bool  # replace an existing output
     picture: Path | None
 
 
 def run(request: Request) -> Calibration:
     """Choose thresholds, write them, print a report and save the picture.
 
-    request (Request): What the user asked for.
-    RETURNS (Calibration): What was chosen.
-    RAISES (SettingsError): The pipeline or the texts are not what is needed. Nothing
-        is written then.
+    request (Request): What to calibrate.
+    RETURNS (Calibration): The chosen thresholds.
+    RAISES (SettingsError): The pipeline or the texts can't be used. Nothing has been
+        written.
     """
     if request.output is not None:
         _check_output(request.output, request)
     name = find_component(request.pipeline, request.component)
     pipe, gold, scores = score_corpus(request.pipeline, name, request.dev)
-    found = calibrate(
+    calibration = calibrate(
         pipe.labels,
         scores,
         gold,
@@ -65,18 +66,18 @@ def run(request: Request) -> Calibration:
         thresholds=pipe.cfg["thresholds"],
         unsafe=request.unsafe,
     )
-    _check_found(found, request, n_docs=len(scores))
+    _check_choices(calibration, request, n_docs=len(scores))
     folder = request.pipeline
     if request.output is not None:
         folder = request.output
-        _copy(request.pipeline, folder, lambda copy: _write(copy, name, found))
+        _copy(request.pipeline, folder, lambda copy: _write(copy, name, calibration))
     else:
-        _write(folder, name, found)
-    print(format_report(found, request.goal))  # noqa: T201
-    msg.good(f"Thresholds of '{name}' written", folder)
+        _write(folder, name, calibration)
+    print(format_report(calibration, request.goal))  # noqa: T201
+    msg.good(f"Saved the thresholds of '{name}'", folder)
     if request.picture is not None:
-        _draw(found, request.picture)
-    return found
+        _draw(calibration, request.picture)
+    return calibration
 
 
 def find_component(pipeline: Path, wanted: str | None) -> str:
@@ -84,16 +85,8 @@ def find_component(pipeline: Path, wanted: str | None) -> str:
     wanted (Optional[str]): A component's name, None for the only one.
     RETURNS (str): The name of a component of the factory "duoguard".
     RAISES (SettingsError): There is none of that name, or not just one."""
-    try:
-        components = load_config(pipeline / "config.cfg")["components"]
-    except (OSError, ValueError, KeyError) as e:
-        message = Errors.E086.format(path=pipeline, problem="no readable config.cfg")
-        raise SettingsError(message) from e
-    names = [
-        name
-        for name, block in components.items()
-        if block.get("factory") == "duoguard" and wanted in (None, name)
-    ]
+    blocks = read_guard_blocks(pipeline / "config.cfg", source=pipeline)
+    names = [name for name in blocks if wanted in (None, name)]
     if len(names) == 1:
         return names[0]
     found = f"{len(names)} components" if wanted is None else f"no '{wanted}'"
@@ -104,16 +97,16 @@ def find_component(pipeline: Path, wanted: str | None) -> str:
 def score_corpus(
     pipeline: Path, name: str, dev: Path
 ) -> tuple[DuoGuard, np.ndarray, np.ndarray]:
-    """Score the texts of a corpus with one component, without its spans.
+    """Score the docs of a corpus with one component, without their spans.
 
     pipeline (Path): A saved pipeline.
-    name (str): The component.
+    name (str): The name of the component.
     dev (Path): A .spacy file or a folder of them.
-    RETURNS (Tuple[DuoGuard, ndarray, ndarray]): The component; gold labels of the
-        categories and of `unsafe`, (n_docs, n_labels + 1), NaN where they are not
-        known; scores, (n_docs, n_labels).
-    RAISES (SettingsError): One of the two cannot be read.
-    RAISES (ScoringError): A text could not be scored.
+    RETURNS (Tuple[DuoGuard, ndarray, ndarray]): The component; the gold labels of the
+        categories and of `unsafe`, (n_docs, n_labels + 1), NaN where unknown; the
+        scores, (n_docs, n_labels).
+    RAISES (SettingsError): The pipeline or the corpus can't be read.
+    RAISES (ScoringError): A text can't be scored.
     """
     try:
         nlp = load_model(pipeline)
@@ -122,17 +115,17 @@ def score_corpus(
         raise SettingsError(Errors.E086.format(path=pipeline, problem=problem)) from e
     pipe = nlp.get_pipe(name)
     if not isinstance(pipe, DuoGuard):
-        problem = f"'{name}' is no component of this package"
+        problem = f"'{name}' is not a 'duoguard' component"
         raise SettingsError(Errors.E086.format(path=pipeline, problem=problem))
-    pipe.span_getter = None  # only the scores of whole docs are asked for
+    pipe.span_getter = None  # only whole docs need scores
     columns = (*pipe.labels, UNSAFE)
     gold, scores = [], []
-    for batch in minibatch(_read_examples(dev, nlp), size=_BATCH):
+    for batch in minibatch(_read_examples(dev, nlp), size=_BATCH_SIZE):
         for eg in batch:
             known = read_gold(eg.reference.cats, pipe.labels)
             gold.append([float(known.get(label, np.nan)) for label in columns])
-        found = pipe.predict([eg.predicted for eg in batch])
-        scores += [own.probabilities for own in found]
+        results = pipe.predict([eg.predicted for eg in batch])
+        scores += [result.probabilities for result in results]
     shape = len(gold), len(columns)
     return (
         pipe,
@@ -144,29 +137,29 @@ def score_corpus(
 def _read_examples(dev: Path, nlp: Language) -> Iterable[Example]:
     try:
         yield from Corpus(dev)(nlp)
-    except Exception as e:  # those of zlib and msgpack have no base in common
+    except Exception as e:  # the errors of zlib and msgpack share no base class
         message = Errors.E083.format(path=dev, problem=type(e).__name__)
         raise SettingsError(message) from e
 
 
-def _check_found(found: Calibration, request: Request, *, n_docs: int) -> None:
-    if any(choice.kept is None for choice in found.choices):
+def _check_choices(calibration: Calibration, request: Request, *, n_docs: int) -> None:
+    if any(choice.kept is None for choice in calibration.choices):
         return
-    counts = found.unsafe_before
+    counts = calibration.unsafe_before
     remedy = ""
     if not request.unsafe and counts.positives and counts.negatives:
-        remedy = "; for those of 'unsafe' alone, which are there, add --unsafe"
-    reasons = sorted({str(choice.kept) for choice in found.choices})
+        remedy = "; to use their labels of 'unsafe', add --unsafe"
+    reasons = sorted({str(choice.kept) for choice in calibration.choices})
     message = Errors.E084.format(
         path=request.dev, docs=n_docs, problem=", or ".join(reasons), remedy=remedy
     )
     raise SettingsError(message)
 
 
-def _write(folder: Path, name: str, found: Calibration) -> None:
-    """Write thresholds into a saved pipeline, so that one rename makes them valid:
-    until config.cfg is replaced, its old values win over those of the component."""
-    changes = {"threshold": found.threshold, "thresholds": found.thresholds}
+def _write(folder: Path, name: str, calibration: Calibration) -> None:
+    """Write thresholds into a saved pipeline. Replacing config.cfg, which comes last,
+    is what puts them into effect: its values override those of the component."""
+    changes = {"threshold": calibration.threshold, "thresholds": calibration.thresholds}
     saved = json.loads(locate(folder / name, "cfg").read_bytes())
     for part in ("settings", "configured"):
         saved[part].update(changes)
@@ -194,9 +187,9 @@ def _check_output(output: Path, request: Request) -> None:
         raise SettingsError(Errors.E087.format(path=output, folder=request.pipeline))
 
 
-def _draw(found: Calibration, path: Path) -> None:
+def _draw(calibration: Calibration, path: Path) -> None:
     if not has_matplotlib():
-        msg.info("No picture: it needs matplotlib (pip install 'spacy-duoguard[plot]')")
+        msg.info("No picture: install matplotlib (pip install 'spacy-duoguard[plot]')")
         return
-    save_picture(found, path)
-    msg.good("Precision-recall curves saved", path)
+    save_picture(calibration, path)
+    msg.good("Saved the precision-recall curves", path)

@@ -1,7 +1,7 @@
-"""Which threshold to set: every cut between scores is counted, and the best is taken.
+"""Choose thresholds. Every operating point of the labelled scores is a candidate.
 
-A score is flagged when it is strictly greater than the threshold, so tied scores are
-flagged together or not at all.
+A score is flagged if it is strictly greater than the threshold, so tied scores are
+always flagged together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.flags import resolve_thresholds
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a threshold is chosen for: exactly one of the three.
+    """What to optimise: set exactly one of the three.
 
-    target_fpr: The highest recall among the cuts whose false positive rate is at most
-        this.
-    target_recall: The lowest false positive rate among the cuts whose recall is at
-        least this.
-    best_f: The highest F.
+    target_fpr: The highest recall with a false positive rate of at most this.
+    target_recall: The lowest false positive rate with a recall of at least this.
+    best_f: The highest F1.
     """
 
     target_fpr: float | None = None
@@ -29,12 +28,9 @@ class Goal:
     best_f: bool = False
 
     def __post_init__(self) -> None:
-        """RAISES (SettingsError): None or several of the three, or a target that is no
-        rate."""
-        targets = {
-            "target-fpr": self.target_fpr,
-            "target-recall": self.target_recall,
-        }
+        """RAISES (SettingsError): Not exactly one of the three is set, or a target
+        isn't in [0, 1]."""
+        targets = {"target-fpr": self.target_fpr, "target-recall": self.target_recall}
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) + self.best_f != 1:
             raise SettingsError(Errors.E080)
@@ -47,41 +43,46 @@ class Goal:
             return f"a false positive rate of at most {self.target_fpr:g}"
         if self.target_recall is not None:
             return f"a recall of at least {self.target_recall:g}"
-        return "the best F"
+        return "the best F1"
 
 
 @dataclass(frozen=True)
-class Cuts:
-    """All ways in which a threshold can divide scored texts, from the one that flags
-    most to the one that flags none: one row for each."""
+class OperatingPoints:
+    """Every distinct result that a threshold can have on scored texts, in ascending
+    order of the threshold. All thresholds in [low, high) give the same point."""
 
-    low: np.ndarray  # (n_cuts,) float64, the lowest threshold that makes this cut
-    high: np.ndarray  # (n_cuts,) float64, thresholds below it still make the same one
-    hits: np.ndarray  # (n_cuts,) int64, positives that are flagged
-    false: np.ndarray  # (n_cuts,) int64, negatives that are flagged
+    low: np.ndarray  # (n_points,) float64
+    high: np.ndarray  # (n_points,) float64
+    true_positives: np.ndarray  # (n_points,) int64
+    false_positives: np.ndarray  # (n_points,) int64
     positives: int
     negatives: int
 
     @property
     def recall(self) -> np.ndarray:
-        """(n_cuts,) float64; NaN without positives."""
-        return _ratio(self.hits, self.positives)
+        """(n_points,) float64; NaN without positives."""
+        return _ratio(self.true_positives, self.positives)
 
     @property
     def fpr(self) -> np.ndarray:
-        """(n_cuts,) float64; NaN without negatives."""
-        return _ratio(self.false, self.negatives)
+        """(n_points,) float64; NaN without negatives."""
+        return _ratio(self.false_positives, self.negatives)
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """(n_points,) int64."""
+        return self.true_positives + self.false_positives
 
     @property
     def precision(self) -> np.ndarray:
-        """(n_cuts,) float64; 1.0 where nothing is flagged."""
-        flagged = self.hits + self.false
-        return np.where(flagged == 0, 1.0, self.hits / np.maximum(flagged, 1))
+        """(n_points,) float64; 1.0 where nothing is flagged."""
+        ratio = self.true_positives / np.maximum(self.flagged, 1)
+        return np.where(self.flagged == 0, 1.0, ratio)
 
     @property
-    def f(self) -> np.ndarray:
-        """(n_cuts,) float64; NaN without positives."""
-        return _ratio(2 * self.hits, self.hits + self.false + self.positives)
+    def f1(self) -> np.ndarray:
+        """(n_points,) float64; NaN without positives."""
+        return _ratio(2 * self.true_positives, self.flagged + self.positives)
 
 
 def _ratio(counts: np.ndarray, totals: np.ndarray | int) -> np.ndarray:
@@ -89,52 +90,54 @@ def _ratio(counts: np.ndarray, totals: np.ndarray | int) -> np.ndarray:
         return counts / np.asarray(totals, dtype=np.float64)
 
 
-def count_cuts(scores: np.ndarray, gold: np.ndarray) -> Cuts:
+def operating_points(scores: np.ndarray, gold: np.ndarray) -> OperatingPoints:
     """scores (ndarray): (n_texts,), in [0, 1].
     gold (ndarray): (n_texts,) bool.
-    RETURNS (Cuts): Of thresholds in [0, 1]. None of them flags a score of 0.0."""
+    RETURNS (OperatingPoints): For thresholds in [0, 1]; none of them flags a 0.0."""
     scores = np.asarray(scores, dtype=np.float64)
     gold = np.asarray(gold, dtype=bool)
-    # 0.0 is the lowest threshold whether or not a text has that score.
+    # 0.0 is the lowest threshold even if no text has that score.
     low = np.union1d(scores, [0.0])
     high = np.append(low[1:], np.nextafter(1.0, 2.0))
-    of_positives, of_negatives = np.sort(scores[gold]), np.sort(scores[~gold])
-    return Cuts(
+    positives, negatives = np.sort(scores[gold]), np.sort(scores[~gold])
+    return OperatingPoints(
         low=low,
         high=high,
-        hits=len(of_positives) - np.searchsorted(of_positives, low, side="right"),
-        false=len(of_negatives) - np.searchsorted(of_negatives, low, side="right"),
-        positives=len(of_positives),
-        negatives=len(of_negatives),
+        true_positives=len(positives) - np.searchsorted(positives, low, side="right"),
+        false_positives=len(negatives) - np.searchsorted(negatives, low, side="right"),
+        positives=len(positives),
+        negatives=len(negatives),
     )
 
 
-def best_cut(cuts: Cuts, goal: Goal) -> int | None:
-    """cuts (Cuts): Of both classes.
-    goal (Goal): What to choose for.
-    RETURNS (Optional[int]): The row of the best cut that meets the goal: of equal
-        recalls the one with fewer false positives, of equal false positive rates or
-        equal F the one with the higher recall. None where no cut meets it."""
-    recall, fpr = cuts.recall, cuts.fpr
+def best_point(points: OperatingPoints, goal: Goal) -> int | None:
+    """Find the best operating point. Ties in recall are broken by the lower false
+    positive rate; ties in false positive rate or F1, by the higher recall.
+
+    points (OperatingPoints): With positives and negatives.
+    goal (Goal): What to optimise.
+    RETURNS (Optional[int]): Its index; None if no point meets the goal.
+    """
+    recall, fpr = points.recall, points.fpr
     if goal.target_fpr is not None:
         allowed, order = fpr <= goal.target_fpr, (fpr, -recall)
     elif goal.target_recall is not None:
         allowed, order = recall >= goal.target_recall, (-recall, fpr)
     else:
-        allowed, order = cuts.f > 0, (-recall, -cuts.f)
-    rows = np.flatnonzero(allowed)
-    if not len(rows):
+        allowed, order = points.f1 > 0, (-recall, -points.f1)
+    candidates = np.flatnonzero(allowed)
+    if not len(candidates):
         return None
-    # The last key of lexsort decides first.
-    return int(rows[np.lexsort([key[rows] for key in order])[0]])
+    # lexsort sorts by its last key first.
+    return int(candidates[np.lexsort([key[candidates] for key in order])[0]])
 
 
-def place_threshold(low: float, high: float) -> float:
-    """The middle between two neighbouring scores, where texts like those seen are least
-    likely to fall on the wrong side, with as few decimals as tell them apart.
+def midpoint_threshold(low: float, high: float) -> float:
+    """Take the middle between two neighbouring scores, where similar texts are least
+    likely to end up on the wrong side, rounded to as few decimals as possible.
 
-    low (float): The lowest threshold that will do.
-    high (float): Above all that will do.
+    low (float): The lowest threshold of an operating point.
+    high (float): Above all of its thresholds.
     RETURNS (float): A threshold in [low, high).
     """
     middle = (low + min(high, 1.0)) / 2
@@ -146,63 +149,65 @@ def place_threshold(low: float, high: float) -> float:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was found out about one category, or about `unsafe`."""
+class ThresholdChoice:
+    """The threshold of one category, or of `unsafe`."""
 
     label: str
-    cuts: Cuts
-    old: float  # the threshold before
-    new: float  # the threshold now
-    kept: str | None = None  # why it is the old one
+    points: OperatingPoints
+    old: float
+    new: float
+    kept: str | None = None  # why the old threshold was kept
 
-    def row(self, threshold: float) -> int:
-        """RETURNS (int): Which of the cuts a threshold makes."""
-        return int(np.searchsorted(self.cuts.low, threshold, side="right")) - 1
+    @property
+    def new_point(self) -> int:
+        """The index of the new threshold's operating point."""
+        return int(np.searchsorted(self.points.low, self.new, side="right")) - 1
 
 
 def choose_threshold(
     label: str, scores: np.ndarray, gold: np.ndarray, goal: Goal, *, old: float
-) -> Choice:
+) -> ThresholdChoice:
     """Choose the threshold of one category.
 
     label (str): The category.
     scores (ndarray): (n_texts,), in [0, 1].
-    gold (ndarray): (n_texts,): 1 and 0, NaN where it is not known.
-    goal (Goal): What to choose for.
-    old (float): The threshold so far. It is kept where texts of one class are missing,
-        or no cut meets the goal.
-    RETURNS (Choice): The threshold, and how all cuts do.
+    gold (ndarray): (n_texts,): 1 or 0, NaN where unknown.
+    goal (Goal): What to optimise.
+    old (float): The current threshold. It is kept if there are no positive or no
+        negative texts, or if no threshold meets the goal.
+    RETURNS (ThresholdChoice): The threshold and all operating points.
     """
     known = ~np.isnan(gold)
-    cuts = count_cuts(scores[known], gold[known] > 0.5)
-    if not cuts.positives or not cuts.negatives:
-        missing = "positive" if cuts.negatives else "negative"
-        missing = missing if cuts.positives or cuts.negatives else "labelled"
-        return Choice(label, cuts, old, old, f"no {missing} text")
-    row = best_cut(cuts, goal)
-    if row is None:
-        return Choice(label, cuts, old, old, "no threshold meets the target")
-    new = place_threshold(float(cuts.low[row]), float(cuts.high[row]))
-    return Choice(label, cuts, old, new)
+    points = operating_points(scores[known], gold[known] > 0.5)
+    if not points.positives or not points.negatives:
+        missing = "positive" if points.negatives else "negative"
+        missing = missing if points.positives or points.negatives else "labelled"
+        return ThresholdChoice(label, points, old, old, f"no {missing} text")
+    best = best_point(points, goal)
+    if best is None:
+        reason = "no threshold meets the target"
+        return ThresholdChoice(label, points, old, old, reason)
+    new = midpoint_threshold(float(points.low[best]), float(points.high[best]))
+    return ThresholdChoice(label, points, old, new)
 
 
 @dataclass(frozen=True)
 class FlagCounts:
-    """How often texts are flagged, by any category."""
+    """How many texts are flagged for any category."""
 
-    hits: int
+    true_positives: int
     positives: int
-    false: int
+    false_positives: int
     negatives: int
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Thresholds for a component, and how they do on the texts they were chosen on."""
+    """The thresholds for a component, and their effect on the labelled texts."""
 
     threshold: float
     thresholds: dict[str, float]
-    choices: list[Choice]  # of the categories, or of `unsafe` alone
+    choices: list[ThresholdChoice]  # one per category, or one for `unsafe`
     unsafe_before: FlagCounts
     unsafe_after: FlagCounts
 
@@ -217,52 +222,53 @@ def calibrate(
     thresholds: Mapping[str, float],
     unsafe: bool = False,
 ) -> Calibration:
-    """Choose thresholds: one for each category by its own gold labels; or, as flags of
-    twelve categories add up, one for all by those of `unsafe`.
+    """Choose one threshold per category by its gold labels, or one for all categories
+    by the gold labels of `unsafe`, as false positives add up over the categories.
 
     labels (Sequence[str]): The categories.
     scores (ndarray): (n_texts, n_labels), in [0, 1].
-    gold (ndarray): (n_texts, n_labels + 1), the last column is `unsafe`: 1 and 0, NaN
-        where it is not known.
-    goal (Goal): What to choose for.
-    threshold (float): So far, of all categories that `thresholds` does not name.
-    thresholds (Mapping[str, float]): So far, of single categories.
-    unsafe (bool): One threshold for all categories.
-    RETURNS (Calibration): Where a category keeps its threshold, the reason stands in
-        its choice. With `unsafe`, thresholds of single categories are gone.
+    gold (ndarray): (n_texts, n_labels + 1), with `unsafe` in the last column: 1 or 0,
+        NaN where unknown.
+    goal (Goal): What to optimise.
+    threshold (float): The current threshold of categories that `thresholds` doesn't
+        name.
+    thresholds (Mapping[str, float]): The current thresholds of single categories.
+    unsafe (bool): Whether to choose one threshold for all categories. This removes the
+        thresholds of single categories.
+    RETURNS (Calibration): The thresholds. If one was kept, its choice says why.
     """
-    before = [thresholds.get(label, threshold) for label in labels]
+    old = resolve_thresholds(labels, threshold, thresholds)
     if unsafe:
-        top = scores.max(axis=1)
-        choices = [choose_threshold(UNSAFE, top, gold[:, -1], goal, old=threshold)]
-        kept = choices[0].kept is not None
-        limits = before if kept else [choices[0].new] * len(labels)
-        threshold, thresholds = choices[0].new, dict(thresholds) if kept else {}
+        highest = scores.max(axis=1)
+        choice = choose_threshold(UNSAFE, highest, gold[:, -1], goal, old=threshold)
+        choices = [choice]
+        if choice.kept is None:
+            threshold, thresholds = choice.new, {}
     else:
         choices = [
-            choose_threshold(label, scores[:, i], gold[:, i], goal, old=before[i])
+            choose_threshold(label, scores[:, i], gold[:, i], goal, old=old[label])
             for i, label in enumerate(labels)
         ]
-        limits = [choice.new for choice in choices]
-        changed = {choice.label: choice.new for choice in choices if not choice.kept}
-        thresholds = {**thresholds, **changed}
+        chosen = {choice.label: choice.new for choice in choices if not choice.kept}
+        thresholds = {**thresholds, **chosen}
+    new = resolve_thresholds(labels, threshold, thresholds)
     return Calibration(
         threshold,
         dict(thresholds),
         choices,
-        _count_flags(scores, gold[:, -1], before),
-        _count_flags(scores, gold[:, -1], limits),
+        _count_flags(scores, gold[:, -1], old),
+        _count_flags(scores, gold[:, -1], new),
     )
 
 
 def _count_flags(
-    scores: np.ndarray, gold: np.ndarray, limits: Sequence[float]
+    scores: np.ndarray, gold: np.ndarray, thresholds: Mapping[str, float]
 ) -> FlagCounts:
-    flagged = (scores > np.asarray(limits)).any(axis=1)
+    flagged = (scores > np.array(list(thresholds.values()))).any(axis=1)
     positive, negative = gold == 1, gold == 0
     return FlagCounts(
-        hits=int((flagged & positive).sum()),
+        true_positives=int((flagged & positive).sum()),
         positives=int(positive.sum()),
-        false=int((flagged & negative).sum()),
+        false_positives=int((flagged & negative).sum()),
         negatives=int(negative.sum()),
     )

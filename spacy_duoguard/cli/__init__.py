@@ -1,6 +1,9 @@
-"""`python -m spacy duoguard …`. spaCy imports this module on every command, its own
-ones too, so nothing here or in the modules of the commands may import more than
-`spacy.cli` and typer at its top: what a command needs is imported inside it."""
+"""The commands `python -m spacy duoguard …`.
+
+spaCy imports this module for every command, including its own. At the top, this and the
+commands' modules may import only `spacy.cli` and typer. Everything else is imported
+inside the commands.
+"""
 
 import typer
 from spacy.cli import app  # type: ignore[attr-defined]
@@ -18,9 +21,9 @@ app.add_typer(duoguard_cli)
 
 @duoguard_cli.callback()
 def duoguard() -> None:
-    """Score texts with DuoGuard, and look after pipelines that do.
+    """Moderate texts with DuoGuard, and evaluate and calibrate its pipelines.
 
-    Each command tells more about itself: python -m spacy duoguard score --help
+    For details of a command, add --help: python -m spacy duoguard score --help
     """
 
 

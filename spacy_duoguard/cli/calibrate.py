@@ -1,61 +1,79 @@
-"""`calibrate`: thresholds from labelled texts, into a saved pipeline."""
+"""`calibrate`: choose the thresholds of a saved pipeline on labelled texts."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
+from .failures import one_line_errors
+from .options import Verbose
 
 Pipeline = Annotated[
     Path,
-    typer.Argument(help="Folder of a saved pipeline", exists=True, file_okay=False),
+    typer.Argument(
+        metavar="PIPELINE",
+        help="Folder of a saved pipeline",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 Dev = Annotated[
-    Path, typer.Argument(help="Labelled texts: .spacy file or folder", exists=True)
+    Path,
+    typer.Argument(
+        metavar="DEV",
+        help="Labelled texts: a .spacy file or a folder of them",
+        exists=True,
+    ),
 ]
 TargetFpr = Annotated[
     float | None,
-    typer.Option(help="Highest recall with at most this false positive rate"),
+    typer.Option(help="Find the highest recall with at most this false positive rate"),
 ]
 TargetRecall = Annotated[
     float | None,
-    typer.Option(help="Lowest false positive rate with at least this recall"),
+    typer.Option(help="Find the lowest false positive rate with at least this recall"),
 ]
-BestF = Annotated[bool, typer.Option("--best-f", help="Highest F")]
+BestF = Annotated[bool, typer.Option("--best-f", help="Find the highest F1")]
 Unsafe = Annotated[
     bool,
     typer.Option(
         "--unsafe",
-        help="One threshold for all categories, by gold 'unsafe': the target is then "
-        "for texts that are flagged at all",
+        help="Choose one threshold for all categories by the gold labels of 'unsafe', "
+        "so that the target applies to texts flagged for any category",
     ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="Write a copy there and leave PIPELINE as it is"
+        "--output",
+        "-o",
+        help="Save a calibrated copy there and leave PIPELINE unchanged",
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", "-F", help="Replace what is at --output")
+    bool, typer.Option("--force", "-F", help="Replace an existing --output")
 ]
 Component = Annotated[
     str | None,
-    typer.Option(help="Name of the component, where there are several"),
+    typer.Option(help="Name of the component, if the pipeline has several"),
 ]
 Plot = Annotated[
     Path | None,
     typer.Option(
-        help="PNG file for the precision-recall curves; by default beside the pipeline"
+        help="PNG file for the precision-recall curves. Default: next to the pipeline"
     ),
 ]
-NoPlot = Annotated[bool, typer.Option("--no-plot", help="Save no picture")]
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Don't save a picture")]
 Code = Annotated[
     Path | None,
-    typer.Option("--code", "-c", help="Python file to import first", exists=True),
+    typer.Option(
+        "--code",
+        "-c",
+        help="Python file with additional code to import first",
+        exists=True,
+    ),
 ]
-GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for the CPU")]
+GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
 
 
 def calibrate_cli(
@@ -74,12 +92,11 @@ def calibrate_cli(
     gpu_id: GpuId = -1,
     verbose: Verbose = False,
 ) -> None:
-    """Choose thresholds on labelled texts and write them into a saved pipeline.
+    """Choose a pipeline's thresholds on labelled texts.
 
-    Each category gets the threshold that is best by its own gold labels. A category
-    without positive or without negative texts keeps its threshold. With --unsafe, all
-    categories get the same threshold, the best for telling whether a text is flagged
-    at all.
+    The thresholds are saved in the pipeline. Each category gets the best threshold for
+    its gold labels, or keeps its own if it has no positive or no negative texts. With
+    --unsafe, all categories get the same threshold.
     """
     from spacy.cli._util import import_code, setup_gpu
 

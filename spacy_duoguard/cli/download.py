@@ -1,30 +1,30 @@
-"""`download`: a model for machines without a network."""
+"""`download`: get a model for use without a network."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
+from .failures import one_line_errors
+from .options import Verbose
 
 Name = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="Name on the Hugging Face hub, such as DuoGuard/DuoGuard-0.5B",
-        show_default=False,
+        help="Name on the Hugging Face hub, e.g. DuoGuard/DuoGuard-0.5B",
     ),
 ]
 Folder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", help="The folder to make", show_default=False),
+    typer.Argument(metavar="FOLDER", help="Folder to create"),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of the model")]
 Tokenizer = Annotated[
     str | None,
     typer.Option(
-        help="Name of the tokenizer. The known one for this model, else its own",
-        show_default=False,
+        help="Name of the tokenizer. Default: the known one for this model, else the "
+        "model's own",
     ),
 ]
 TokenizerRevision = Annotated[
@@ -40,14 +40,14 @@ def download_cli(
     tokenizer_revision: TokenizerRevision = "main",
     verbose: Verbose = False,
 ) -> None:
-    """Download a model and its tokenizer, for use without a network.
+    """Download a model to use it without a network.
 
-    Give the folder as --model of the other commands, or as the setting model.name of
-    the component. Its file download.json holds the commits and the SHA-256 of each
-    file.
+    This includes its tokenizer. Use the folder as --model of the other commands, or as
+    the component's setting model.name. Its download.json lists the commits and the
+    SHA-256 of each file.
     """
-    again = "What was downloaded is kept: run the command again to go on."
-    with one_line_errors(verbose, interrupted=again):
+    hint = "Finished downloads are kept. Run the command again to continue."
+    with one_line_errors(verbose, interrupted=hint):
         from ..engine.download import download_model
 
         record = download_model(
@@ -60,6 +60,6 @@ def download_cli(
         )
         for filename, file in record["files"].items():
             typer.echo(f"{file['sha256']}  {filename} ({file['size']:,} bytes)")
-        typer.echo(f"Commit of the model: {record['commit']}")
-        typer.echo(f"Commit of the tokenizer: {record['tokenizer_commit']}")
-        typer.echo(f"Saved in {folder}")
+        typer.echo(f"Model commit: {record['commit']}")
+        typer.echo(f"Tokenizer commit: {record['tokenizer_commit']}")
+        typer.echo(f"Saved to {folder}")

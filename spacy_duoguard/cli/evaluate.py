@@ -1,22 +1,21 @@
-"""`evaluate`: the paper's table, on its public files."""
+"""`evaluate`: repeat the paper's evaluation on its public files."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
-from .options import BatchTokens, Device, Model, PrecisionOption, value_of
+from .failures import one_line_errors
+from .options import BatchTokens, Device, Model, PrecisionOption, Verbose, value_of
 
 Folder = Annotated[
     Path,
     typer.Argument(
         metavar="FOLDER",
-        help="Folder with a folder for each language (En, Fr, Es, De), each with the "
-        "files of the paper's evaluation",
+        help="Folder with a subfolder for each language (En, Fr, Es, De), which holds "
+        "the files of the paper's evaluation",
         exists=True,
         file_okay=False,
-        show_default=False,
     ),
 ]
 Language = Annotated[
@@ -24,20 +23,16 @@ Language = Annotated[
     typer.Option(
         "--language",
         "-l",
-        help="En, Fr, Es or De; give it several times for several. All that are there",
-        show_default=False,
+        help="En, Fr, Es or De; can be repeated. Default: all that have a subfolder",
     ),
 ]
 Json = Annotated[
     Path | None,
-    typer.Option("--json", help="Write all figures into this file", show_default=False),
+    typer.Option("--json", help="Save all results to this file"),
 ]
 Plots = Annotated[
     Path | None,
-    typer.Option(
-        help="Save precision-recall and ROC curves into this folder",
-        show_default=False,
-    ),
+    typer.Option(help="Save precision-recall and ROC curves to this folder"),
 ]
 
 
@@ -52,11 +47,11 @@ def evaluate_cli(
     batch_tokens: BatchTokens = None,
     verbose: Verbose = False,
 ) -> None:
-    """Repeat the evaluation of the DuoGuard paper, beside its own figures.
+    """Repeat the evaluation of the DuoGuard paper.
 
-    The files are those of github.com/yihedeng9/DuoGuard, six for each language. One
-    that is missing is named and left out of the average. Time per text is measured as
-    texts come in, many at once.
+    Prints the results next to those of the paper. The files are in
+    github.com/yihedeng9/DuoGuard, six for each language. Missing files are listed and
+    left out of the average. The time per text is measured with many texts at once.
     """
     with one_line_errors(verbose):
         import json
@@ -80,7 +75,7 @@ def evaluate_cli(
             batch_tokens=batch_tokens,
         )
         if plots is not None:
-            load_matplotlib()  # before minutes of scoring
+            load_matplotlib()  # fail now, not after minutes of scoring
         with tqdm(
             unit=" texts", file=sys.stderr, disable=not sys.stderr.isatty()
         ) as bar:
@@ -89,18 +84,18 @@ def evaluate_cli(
                 bar.total = total
                 bar.update(n)
 
-            found = evaluate(
+            evaluation = evaluate(
                 folder,
                 language or [],
                 lambda: load_classifier(options),
                 model=model,
                 tick=tick,
             )
-        typer.echo(format_evaluation(found))
+        typer.echo(format_evaluation(evaluation))
         if json_file is not None:
             json_file.parent.mkdir(parents=True, exist_ok=True)
             with write_aside(json_file) as aside:
-                aside.write_text(json.dumps(found.to_dict(), indent=2) + "\n")
+                aside.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
         if plots is not None:
-            for path in save_pictures(found, plots):
+            for path in save_pictures(evaluation, plots):
                 typer.echo(f"Saved {path}")

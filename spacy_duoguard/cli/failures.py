@@ -1,4 +1,4 @@
-"""How a command ends where something goes wrong: one line, and an exit code."""
+"""How commands fail: with one line on standard error and an exit code."""
 
 import os
 import signal
@@ -7,24 +7,19 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", "-V", help="Show where in the code an error came from"),
-]
 
 
 @contextmanager
 def one_line_errors(verbose: bool, *, interrupted: str = "") -> Iterator[None]:
-    """Run a command: errors and warnings are one line each on standard error.
+    """Print each error and warning of a command as one line on standard error.
 
-    verbose (bool): Show the traceback of an error too.
-    interrupted (str): What to do after Ctrl-C.
-    RAISES (typer.Exit): 1 after an error; as the shell has it for signals, 130 after
-        Ctrl-C and 141 where nobody reads the output any more.
+    verbose (bool): Print the traceback of an error too.
+    interrupted (str): What to tell the user after Ctrl-C.
+    RAISES (typer.Exit): With 1 after an error and, as shells do for signals, with 130
+        after Ctrl-C and 141 if the reader of the output has left.
     """
     from ..errors import DuoGuardError
 
@@ -44,14 +39,14 @@ def one_line_errors(verbose: bool, *, interrupted: str = "") -> Iterator[None]:
             if verbose:
                 traceback.print_exc()
             known = isinstance(e, (DuoGuardError, OSError))
-            # What others raise may quote a text.
+            # Other messages may quote a text.
             message = str(e) if known else f"{type(e).__name__} (see --verbose)"
             complain(" ".join(message.split()))
             raise typer.Exit(1) from None
 
 
 def complain(message: str) -> None:
-    """message (str): A line for standard error."""
+    """message (str): The line to print on standard error."""
     typer.secho(f"✘ {message}", err=True, fg=typer.colors.RED)
 
 
@@ -61,7 +56,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _close_output() -> None:
-    """Nobody reads standard output any more: without this, Python would complain when
-    it flushes it at the end."""
+    """Discard what is left of standard output, which Python would fail to flush when
+    it exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from enum import Enum
 from typing import Annotated, Any
@@ -13,33 +13,37 @@ class Precision(str, Enum):
     int8 = "int8"
 
 
-Model = Annotated[
-    str,
-    typer.Option(
-        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
-        "'demo' to try things out"
-    ),
-]
+MODEL_HELP = (
+    "Name on the Hugging Face hub, folder of a checkpoint or saved spaCy pipeline, or "
+    "'demo' to try it out"
+)
+Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 Device = Annotated[
-    str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:N or mps")
+    str,
+    typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:N or mps"),
 ]
 PrecisionOption = Annotated[
     Precision | None,
     typer.Option(
-        help="What to compute with. auto, or what the saved pipeline has",
+        help="Precision to compute in. By default auto, or that of the saved pipeline",
         show_default=False,
     ),
 ]
 BatchTokens = Annotated[
     int | None,
     typer.Option(
-        help="Tokens that are computed at once: less takes less memory",
+        help="Number of tokens to compute at once: fewer tokens need less memory",
         show_default=False,
     ),
+]
+TextKey = Annotated[str, typer.Option(help="Field or column that holds the text")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-V", help="Show the traceback of an error"),
 ]
 
 
 def value_of(choice: Enum | None) -> Any:
-    """choice (Optional[Enum]): One of an option's choices.
-    RETURNS (Optional[str]): What was typed."""
+    """choice (Optional[Enum]): A choice of an option.
+    RETURNS (Optional[str]): The value as typed."""
     return None if choice is None else choice.value

@@ -1,81 +1,66 @@
-"""`score --ray`: the same on the actors of a Ray cluster."""
+"""`score --ray`: score with the actors of a Ray cluster."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ..scoring.ray_folder import FolderRun
 
 RayActors = Annotated[
     int | None,
     typer.Option(
         "--ray",
         min=1,
-        help="Score on Ray, with so many actors: IN is a folder of .jsonl or .parquet "
-        "files, or one of them, and OUT a folder for parts",
+        help="Score on Ray with this number of actors. IN is a .jsonl or .parquet file "
+        "or a folder of them, OUT a folder",
         show_default=False,
     ),
 ]
 RayAddress = Annotated[
     str | None,
     typer.Option(
-        help="Of the Ray cluster, as host:6379. Without it that in RAY_ADDRESS, else a "
-        "Ray of its own on this machine",
+        help="Address of the Ray cluster, such as host:6379. By default RAY_ADDRESS, "
+        "or a new local cluster",
         show_default=False,
     ),
 ]
-ActorCpus = Annotated[
-    int, typer.Option(help="CPUs of an actor on Ray, and threads that it computes with")
-]
+ActorCpus = Annotated[int, typer.Option(help="CPUs and threads for each Ray actor")]
 ActorGpus = Annotated[
-    float, typer.Option(help="GPUs of an actor on Ray; 0.5: two actors share one")
+    float,
+    typer.Option(help="GPUs for each Ray actor: with 0.5, two actors share a GPU"),
 ]
 
 
-def score_on_ray(
-    source: str,
-    output: str,
-    options: Any,
-    *,
-    text_key: str,
-    actors: Any,
-    address: str | None,
-    overwrite: bool,
-) -> int:
-    """source (str): A folder or a file. output (str): A folder.
-    options (GuardOptions): The model and how to score.
-    text_key (str): The field with the text.
-    actors (Actors): What to ask Ray for. address (Optional[str]): Of the cluster.
-    overwrite (bool): Replace what is at the output.
-    RETURNS (int): How many records could not be scored."""
+def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
+    """run (FolderRun): What to score, and how.
+    address (Optional[str]): The address of the cluster.
+    RETURNS (int): The number of records that could not be scored."""
     import logging
     import sys
 
     from ..scoring.ray_dataset import connect
-    from ..scoring.ray_folder import FolderRun
 
-    run = FolderRun(
-        Path(source), Path(output), options, text_key, actors, overwrite=overwrite
-    )
     run.check()
-    connect(actors, address=address)
+    connect(run.actors, address=address)
     from ray.data import DataContext
 
-    watched = sys.stderr.isatty()
-    DataContext.get_current().enable_progress_bars = watched
-    if not watched:
+    is_watched = sys.stderr.isatty()
+    DataContext.get_current().enable_progress_bars = is_watched
+    if not is_watched:
         logging.getLogger("ray.data").setLevel(logging.WARNING)
     counts = run.run()
-    typer.echo(
-        f"{output}: {counts.records:,} records, {counts.flagged:,} flagged.", err=True
-    )
+    summary = f"{counts.done:,} records, {counts.flagged:,} flagged."
+    typer.echo(f"{run.output}: {summary}", err=True)
     return counts.failed
 
 
-def refuse(**given: Any) -> None:
-    """What does not go with --ray: its run is whole or not there.
+def refuse(**options: Any) -> None:
+    """Refuse options that do not apply to Ray, where a run is complete or nothing.
 
-    given: The other options, by name.
-    RAISES (typer.BadParameter): One of them is set."""
-    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    options: The values of the options, by name.
+    RAISES (typer.BadParameter): One of them is set.
+    """
+    names = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
     if names:
         raise typer.BadParameter(f"{' and '.join(names)} cannot be used with --ray.")

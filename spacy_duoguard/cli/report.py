@@ -1,30 +1,32 @@
-"""`report`: results → a page to look at."""
+"""`report`: build a page to review results."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
+from .failures import one_line_errors
+from .options import TextKey, Verbose
 
 Results = Annotated[
     Path,
     typer.Argument(
-        help="What 'score' wrote: a .jsonl file, or a folder of parts", exists=True
+        metavar="RESULTS",
+        help="Output of 'score': a .jsonl file or a folder of parts",
+        exists=True,
     ),
 ]
 Page = Annotated[
     Path,
     typer.Argument(
-        help="The HTML file to make; one that is there is replaced", dir_okay=False
+        metavar="PAGE",
+        help="HTML file to write. An existing one is replaced",
+        dir_okay=False,
     ),
-]
-TextKey = Annotated[
-    str, typer.Option(help="The field that holds the text, as given to 'score'")
 ]
 Top = Annotated[
     int | None,
-    typer.Option(help="Show only so many documents, the riskiest", min=1),
+    typer.Option(help="Include only this many documents, the riskiest ones", min=1),
 ]
 
 
@@ -35,15 +37,16 @@ def report_cli(
     top: Top = None,
     verbose: Verbose = False,
 ) -> None:
-    """Make a page for reviewing results: by risk, with the flagged sentences marked.
+    """Build a page to review results.
 
-    The page is one file that works without a network and sends nothing anywhere. It
-    holds the texts and all their fields: keep it where you keep those.
+    It sorts documents by risk and marks flagged sentences. The page is a single file
+    that works offline and sends nothing anywhere. It contains the texts and all their
+    fields, so keep it as safe as the texts.
     """
     with one_line_errors(verbose):
         from ..review.page import write_page
 
         total, failed = write_page(results, page, text_key=text_key, top=top)
         shown = total if top is None else min(top, total)
-        of_all = "" if shown == total else f" of {total:,}, the riskiest"
-        typer.echo(f"{page}: {shown:,} documents{of_all}; {failed:,} were not scored.")
+        riskiest = "" if shown == total else f" of {total:,}, the riskiest"
+        typer.echo(f"{page}: {shown:,} documents{riskiest}; {failed:,} not scored")

@@ -1,26 +1,27 @@
-"""`score`: the texts of a file, one result for each."""
+"""`score`: score the texts in a file."""
 
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .failures import Verbose, complain, one_line_errors
-from .options import BatchTokens, Device, Model, PrecisionOption, value_of
-from .ray import (
-    ActorCpus,
-    ActorGpus,
-    RayActors,
-    RayAddress,
-    refuse,
-    score_on_ray,
+from .failures import complain, one_line_errors
+from .options import (
+    BatchTokens,
+    Device,
+    Model,
+    PrecisionOption,
+    TextKey,
+    Verbose,
+    value_of,
 )
+from .ray import ActorCpus, ActorGpus, RayActors, RayAddress, refuse, score_on_ray
 
 if TYPE_CHECKING:
     from ..scoring.run import ScoreRequest
 
-# Of the records that cannot be scored, how many are named one by one.
-_NAMED = 20
+_N_NAMED = 20  # failed records that are reported one by one
 
 
 class Sentences(str, Enum):
@@ -39,7 +40,7 @@ In = Annotated[
     str,
     typer.Argument(
         metavar="IN",
-        help="The texts: a .txt file with one in each line, a .jsonl, .csv or "
+        help="The texts: a .txt file with one text per line, a .jsonl, .csv or "
         ".parquet file, a folder of .parquet files, or - for standard input",
         show_default=False,
     ),
@@ -48,62 +49,61 @@ Out = Annotated[
     str,
     typer.Argument(
         metavar="OUT",
-        help="Where the results go: a .jsonl file, a folder for Parquet files "
-        "(name.parquet, or with a slash at its end), or - for standard output",
+        help="The results: a .jsonl file, a folder of Parquet files (name.parquet, or "
+        "ending with a slash), or - for standard output",
         show_default=False,
     ),
-]
-TextKey = Annotated[
-    str, typer.Option(help="The field or column that holds the text of a record")
 ]
 InputFormat = Annotated[
     Format | None,
     typer.Option(
         "--format",
-        help="What IN is, where its name does not tell. Standard input is taken for "
-        "jsonl if it begins with {, else for txt",
+        help="Format of IN, if its name does not show it. Standard input is read as "
+        "jsonl if it begins with {, otherwise as txt",
         show_default=False,
     ),
 ]
 SentencesOption = Annotated[
     Sentences | None,
     typer.Option(
-        help="Score sentences too: each one alone, or as it reads in its document",
+        help="Score each sentence as well: isolated, or in the context of its document",
         show_default=False,
     ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Flag what is more probable than this; for all categories. 0.5, or what "
-        "the saved pipeline has",
+        help="Flag categories with a probability above this. By default 0.5, or the "
+        "thresholds of the saved pipeline",
         show_default=False,
     ),
 ]
 LanguageOption = Annotated[
     str,
-    typer.Option(help="Language whose rules cut sentences; xx: rules for any language"),
+    typer.Option(help="Language of the sentence rules: xx works for any language"),
 ]
 Curve = Annotated[
-    bool, typer.Option("--curve", help="Write how the risk rises along each text")
+    bool,
+    typer.Option("--curve", help="Include how the risk develops along each text"),
 ]
 Normalize = Annotated[
     bool,
     typer.Option(
         "--normalize",
-        help="Score each text without disguises such as zero-width characters too, "
+        help="Score each text without disguises such as zero-width characters as well, "
         "and keep the higher score",
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Go on where an earlier run with this OUT ended"),
+    typer.Option("--resume", help="Continue an earlier run that wrote to OUT"),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Write OUT anew if it is there")
+    bool, typer.Option("--overwrite", help="Replace OUT if it exists")
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Stop at the first record that is broken")
+    bool,
+    typer.Option("--strict", help="Stop at the first record that cannot be scored"),
 ]
 
 
@@ -130,30 +130,28 @@ def score_cli(
     actor_gpus: ActorGpus = 0.0,
     verbose: Verbose = False,
 ) -> None:
-    """Score the texts of a file: one result for each, in order.
+    """Score the texts in a file: one result per record, in the same order.
 
-    A result has the fields of its record, then 'cats' (the probability of each
-    category, and of 'unsafe'), 'flags' (the categories above the threshold), 'status'
-    (ok, empty, truncated, error) and 'sentences' (the flagged ones). A record that
-    cannot be read or scored is reported by its number and counts as unsafe: its
-    probabilities are 1.0, its status is error.
+    Each result has the fields of its record, followed by 'cats' (the probability of
+    each category, and 'unsafe', the highest of them), 'flags' (the categories above the
+    threshold), 'status' (ok, empty, truncated or error) and 'sentences' (the flagged
+    ones). A record that cannot be read or scored is reported and marked unsafe: its
+    probabilities are 1.0 and its status is error.
 
-    A run that was broken off goes on with --resume and the same arguments.
+    To continue an interrupted run, repeat the command with --resume.
 
-    Exit codes: 0 all scored, 3 all done, but some records could not be scored, 1 an
-    error, 2 a mistake in the command, 130 interrupted.
+    Exit codes: 0 all records scored, 1 error, 2 wrong usage, 3 finished, but some
+    records could not be scored, 130 interrupted.
 
     Try it: python -m spacy duoguard score texts.txt results.jsonl --model demo
     """
-    rerun = "Run the command again with --resume to go on."
+    hint = "Repeat the command with --resume to continue."
     if ray is not None:
         refuse(resume=resume, strict=strict, format=form)
     if output == "-" or ray is not None:
-        rerun = ""
-    with one_line_errors(verbose, interrupted=rerun):
-        from ..scoring.inputs import open_source
+        hint = ""
+    with one_line_errors(verbose, interrupted=hint):
         from ..scoring.pipelines import GuardOptions
-        from ..scoring.run import ScoreRequest
 
         options = GuardOptions(
             model=model,
@@ -168,44 +166,39 @@ def score_cli(
         )
         if ray is not None:
             from ..scoring.ray_dataset import Actors
+            from ..scoring.ray_folder import FolderRun
 
-            failed = score_on_ray(
-                source,
-                output,
+            run = FolderRun(
+                Path(source),
+                Path(output),
                 options,
-                text_key=text_key,
-                actors=Actors(ray, actor_cpus, actor_gpus),
-                address=ray_address,
+                text_key,
+                Actors(ray, actor_cpus, actor_gpus),
                 overwrite=overwrite,
             )
-            _end(failed)
-            return
-        request = ScoreRequest(
-            source=open_source(source, form=value_of(form), text_key=text_key),
-            output=output,
-            options=options,
-            resume=resume,
-            overwrite=overwrite,
-            strict=strict,
-        )
-        failed = _run(request)
-        if failed > _NAMED:
-            complain(f"... and {failed - _NAMED} more records.")
-        _end(failed)
+            failed = score_on_ray(run, address=ray_address)
+        else:
+            from ..scoring.run import ScoreRequest, open_source
+
+            request = ScoreRequest(
+                source=open_source(source, form=value_of(form), text_key=text_key),
+                output=output,
+                options=options,
+                resume=resume,
+                overwrite=overwrite,
+                strict=strict,
+            )
+            failed = _score(request)
+        if failed:
+            complain(f"Records that were not scored and are marked unsafe: {failed}")
+            raise typer.Exit(3)
 
 
-def _end(failed: int) -> None:
-    """failed (int): How many records could not be scored."""
-    if failed:
-        complain(f"Not scored, and so counted as unsafe: {failed} of the records.")
-        raise typer.Exit(3)
+def _score(request: "ScoreRequest") -> int:
+    """Score in this process, with a progress bar on a terminal.
 
-
-def _run(request: "ScoreRequest") -> int:
-    """Score with a progress bar, if somebody is watching.
-
-    request (ScoreRequest): What the user asked for.
-    RETURNS (int): How many records could not be scored.
+    request (ScoreRequest): What to score, and how.
+    RETURNS (int): The number of records that could not be scored.
     """
     import sys
 
@@ -213,31 +206,33 @@ def _run(request: "ScoreRequest") -> int:
 
     from ..scoring.run import count_records, score_file
 
-    watched = sys.stderr.isatty()
-    total = count_records(request.source) if watched else None
-    named = 0
+    is_watched = sys.stderr.isatty()
+    total = count_records(request.source) if is_watched else None
+    n_failed = 0
 
     def report(number: int, problem: str) -> None:
-        nonlocal named
-        named += 1
-        if named <= _NAMED:
+        nonlocal n_failed
+        n_failed += 1
+        if n_failed <= _N_NAMED:
             with tqdm.external_write_mode(file=sys.stderr):
                 complain(f"Record {number}: {problem}")
 
-    progress, bar = None, None
+    bar = None
     try:
-        for progress in score_file(request, report=report):
+        for counts in score_file(request, report=report):
             if bar is None:  # the model is loaded
                 bar = tqdm(
                     total=total,
-                    initial=progress.done,
+                    initial=counts.done,
                     unit=" texts",
                     file=sys.stderr,
-                    disable=not watched,
+                    disable=not is_watched,
                 )
-            bar.set_postfix(flagged=progress.flagged, refresh=False)
-            bar.update(progress.done - bar.n)
+            bar.set_postfix(flagged=counts.flagged, refresh=False)
+            bar.update(counts.done - bar.n)
     finally:
         if bar is not None:
             bar.close()
-    return progress.failed if progress else 0
+    if n_failed > _N_NAMED:
+        complain(f"... and {n_failed - _N_NAMED} more records.")
+    return n_failed

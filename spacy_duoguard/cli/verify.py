@@ -1,34 +1,32 @@
-"""`verify`: our scores and speed against those of `transformers`."""
+"""`verify`: compare scores and speed with `transformers`."""
 
 from typing import Annotated
 
 import typer
 
-from .failures import Verbose, one_line_errors
-from .options import BatchTokens, Device, Precision, value_of
+from .failures import one_line_errors
+from .options import (
+    MODEL_HELP,
+    BatchTokens,
+    Device,
+    Precision,
+    TextKey,
+    Verbose,
+    value_of,
+)
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Name on the Hugging Face hub, a folder, a saved spaCy pipeline, or "
-        "'demo' to try things out",
-        show_default=False,
-    ),
-]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Texts = Annotated[
     str | None,
     typer.Option(
-        help="Texts like yours: .txt, .jsonl, .csv or .parquet. 500 of ours if left "
-        "out",
-        show_default=False,
+        help="File with texts like yours: .txt, .jsonl, .csv or .parquet. Default: 500 "
+        "sample texts",
     ),
 ]
-TextKey = Annotated[
-    str, typer.Option(help="The field or column that holds the text of a record")
+Limit = Annotated[
+    int, typer.Option(min=1, help="Maximum number of texts to read from --texts")
 ]
-Limit = Annotated[int, typer.Option(min=1, help="Take the first so many texts")]
-PrecisionOption = Annotated[Precision, typer.Option(help="What to compute with")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Precision to verify")]
 
 
 def verify_cli(
@@ -41,28 +39,28 @@ def verify_cli(
     batch_tokens: BatchTokens = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare scores and speed with the transformers library's, on your machine.
+    """Compare scores and speed with transformers.
 
-    The same weights are scored by both, and their probabilities and speeds compared;
-    transformers scores one text at a time, as on the model card. No code of a
-    repository is run. The first time takes a while: weights are loaded twice.
+    Both score the same texts with the same weights on your machine, transformers one
+    text at a time as on the model card. No code from the model's repository is run.
+    The weights are loaded twice, which takes a while.
 
-    Exit codes: 1 the promised bound is not kept, or an error, else 0. For bfloat16 it
-    is meant for 500 texts or more, and not judged for fewer; for int8 there is none.
+    The exit code is 1 if the difference is outside the bound, or after an error, and 0
+    otherwise. The bound for bfloat16 requires at least 500 texts. int8 has no bound.
     """
     with one_line_errors(verbose):
         from itertools import islice
 
-        from ..evaluation.parity import format_verification, sample_texts, verify
-        from ..scoring.inputs import open_source
+        from ..evaluation.parity import format_parity, sample_texts, verify
         from ..scoring.pipelines import GuardOptions, load_classifier
+        from ..scoring.run import open_source, read_records
 
-        own = sample_texts()
+        selected = sample_texts()
         if texts is not None:
-            records = open_source(texts, text_key=text_key).records()
-            readable = (own.text for own in records if own.problem is None)
-            own = list(islice(readable, limit))
-        found = verify(
+            records = read_records(open_source(texts, text_key=text_key))
+            readable = (record.text for record in records if record.problem is None)
+            selected = list(islice(readable, limit))
+        parity = verify(
             lambda precision: load_classifier(
                 GuardOptions(
                     model=model,
@@ -71,10 +69,10 @@ def verify_cli(
                     batch_tokens=batch_tokens,
                 )
             ),
-            own,
+            selected,
             precision=value_of(precision),
             report=lambda line: typer.echo(line, err=True),
         )
-        typer.echo(format_verification(found))
-        if found.kept is False:
+        typer.echo(format_parity(parity))
+        if parity.holds is False:
             raise typer.Exit(1)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import Errors, SettingsError
 from ..taxonomy import CATEGORIES, UNSAFE
@@ -49,6 +50,39 @@ def resolve_thresholds(
     return {label: thresholds.get(label, threshold) for label in labels}
 
 
+def exceeds(probabilities: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
+    """Where a threshold turns a probability into a flag: above it, strictly, as in the
+    model card.
+
+    probabilities (ArrayLike): One per category.
+    thresholds (ArrayLike): One per category.
+    RETURNS (ndarray): (n_labels,) bool.
+    """
+    # Not in float32, where the threshold 0.3 would be rounded up.
+    return np.asarray(probabilities, np.float64) > np.asarray(thresholds, np.float64)
+
+
+def flagged(
+    probabilities: Sequence[float],
+    thresholds: Mapping[str, float],
+    *,
+    failed: bool = False,
+) -> dict[str, float]:
+    """The categories that are flagged.
+
+    probabilities (Sequence[float]): One per category.
+    thresholds (Mapping[str, float]): For each category, in the same order.
+    failed (bool): Scoring failed: every category is flagged, even at a threshold of
+        1.0, which no probability exceeds.
+    RETURNS (Dict[str, float]): The probabilities of the flagged categories, in order.
+    """
+    if failed:  # whatever the thresholds are
+        return dict(zip(thresholds, probabilities, strict=True))
+    flags = exceeds(probabilities, list(thresholds.values()))
+    rows = zip(thresholds, probabilities, flags, strict=True)
+    return {label: value for label, value, flag in rows if flag}
+
+
 @dataclass(frozen=True)
 class Flag:
     """A flagged category of a text that is read token by token."""
@@ -67,7 +101,6 @@ class FlagTracker:
             threshold.
         """
         self.labels = list(thresholds)
-        # Not float32: a probability of 0.3 in float32 is above 0.3.
         self.thresholds = np.array(list(thresholds.values()), dtype=np.float64)
         self.patience = patience
         self.held = np.zeros(len(self.labels), dtype=bool)
@@ -84,7 +117,7 @@ class FlagTracker:
         """
         flags: list[Flag] = []
         for end, row in zip(ends, probabilities, strict=True):
-            above = row.astype(np.float64) > self.thresholds
+            above = exceeds(row, self.thresholds)
             self._n_above = np.where(above, self._n_above + 1, 0)
             flags += self._raise_flags(self._n_above >= self.patience, int(end), row)
             self._last = int(end), row

@@ -1,1 +1,1 @@
-"""The paper's benchmark, and parity with transformers."""
+"""The benchmark of the DuoGuard paper, and parity with `transformers`."""

@@ -1,4 +1,4 @@
-"""The six files of the paper's evaluation → texts and what they are."""
+"""Read the six files of the paper's evaluation."""
 
 import csv
 import json
@@ -9,17 +9,17 @@ from typing import Any
 
 from ..errors import Errors, SettingsError
 
-# In the order of the paper's tables of results.
+# In the order of the paper's tables.
 LANGUAGES: tuple[str, ...] = ("En", "Fr", "Es", "De")
 
-_MAX_CELL = 16 * 2**20  # characters; a completion of XSTest has a few thousand
+_MAX_CELL = 16 * 2**20  # characters; completions in XSTest have a few thousand
 
-Row = tuple[str, bool]  # the text that is scored, and whether it is unsafe
+Row = tuple[str, bool]  # a text and whether it is unsafe
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One file of a language's folder."""
+    """A file in the folder of a language, and how to read it."""
 
     filename: str
     rows: Callable[[Path], Iterator[dict[str, Any]]]
@@ -27,25 +27,24 @@ class Dataset:
 
 
 def _read_flag(row: dict[str, Any]) -> Row:
-    return row["prompt"], _truth(row["moderation_flag"])
+    return row["prompt"], _to_bool(row["moderation_flag"])
 
 
 def _read_class(row: dict[str, Any]) -> Row:
-    return row["prompt"], _truth(row["class"])
+    return row["prompt"], _to_bool(row["class"])
 
 
 def _read_answer(row: dict[str, Any]) -> Row:
-    """BeaverTails: the prompt and the response, joined as the paper joins them."""
-    return f"{row['prompt']} {row['response']}", not _truth(row["is_safe"])
+    """BeaverTails: the prompt and the response, joined as in the paper."""
+    return f"{row['prompt']} {row['response']}", not _to_bool(row["is_safe"])
 
 
 def _read_xstest(row: dict[str, Any]) -> Row:
-    """XSTest: only the prompt is scored, and those that contrast with the safe ones
-    are unsafe."""
+    """XSTest: only the prompt is scored. The contrast prompts are the unsafe ones."""
     return row["prompt"], row["type"].startswith("contrast_")
 
 
-def _truth(value: Any) -> bool:
+def _to_bool(value: Any) -> bool:
     if value not in (0, 1):  # true for False and True as well
         raise ValueError("a class that is neither 0 nor 1")
     return bool(value)
@@ -82,32 +81,32 @@ DATASETS: tuple[Dataset, ...] = (
 
 
 def load_rows(dataset: Dataset, path: Path) -> list[Row]:
-    """Read a file whole: figures of a part of it would be other figures.
+    """Read a file. One damaged row fails it, as the rest would give different figures.
 
-    dataset (Dataset): What it is.
+    dataset (Dataset): How to read it.
     path (Path): The file.
     RETURNS (List[Row]): Its texts, and whether they are unsafe.
-    RAISES (SettingsError): The file is not what it should be. Never quotes a text.
+    RAISES (SettingsError): The file is damaged. The message never quotes a text.
     """
-    found: list[Row] = []
+    rows: list[Row] = []
     try:
         for row in dataset.rows(path):
             text, unsafe = dataset.read(row)
             if not isinstance(text, str):
-                raise TypeError("a text that is no string")
-            found.append((text, unsafe))
+                raise TypeError("a text that is not a string")
+            rows.append((text, unsafe))
     except KeyError as e:
-        raise _damaged(path, found, f"no field {e}") from e
+        raise _damaged(path, rows, f"no field {e}") from e
     except (OSError, csv.Error, UnicodeDecodeError, json.JSONDecodeError) as e:
-        raise _damaged(path, found, type(e).__name__) from e
+        raise _damaged(path, rows, type(e).__name__) from e
     except (TypeError, AttributeError, ValueError) as e:
         known = type(e) is ValueError or str(e).startswith("a text that")
-        raise _damaged(path, found, str(e) if known else type(e).__name__) from e
-    if not found:
-        raise _damaged(path, found, "no rows")
-    return found
+        raise _damaged(path, rows, str(e) if known else type(e).__name__) from e
+    if not rows:
+        raise _damaged(path, rows, "no rows")
+    return rows
 
 
-def _damaged(path: Path, found: list[Row], problem: str) -> SettingsError:
-    message = Errors.E145.format(path=path, number=len(found) + 1, problem=problem)
+def _damaged(path: Path, rows: list[Row], problem: str) -> SettingsError:
+    message = Errors.E145.format(path=path, number=len(rows) + 1, problem=problem)
     return SettingsError(message)

@@ -1,9 +1,9 @@
-"""What the paper printed (arXiv 2502.05163): F1 in per cent, the average over its six
-files at a threshold of 0.5, and milliseconds per input on the authors' GPU."""
+"""The results of the paper (arXiv 2502.05163): F1 in per cent, averaged over six files
+at a threshold of 0.5, and milliseconds per input on the authors' GPU."""
 
 from typing import NamedTuple
 
-OWN_MODEL = "DuoGuard/DuoGuard-0.5B"
+PAPER_MODEL = "DuoGuard/DuoGuard-0.5B"
 
 
 class PaperRow(NamedTuple):

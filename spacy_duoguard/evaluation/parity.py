@@ -1,28 +1,30 @@
-"""Our engine against `transformers`, on the user's machine, weights and texts."""
+"""Compare the engine with `transformers` on your machine, weights and texts."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, product
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..engine.classifier import Classifier
 from ..errors import Errors, SettingsError
-from .reference import reference_model, score_with
+from .measures import THRESHOLD
+from .reference import reference_model, score_with_reference
+from .run import precision_of
 
-# The contract of this package: of the float32 path, and of the mean difference in
-# bfloat16 relative to that of `transformers` itself, over at least so many texts.
+# What the package guarantees: in float32, the largest difference; in bfloat16, the mean
+# difference relative to that of `transformers` in bfloat16, over at least 500 texts.
 FLOAT32_BOUND = 1e-5
 BFLOAT16_RATIO = 1.25
 BFLOAT16_TEXTS = 500
 
-_ROUNDS = 3
-_TIMED = 64  # texts; all are scored once
-_THRESHOLD = 0.5
+_N_ROUNDS = 3
+_N_TIMED = 64  # texts in a timed round
 
-# For who has no texts at hand: lengths and scripts vary, words do not matter.
+# Used without --texts. They vary in length and script; the words don't matter.
 _SENTENCES: tuple[str, ...] = (
     "How to kill a python process?",
     "What a lovely day. See you at the lake at noon, and bring the children along!",
@@ -40,66 +42,70 @@ _SENTENCES: tuple[str, ...] = (
 
 
 def sample_texts() -> list[str]:
-    """RETURNS (List[str]): As many texts as the bound for bfloat16 is meant for: one,
-    two or three sentences each."""
+    """RETURNS (List[str]): Texts of one to three sentences, as many as the bound for
+    bfloat16 requires."""
     counts = (1, 2, 3)
     texts = chain.from_iterable(product(_SENTENCES, repeat=n) for n in counts)
-    return [" ".join(parts) for parts in islice(texts, BFLOAT16_TEXTS)]
+    return [" ".join(sentences) for sentences in islice(texts, BFLOAT16_TEXTS)]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two sets of probabilities."""
+    """How far probabilities are from the exact ones."""
 
     mean: float
     largest: float
-    flips: int  # decisions at 0.5 that differ
+    flips: int  # how many fall on the other side of 0.5
 
     @classmethod
     def of(cls, scores: np.ndarray, exact: np.ndarray) -> "Difference":
         """scores (ndarray), exact (ndarray): (n_texts, n_labels)."""
         difference = abs(scores.astype(np.float64) - exact)
-        flips = (scores > _THRESHOLD) != (exact > _THRESHOLD)
+        flips = (scores > THRESHOLD) != (exact > THRESHOLD)
         return cls(float(difference.mean()), float(difference.max()), int(flips.sum()))
 
 
 @dataclass(frozen=True)
-class Verification:
-    """What was found."""
+class Parity:
+    """Scores and speed compared with `transformers`."""
 
     precision: str  # "float32", "bfloat16" or "int8"
     device: str
     texts: int
-    left_out: int  # texts of no piece, or longer than one window
+    skipped: int  # texts without tokens, or longer than one window
     tokens: int
     ours: Difference  # from `transformers` in float32
-    theirs: Difference | None  # the same of `transformers` in bfloat16
-    speed: float  # tokens per second of the first texts, the median of rounds in turn
+    theirs: Difference | None  # `transformers` in bfloat16 from itself in float32
+    speed: float  # tokens per second, the median of alternating rounds
     their_speed: float
 
     @property
-    def kept(self) -> bool | None:
-        """Whether what is promised for this precision is kept; None: nothing is
-        promised, or not for so few texts."""
+    def holds(self) -> bool | None:
+        """Whether the difference is within the bound for this precision. None if there
+        is no bound, or too few texts to judge."""
         if self.precision == "float32":
             return self.ours.largest <= FLOAT32_BOUND
         if self.precision == "bfloat16" and self.theirs is not None:
             enough = self.texts >= BFLOAT16_TEXTS
-            kept = self.ours.mean <= BFLOAT16_RATIO * self.theirs.mean
-            return kept if enough else None
+            within = self.ours.mean <= BFLOAT16_RATIO * self.theirs.mean
+            return within if enough else None
         return None
 
     @property
     def verdict(self) -> str:
-        """The same in a line."""
+        """`holds` in words, with the bound."""
         bounds = {
-            "float32": f"largest difference at most {FLOAT32_BOUND:g}",
-            "bfloat16": f"mean difference at most {BFLOAT16_RATIO:g} × that of "
-            f"transformers, over {BFLOAT16_TEXTS} texts or more",
-            "int8": "none for int8; judge by the differences",
+            "float32": f"the largest difference must be at most {FLOAT32_BOUND:g}",
+            "bfloat16": f"the mean difference must be at most {BFLOAT16_RATIO:g} × "
+            f"that of transformers, over {BFLOAT16_TEXTS} texts or more",
+            "int8": "there is no bound for int8; judge by the differences",
         }
-        kept = {True: "kept", False: "NOT KEPT", None: "not judged"}[self.kept]
-        return f"Bound {kept}: {bounds[self.precision]}"
+        words = {
+            True: "Within the bound",
+            False: "OUTSIDE THE BOUND",
+            None: "Not judged",
+        }
+        return f"{words[self.holds]}: {bounds[self.precision]}"
 
 
 def verify(
@@ -108,26 +114,26 @@ def verify(
     *,
     precision: str,
     report: Callable[[str], None] = lambda line: None,
-) -> Verification:
-    """Compare scores and speed with those of `transformers`, whose class is built from
-    our configuration and filled with our tensors: nothing of a repository is run.
+) -> Parity:
+    """Compare scores and speed with those of `transformers`. See `reference_model` for
+    how its model is built.
 
-    load (Callable): Loads the classifier in a precision.
-    texts (Sequence[str]): What to score.
+    load (Callable): Loads the classifier in a given precision.
+    texts (Sequence[str]): The texts to score.
     precision (str): "auto", "float32", "bfloat16" or "int8".
-    report (Callable): Called with a line on each step.
-    RETURNS (Verification): What was found.
-    RAISES (SettingsError): No text can be compared.
+    report (Callable): Called with a line for each step.
+    RETURNS (Parity): The comparison.
+    RAISES (SettingsError): None of the texts can be compared.
     """
     report("Loading in float32")
     exact_classifier = load("float32")
-    fitting = list(_fitting(exact_classifier, texts))
-    if not fitting:
-        raise SettingsError(Errors.E146.format(count=len(texts)))
-    tokens = sum(_length(exact_classifier, text) for text in fitting)
-    report("Scoring with transformers in float32")
     device = exact_classifier.decoder.device
-    exact = _score_theirs(exact_classifier, fitting)
+    comparable = [text for text in texts if _fits_window(exact_classifier, text)]
+    if not comparable:
+        raise SettingsError(Errors.E146.format(count=len(texts)))
+    tokens = sum(_length(exact_classifier, text) for text in comparable)
+    report("Scoring with transformers in float32")
+    exact = _score_exactly(exact_classifier, comparable)
     classifier = exact_classifier
     if precision != "float32":
         report(f"Loading in {precision}")
@@ -136,75 +142,81 @@ def verify(
     model = reference_model(exact_classifier, dtype=dtype).to(device)
     del exact_classifier
     report("Scoring with both")
-    scores = classifier.score(fitting)
-    theirs = score_with(model, classifier, fitting)
-    report("Measuring both in turn")
-    timed = fitting[:_TIMED]
-    rounds = [
-        (
-            _seconds(lambda: classifier.score(timed)),
-            _seconds(lambda: score_with(model, classifier, timed)),
-        )
-        for _ in range(_ROUNDS)
-    ]
-    seconds = np.median(rounds, axis=0)
-    n_timed = sum(_length(classifier, text) for text in timed)
-    eight_bit = classifier.settings.precision == "int8"
-    return Verification(
-        precision="int8" if eight_bit else str(dtype).removeprefix("torch."),
+    scores = classifier.score(comparable)
+    theirs = score_with_reference(model, classifier, comparable)
+    report("Timing both in turn")
+    speed, their_speed = _measure_speed(classifier, model, comparable[:_N_TIMED])
+    return Parity(
+        precision=precision_of(classifier),
         device=str(device),
-        texts=len(fitting),
-        left_out=len(texts) - len(fitting),
+        texts=len(comparable),
+        skipped=len(texts) - len(comparable),
         tokens=tokens,
         ours=Difference.of(scores, exact),
         theirs=None if dtype == torch.float32 else Difference.of(theirs, exact),
-        speed=n_timed / seconds[0],
-        their_speed=n_timed / seconds[1],
+        speed=speed,
+        their_speed=their_speed,
     )
 
 
-def _score_theirs(classifier: Classifier, texts: Sequence[str]) -> np.ndarray:
-    """In float32, with a model that is gone afterwards."""
+def _score_exactly(classifier: Classifier, texts: Sequence[str]) -> np.ndarray:
+    """Score in float32, and free the model afterwards."""
     model = reference_model(classifier, dtype=torch.float32)
-    return score_with(model.to(classifier.decoder.device), classifier, texts)
+    model = model.to(classifier.decoder.device)
+    return score_with_reference(model, classifier, texts)
 
 
-def _fitting(classifier: Classifier, texts: Sequence[str]) -> Iterator[str]:
-    """Texts of one window: `transformers` would cut off what is longer."""
-    return (text for text in texts if len(classifier.split(text).ids) == 1)
+def _fits_window(classifier: Classifier, text: str) -> bool:
+    """Whether the text has exactly one window. `transformers` truncates longer ones."""
+    return len(classifier.split(text).ids) == 1
 
 
 def _length(classifier: Classifier, text: str) -> int:
     return len(classifier.split(text).ids[0])
 
 
+def _measure_speed(
+    classifier: Classifier, model: Any, texts: Sequence[str]
+) -> np.ndarray:
+    """RETURNS (ndarray): The tokens per second of the classifier and of the model."""
+    rounds = [
+        (
+            _seconds(lambda: classifier.score(texts)),
+            _seconds(lambda: score_with_reference(model, classifier, texts)),
+        )
+        for _ in range(_N_ROUNDS)
+    ]
+    n_tokens = sum(_length(classifier, text) for text in texts)
+    return n_tokens / np.median(rounds, axis=0)
+
+
 def _seconds(score: Callable[[], np.ndarray]) -> float:
-    began = time.perf_counter()
-    score()  # an array on the host: a GPU has finished
-    return time.perf_counter() - began
+    started = time.perf_counter()
+    score()  # returns an array on the host, so a GPU has finished
+    return time.perf_counter() - started
 
 
-def format_verification(found: Verification) -> str:
-    """found (Verification): What was found.
+def format_parity(parity: Parity) -> str:
+    """parity (Parity): The comparison.
     RETURNS (str): Lines for the terminal."""
     from wasabi.tables import table
 
-    def row(name: str, own: Difference, speed: float) -> tuple[str, ...]:
-        values = (f"{own.mean:.2e}", f"{own.largest:.2e}", str(own.flips))
-        return (name, *values, f"{speed:,.0f}")
+    def row(name: str, difference: Difference, speed: float) -> tuple[str, ...]:
+        mean, largest = f"{difference.mean:.2e}", f"{difference.largest:.2e}"
+        return (name, mean, largest, str(difference.flips), f"{speed:,.0f}")
 
-    dtype = "bfloat16" if found.theirs is not None else "float32"
+    dtype = "bfloat16" if parity.theirs is not None else "float32"
     zero = Difference(0.0, 0.0, 0)
     rows = [
-        row(f"this package, {found.precision}", found.ours, found.speed),
-        row(f"transformers, {dtype}", found.theirs or zero, found.their_speed),
+        row(f"spacy-duoguard, {parity.precision}", parity.ours, parity.speed),
+        row(f"transformers, {dtype}", parity.theirs or zero, parity.their_speed),
     ]
     header = ("", "mean", "largest", "flips at 0.5", "tokens/s")
     lines = [
-        f"{found.texts} texts, {found.tokens:,} tokens, on {found.device}; "
-        f"{found.left_out} texts left out (empty, or longer than one window)",
+        f"{parity.texts} texts, {parity.tokens:,} tokens, on {parity.device}; "
+        f"{parity.skipped} texts skipped (empty, or longer than one window)",
         "Difference of the probabilities from transformers in float32:",
         table(rows, header=header, divider=True, aligns=("l", *"rrrr")),
+        parity.verdict,
     ]
-    lines.append(found.verdict)
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""The plain path: `transformers`' own classes over our validated parts.
+"""The reference implementation: the model class of `transformers`.
 
-The fast path is compared with it, in the tests and on a user's machine. Neither
-`from_pretrained` nor any code of a repository runs: the class is built from our
-configuration and filled with our tensors.
+The engine is compared with it in the tests and by `verify`. It is built from our
+validated config and tensors, so neither `from_pretrained` nor code from a repository
+runs.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from ..engine.classifier import Classifier
 
 
 def reference_model(classifier: Classifier, *, dtype: torch.dtype | None = None) -> Any:
-    """Build the model of `transformers` with the weights of a classifier.
+    """Build a model of `transformers` with the architecture and weights of a
+    classifier.
 
-    classifier (Classifier): Whose architecture and weights to take.
-    dtype (Optional[torch.dtype]): What it is to compute with, None for the
-        classifier's.
+    classifier (Classifier): The classifier.
+    dtype (Optional[torch.dtype]): The dtype to compute in; None for the classifier's.
     RETURNS (transformers.PreTrainedModel): In evaluation mode, on the CPU.
     """
     import transformers
@@ -40,14 +40,9 @@ def reference_model(classifier: Classifier, *, dtype: torch.dtype | None = None)
         for key, tensor in stored_tensors(classifier.decoder).items()
     }
     model.load_state_dict(tensors, strict=True, assign=True)
-    _place_buffers(model, settings)
+    # The rotary frequencies aren't in the state dict and are still on "meta".
+    model.model.rotary_emb = type(model.model.rotary_emb)(config=settings)
     return model.eval()
-
-
-def _place_buffers(model: Any, settings: Any) -> None:
-    """The rotary frequencies are no part of the state: make them anew, off "meta"."""
-    rotary = type(model.model.rotary_emb)
-    model.model.rotary_emb = rotary(config=settings)
 
 
 def reference_scores(
@@ -56,31 +51,36 @@ def reference_scores(
     *,
     dtype: torch.dtype | None = None,
 ) -> np.ndarray:
-    """Score texts one at a time with `transformers`: no padding, cut at one window.
+    """Score texts with `transformers`, one at a time, without padding, truncated to one
+    window.
 
     classifier (Classifier): The classifier to compare with.
-    texts (Sequence[str]): Texts with at least one piece each.
-    dtype (Optional[torch.dtype]): What to compute with, None for the classifier's.
+    texts (Sequence[str]): Texts with at least one token each.
+    dtype (Optional[torch.dtype]): The dtype to compute in; None for the classifier's.
     RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32.
     """
-    return score_with(reference_model(classifier, dtype=dtype), classifier, texts)
+    return score_with_reference(
+        reference_model(classifier, dtype=dtype), classifier, texts
+    )
 
 
-def score_with(model: Any, classifier: Classifier, texts: Sequence[str]) -> np.ndarray:
-    """As `reference_scores`, with a model that is there.
+def score_with_reference(
+    model: Any, classifier: Classifier, texts: Sequence[str]
+) -> np.ndarray:
+    """Score texts like `reference_scores`, with a model that is already loaded.
 
     model (transformers.PreTrainedModel): From `reference_model`, on any device.
-    classifier (Classifier): Whose tokenizer and window to take.
-    texts (Sequence[str]): Texts with at least one piece each.
+    classifier (Classifier): Provides the tokenizer and the window.
+    texts (Sequence[str]): Texts with at least one token each.
     RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32.
     """
     tokenizer = classifier.tokenizer
-    room = classifier.settings.window - tokenizer.n_special
+    max_tokens = classifier.settings.window - tokenizer.n_special
     device = next(model.parameters()).device
     rows = []
     with torch.inference_mode():
         for text in texts:
-            ids = tokenizer.add_special_tokens(tokenizer.encode(text).ids[:room])
+            ids = tokenizer.add_special_tokens(tokenizer.encode(text).ids[:max_tokens])
             input_ids = torch.from_numpy(ids.astype(np.int64))[None].to(device)
             logits = model(input_ids=input_ids, use_cache=False).logits
             rows.append(logits[0].float().sigmoid().cpu().numpy())

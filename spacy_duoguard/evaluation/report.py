@@ -1,4 +1,4 @@
-"""What was measured, as a table for the terminal and as pictures."""
+"""Show an evaluation: tables for the terminal, and pictures."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from wasabi.tables import table
 
 from ..errors import Errors, SettingsError
 from .measures import THRESHOLD, Measures
-from .paper import OWN_MODEL, PAPER
+from .paper import PAPER, PAPER_MODEL
 from .run import Evaluation, FileResult, LanguageResult
 
 _HEADER = (
@@ -17,90 +17,95 @@ _HEADER = (
 )
 
 
-def format_evaluation(found: Evaluation) -> str:
-    """found (Evaluation): What was measured.
-    RETURNS (str): A table for each language, the paper's rows beneath its average, and
-        what keeps them from being compared."""
+_RATES = ("f1", "precision", "recall", "fpr", "auprc")
+
+
+def format_evaluation(evaluation: Evaluation) -> str:
+    """evaluation (Evaluation): The results.
+    RETURNS (str): A table for each language, with the paper's results below the
+        average, and the reasons why the two can't be compared, if any."""
     lines = [
-        f"{found.model}, {found.precision} on {found.device}, unsafe above "
-        f"{THRESHOLD:g}; rates in per cent, long texts whole"
+        f"{evaluation.model}, {evaluation.precision} on {evaluation.device}, unsafe "
+        f"above {THRESHOLD:g}; rates in per cent, long texts scored in full"
     ]
-    for own in found.languages:
-        lines += ["", f"{own.language}:", _format_language(own), *_notes(found, own)]
+    for result in evaluation.languages:
+        lines += ["", f"{result.language}:", _format_language(result)]
+        lines += _notes(evaluation, result)
     return "\n".join(lines)
 
 
-def _format_language(own: LanguageResult) -> str:
+def _format_language(result: LanguageResult) -> str:
     rows = [
         (
             file.filename,
-            str(len(file.truths)),
-            str(int(file.truths.sum())),
+            str(len(file.gold)),
+            str(int(file.gold.sum())),
             *_cells(file.measures),
         )
-        for file in own.files
+        for file in result.files
     ]
-    rows += [(name, *("missing", ""), *[""] * 6) for name in own.missing]
-    total = len(own.files) + len(own.missing)
-    name = f"average of {len(own.files)} of {total}"
-    rows.append((name, "", "", *_cells(own.average)))
+    rows += [(name, *("missing", ""), *[""] * 6) for name in result.missing]
+    total = len(result.files) + len(result.missing)
+    name = f"average of {len(result.files)} of {total}"
+    rows.append((name, "", "", *_cells(result.average)))
     for row in PAPER:
-        if own.language in row.f1:
-            cells = (f"{row.f1[own.language]:.1f}", "", "", "", "", f"{row.ms:.1f}")
+        if result.language in row.f1:
+            f1 = f"{row.f1[result.language]:.1f}"
+            cells = (f1, "", "", "", "", f"{row.ms:.1f}")
             rows.append((f"paper: {row.model}", "", "", *cells))
     return table(
         rows, header=_HEADER, divider=True, aligns=("l", *"rrrrrrrr"), max_col=50
     )
 
 
-def _cells(own: Measures) -> tuple[str, ...]:
-    rates = (own.f1, own.precision, own.recall, own.fpr, own.auprc)
+def _cells(measures: Measures) -> tuple[str, ...]:
+    rates = [getattr(measures, name) for name in _RATES]
     texts = ["-" if rate is None else f"{100 * rate:.1f}" for rate in rates]
-    return (*texts, f"{own.ms:.1f}")
+    return (*texts, f"{measures.ms:.1f}")
 
 
-def _notes(found: Evaluation, own: LanguageResult) -> Iterator[str]:
-    if own.missing:
+def _notes(evaluation: Evaluation, result: LanguageResult) -> Iterator[str]:
+    if result.missing:
         yield (
-            f"Not there: {', '.join(own.missing)}. The paper's averages are over all "
-            "six files, and not to be compared with one over fewer."
+            f"Missing: {', '.join(result.missing)}. Don't compare this average with "
+            "the paper's, which are over all six files."
         )
-    if not found.is_papers_model:
+    if not evaluation.is_papers_model:
         yield (
-            f"The paper's rows need the real weights (--model {OWN_MODEL}): those of "
-            f"'{found.model}' are others."
+            f"'{evaluation.model}' doesn't have the paper's weights. To compare with "
+            f"the paper, use --model {PAPER_MODEL}."
         )
-    if found.is_demo:
+    if evaluation.is_demo:
         yield (
-            "'demo' was trained on most rows of openai.json and rtp_lx_prompt.json: "
-            "its figures for these two are not those of texts it has never seen."
+            "'demo' was trained on most of openai.json and rtp_lx_prompt.json, so its "
+            "figures on these two files are too good."
         )
-    if own.language not in PAPER[0].f1:
-        yield "The paper has no row for this language."
+    if result.language not in PAPER[0].f1:
+        yield "The paper has no results for this language."
 
 
-def save_pictures(found: Evaluation, folder: Path) -> list[Path]:
-    """Draw the precision-recall and ROC curves of each language, a line for each file
-    that has both classes, the threshold as a dot.
+def save_pictures(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Draw the precision-recall and ROC curves of each language, one line per file that
+    has both safe and unsafe texts, with a dot at the threshold.
 
-    found (Evaluation): What was measured.
-    folder (Path): Where the PNG files go, made if it does not exist.
+    evaluation (Evaluation): The results.
+    folder (Path): The folder for the PNG files, created if it doesn't exist.
     RETURNS (List[Path]): The pictures.
     RAISES (SettingsError): matplotlib is not installed.
     """
     figure_class = load_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
     saved = []
-    for own in found.languages:
+    for result in evaluation.languages:
         for name, draw in (("precision-recall", _draw_pr), ("roc", _draw_roc)):
-            path = folder / f"{own.language}-{name}.png"
+            path = folder / f"{result.language}-{name}.png"
             figure = figure_class(figsize=(8, 5), layout="constrained")
             axes = figure.subplots()
-            for file in own.files:
-                if file.truths.any() and not file.truths.all():
+            for file in result.files:
+                if file.gold.any() and not file.gold.all():
                     draw(axes, file)
             axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-            axes.set_title(f"{found.model}, {own.language}")
+            axes.set_title(f"{evaluation.model}, {result.language}")
             axes.grid(alpha=0.3)
             figure.legend(
                 loc="outside right upper",
@@ -114,7 +119,7 @@ def save_pictures(found: Evaluation, folder: Path) -> list[Path]:
 
 def load_matplotlib() -> Callable[..., Any]:
     """RETURNS (type): matplotlib's `Figure`.
-    RAISES (SettingsError): It is not installed."""
+    RAISES (SettingsError): matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure  # no pyplot: it would look for a display
     except ImportError as e:
@@ -125,21 +130,21 @@ def load_matplotlib() -> Callable[..., Any]:
 def _draw_pr(axes: Any, file: FileResult) -> None:
     from sklearn.metrics import precision_recall_curve
 
-    precision, recall, _ = precision_recall_curve(file.truths, file.probabilities)
-    # The last point stands for no text at all: its precision is made up.
+    precision, recall, _ = precision_recall_curve(file.gold, file.probabilities)
+    # At the last point no text is flagged: its precision is a convention.
     (line,) = axes.plot(
         recall[:-1], precision[:-1], drawstyle="steps-pre", label=_label(file)
     )
-    own = file.measures
-    if own.precision is not None:
-        axes.plot(own.recall, own.precision, "o", color=line.get_color())
+    measures = file.measures
+    if measures.precision is not None:
+        axes.plot(measures.recall, measures.precision, "o", color=line.get_color())
     axes.set(xlabel="recall", ylabel="precision")
 
 
 def _draw_roc(axes: Any, file: FileResult) -> None:
     from sklearn.metrics import roc_curve
 
-    fpr, recall, _ = roc_curve(file.truths, file.probabilities)
+    fpr, recall, _ = roc_curve(file.gold, file.probabilities)
     (line,) = axes.plot(fpr, recall, label=_label(file))
     axes.plot(file.measures.fpr, file.measures.recall, "o", color=line.get_color())
     axes.set(xlabel="false positive rate", ylabel="recall")

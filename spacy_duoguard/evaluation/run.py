@@ -1,4 +1,4 @@
-"""Score the files of each language and measure."""
+"""Score the evaluation files of each language and measure the results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,24 +13,24 @@ from ..engine.classifier import Classifier
 from ..errors import Errors, SettingsError
 from .datasets import DATASETS, LANGUAGES, Row, load_rows
 from .measures import THRESHOLD, Measures, average, measure
-from .paper import OWN_MODEL, PAPER
+from .paper import PAPER, PAPER_MODEL
 
-_CHUNK = 128  # texts scored at once
+_BATCH_SIZE = 128  # texts scored in one call
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """What was measured on one file."""
+    """The results on one file."""
 
     filename: str
-    truths: np.ndarray  # (n_texts,) bool
+    gold: np.ndarray  # (n_texts,) bool, whether each text is unsafe
     probabilities: np.ndarray  # (n_texts,) float32, of `unsafe`
     measures: Measures
 
 
 @dataclass(frozen=True)
 class LanguageResult:
-    """What was measured on a language's folder."""
+    """The results on the files of one language."""
 
     language: str
     files: tuple[FileResult, ...]
@@ -38,50 +38,50 @@ class LanguageResult:
 
     @property
     def average(self) -> Measures:
-        """Over the files that are there."""
+        """Averages over the files that aren't missing."""
         return average(file.measures for file in self.files)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured, and with what."""
+    """The results on all languages, and how they were measured."""
 
     model: str
     device: str
     precision: str
-    is_papers_model: bool  # the paper's own row is of the same weights
+    is_papers_model: bool  # the weights are those of the paper
     is_demo: bool
     languages: tuple[LanguageResult, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): All figures, fractions and not per cent, but for
-        the paper's."""
+        """RETURNS (Dict[str, Any]): All results, as fractions. The paper's are in per
+        cent."""
         return {
             "model": self.model,
             "device": self.device,
             "precision": self.precision,
             "threshold": THRESHOLD,
-            "languages": {own.language: _to_dict(own) for own in self.languages},
+            "languages": {r.language: _to_dict(r) for r in self.languages},
             "paper": {
                 "comparable": {
-                    own.language: self.is_papers_model and not own.missing
-                    for own in self.languages
+                    r.language: self.is_papers_model and not r.missing
+                    for r in self.languages
                 },
                 "rows": [row._asdict() for row in PAPER],
             },
         }
 
 
-def _to_dict(own: LanguageResult) -> dict[str, Any]:
-    files: dict[str, Any] = dict.fromkeys(own.missing)
-    for file in own.files:
-        counts = {"texts": len(file.truths), "unsafe": int(file.truths.sum())}
+def _to_dict(result: LanguageResult) -> dict[str, Any]:
+    files: dict[str, Any] = dict.fromkeys(result.missing)
+    for file in result.files:
+        counts = {"texts": len(file.gold), "unsafe": int(file.gold.sum())}
         files[file.filename] = {**counts, **asdict(file.measures)}
     return {
         "files": files,
-        "missing": list(own.missing),
-        "average": asdict(own.average),
-        "averaged_files": len(own.files),
+        "missing": list(result.missing),
+        "average": asdict(result.average),
+        "averaged_files": len(result.files),
     }
 
 
@@ -93,59 +93,62 @@ def evaluate(
     model: str,
     tick: Callable[[int, int], None] = lambda n, total: None,
 ) -> Evaluation:
-    """Score and measure. All files are read before the model is loaded.
+    """Score the files and measure. All files are read before the model is loaded.
 
-    folder (Path): With a folder for each language.
-    languages (Sequence[str]): Which; none: all that are there.
+    folder (Path): Has a folder for each language.
+    languages (Sequence[str]): The languages, or none for all that have a folder.
     load (Callable): Loads the classifier.
-    model (str): Its name.
-    tick (Callable): Called with the number of texts that were scored since, and of all.
-    RETURNS (Evaluation): The figures.
-    RAISES (SettingsError): No file is there, or one is not what it should be.
+    model (str): The name of the model.
+    tick (Callable): Called after each batch with the number of its texts and of all
+        texts.
+    RETURNS (Evaluation): The results.
+    RAISES (SettingsError): A language has no files, or a file is damaged.
     """
-    wanted = languages or [own for own in LANGUAGES if (folder / own).is_dir()]
-    if not wanted:
+    languages = languages or [name for name in LANGUAGES if (folder / name).is_dir()]
+    if not languages:
         raise SettingsError(Errors.E144.format(folder=folder))
-    found = {language: _load_language(folder / language) for language in wanted}
-    total = sum(len(rows) for files in found.values() for rows in files.values())
+    datasets = {language: _load_language(folder / language) for language in languages}
+    total = sum(len(rows) for files in datasets.values() for rows in files.values())
     classifier = load()
-    classifier.score(["A first text, which the time of loading is taken out of."])
+    classifier.score(["A warm-up text, so that loading isn't timed."])
     results = []
-    for language, files in found.items():
-        names = [own.filename for own in DATASETS]
+    for language, files in datasets.items():
         scored = tuple(
             _score_file(classifier, name, rows, lambda n: tick(n, total))
             for name, rows in files.items()
         )
-        missing = tuple(name for name in names if name not in files)
+        missing = tuple(d.filename for d in DATASETS if d.filename not in files)
         results.append(LanguageResult(language, scored, missing))
     return Evaluation(
         model,
         str(classifier.decoder.device),
-        _precision(classifier),
+        precision_of(classifier),
         _is_papers_model(classifier),
         classifier.provenance.get("model") == DEMO,
         tuple(results),
     )
 
 
-def _precision(classifier: Classifier) -> str:
+def precision_of(classifier: Classifier) -> str:
+    """classifier (Classifier): A classifier.
+    RETURNS (str): "float32", "bfloat16" or "int8"."""
     if classifier.settings.precision == "int8":
         return "int8"
     return str(classifier.decoder.dtype).removeprefix("torch.")
 
 
 def _is_papers_model(classifier: Classifier) -> bool:
-    """By what was noted when the weights were downloaded, and not trained since."""
+    """Whether the weights were downloaded from the paper's repository and haven't been
+    trained since."""
     untrained = classifier.decoder.trained_layers == 0
-    return untrained and classifier.provenance.get("model") == OWN_MODEL
+    return untrained and classifier.provenance.get("model") == PAPER_MODEL
 
 
 def _load_language(folder: Path) -> dict[str, list[Row]]:
     files = {
-        own.filename: load_rows(own, folder / own.filename)
-        for own in DATASETS
-        if (folder / own.filename).is_file()
+        dataset.filename: load_rows(dataset, folder / dataset.filename)
+        for dataset in DATASETS
+        if (folder / dataset.filename).is_file()
     }
     if not files:
         raise SettingsError(Errors.E144.format(folder=folder))
@@ -160,14 +163,14 @@ def _score_file(
 ) -> FileResult:
     texts = [text for text, _ in rows]
     scores, seconds = [], 0.0
-    for start in range(0, len(texts), _CHUNK):
-        chunk = texts[start : start + _CHUNK]
-        began = time.perf_counter()
-        scores.append(classifier.score(chunk).max(axis=1))
-        seconds += time.perf_counter() - began
-        tick(len(chunk))
-    truths = np.array([unsafe for _, unsafe in rows])
+    for start in range(0, len(texts), _BATCH_SIZE):
+        batch = texts[start : start + _BATCH_SIZE]
+        started = time.perf_counter()
+        scores.append(classifier.score(batch).max(axis=1))
+        seconds += time.perf_counter() - started
+        tick(len(batch))
+    gold = np.array([unsafe for _, unsafe in rows])
     probabilities = np.concatenate(scores)
     ms = 1000 * seconds / len(rows)
-    measures = measure(truths, probabilities, ms=ms)
-    return FileResult(filename, truths, probabilities, measures)
+    measures = measure(gold, probabilities, ms=ms)
+    return FileResult(filename, gold, probabilities, measures)

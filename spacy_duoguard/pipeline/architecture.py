@@ -28,28 +28,28 @@ def create_duoguard(
     max_batch_tokens: int | None = None,
     trainable_layers: int | None = None,
 ) -> Model[list[Doc], Floats2d]:
-    """Registered as "spacy-duoguard.DuoGuard.v1". Nothing is loaded or downloaded
-    before it is needed.
+    """Registered as "spacy-duoguard.DuoGuard.v1". Weights are loaded or downloaded when
+    they are first needed.
 
     name (str): A folder, a hub name, or "demo".
-    revision (str): Branch, tag or commit of a hub name.
-    tokenizer (Optional[str]): Folder or hub name of the tokenizer; None is the known
-        one for this name, else the model's own.
+    revision (str): Branch, tag or commit of the hub name.
+    tokenizer (Optional[str]): Folder or hub name of the tokenizer. None for the known
+        one of this model, or else the model's folder.
     tokenizer_revision (str): Branch, tag or commit of the tokenizer.
     precision (str): "auto", "float32", "bfloat16" or "int8".
     device (str): "auto" (follows spacy.prefer_gpu), "cpu", "cuda", "cuda:N", "mps".
-    window (int): Tokens of a window.
-    stride (int): Tokens from the start of one window to that of the next.
-    max_windows (Optional[int]): Most windows of a text that are scored.
-    max_batch_tokens (Optional[int]): Tokens of a packed batch.
-    trainable_layers (Optional[int]): What training changes: None for all layers, 0 for
-        the head, n for the top n layers, the final norm and the head.
+    window (int): Tokens per window.
+    stride (int): Tokens from the start of one window to the start of the next.
+    max_windows (Optional[int]): Maximum number of windows to score per text.
+    max_batch_tokens (Optional[int]): Tokens per packed batch.
+    trainable_layers (Optional[int]): What to train: None for all layers, 0 for the
+        head, n for the top n layers, the final norm and the head.
     RETURNS (Model[List[Doc], Floats2d]): From docs to the probabilities of the
         categories, (n_docs, n_labels); in training to their logits.
-    RAISES (SettingsError): A setting that is out of range or unknown.
+    RAISES (SettingsError): A setting is out of range or unknown.
     """
     if device == "auto":
-        # Asked here and not at loading: thinc keeps it per thread.
+        # Resolved now rather than at loading: thinc's setting is per thread.
         device = str(get_torch_default_device())
     settings = Settings(
         precision=precision,
@@ -69,7 +69,7 @@ def create_duoguard(
     return Model(
         "duoguard",
         forward,
-        dims={"nO": None},  # known when the weights arrive, and `add_label` changes it
+        dims={"nO": None},  # known once weights are loaded; `add_label` changes it
         shims=[ClassifierShim(source, settings, trainable_layers)],
     )
 
@@ -77,16 +77,19 @@ def create_duoguard(
 def forward(
     model: Model[list[Doc], Floats2d], docs: list[Doc], is_train: bool
 ) -> tuple[Floats2d, Callable[..., Any]]:
-    """Probabilities of docs (or spans); in training their logits, whose gradient the
-    callback passes on to the parameters."""
-    shim, texts = get_shim(model), [doc.text for doc in docs]
+    """Score docs (or spans) as the component does, with its settings. In training,
+    return logits, whose gradient the callback passes on to the parameters."""
+    shim, queries = get_shim(model), [Query(doc.text) for doc in docs]
     if not is_train:
-        scores = shim.classifier.score(texts)
+        answers = shim.answer(queries, shim.cfg)
+        scores = np.zeros((len(docs), len(shim.labels)), dtype=np.float32)
+        for row, answer in zip(scores, answers, strict=True):
+            row[:] = answer.probabilities
         return model.ops.asarray2f(cast(Floats2d, scores)), lambda d_scores: []
-    logits, passed = shim.trainer.begin([Query(text) for text in texts])
+    logits, backprop_logits = shim.begin(queries, shim.cfg)
 
     def backprop(d_logits: Floats2d) -> list[Doc]:
-        passed(model.ops.to_numpy(d_logits).astype(np.float32))
+        backprop_logits(model.ops.to_numpy(d_logits).astype(np.float32))
         return []
 
     return model.ops.asarray2f(cast(Floats2d, logits)), backprop
@@ -94,8 +97,8 @@ def forward(
 
 def get_shim(model: Model) -> ClassifierShim:
     """model (Model): From `create_duoguard`.
-    RETURNS (ClassifierShim): What holds its classifier.
-    RAISES (SettingsError): The model is of another architecture."""
+    RETURNS (ClassifierShim): The shim that holds its classifier.
+    RAISES (SettingsError): The model has another architecture."""
     for shim in model.shims:
         if isinstance(shim, ClassifierShim):
             return shim

@@ -1,137 +1,57 @@
 """The pipeline component."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from spacy import util
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Optimizer
 
 from ..engine.classifier import Classifier
 from ..engine.flags import resolve_thresholds
-from ..errors import Errors, ScoringError, SettingsError
+from ..engine.network.config import is_label
+from ..errors import Errors, SettingsError
+from . import fail_closed, serialization, training
 from .annotations import annotate, install_extensions
 from .architecture import get_shim
-from .doc_scores import DocScores, ask, read_answers
+from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
 from .losses import CategoryLoss, LogSumExp
-from .meta import note_source
 from .scorer import score_categories
-from .serialization import SavedComponent
-from .settings import DEFAULT_CONFIG, check_settings
-from .spans import SpanGetter, get_sentences, get_spans
-from .training import TrainedComponent
+from .settings import FACTORY, SPAN_CONTEXTS, SPANS_KEY, check_settings
 
-SPAN_CONTEXTS: tuple[str, ...] = ("isolated", "document")
-
-# For docs that are read from disk where no component is made. If a name is taken, the
-# component says so when it is made; an error here would break every pipeline.
+# For docs read from disk without a pipeline. If a name is taken, creating a component
+# reports it; an error here would break every pipeline.
 with suppress(SettingsError):
     install_extensions()
 
 
-@Language.factory(
-    "duoguard",
-    assigns=[
-        "doc.cats",
-        "doc.spans",
-        "doc._.duoguard_flags",
-        "doc._.duoguard_status",
-        "doc._.duoguard_windows",
-        "doc._.duoguard_curve",
-        "doc._.duoguard_first_unsafe",
-        "span._.duoguard_cats",
-        "span._.duoguard_delta",
-    ],
-    default_config=DEFAULT_CONFIG,
-    default_score_weights={
-        "duoguard_score": 1.0,
-        "duoguard_unsafe_f": None,
-        "duoguard_unsafe_p": None,
-        "duoguard_unsafe_r": None,
-        "duoguard_unsafe_fpr": None,
-        "duoguard_unsafe_auc": None,
-        "duoguard_unsafe_auprc": None,
-        "duoguard_macro_p": None,
-        "duoguard_macro_r": None,
-        "duoguard_macro_f": None,
-        "duoguard_macro_auc": None,
-        "duoguard_macro_auprc": None,
-        "duoguard_f_per_type": None,
-        "duoguard_fpr_per_type": None,
-        "duoguard_auc_per_type": None,
-        "duoguard_auprc_per_type": None,
-        "duoguard_spans_p": None,
-        "duoguard_spans_r": None,
-        "duoguard_spans_f": None,
-        "duoguard_spans_per_type": None,
-        "duoguard_spans_macro_auc": None,
-        "duoguard_spans_macro_auprc": None,
-    },
-    retokenizes=False,
-)
-def make_duoguard(
-    nlp: Language,
-    name: str,
-    model: Model,
-    threshold: float,
-    thresholds: dict[str, float],
-    sents: bool,
-    span_getter: SpanGetter | None,
-    span_context: str,
-    spans_key: str,
-    curve: bool,
-    patience: int,
-    max_chars: int | None,
-    normalize: bool,
-    loss: CategoryLoss,
-    scorer: Callable | None,
-) -> "DuoGuard":
-    """The factory: builds, and neither loads nor downloads."""
-    note_source(nlp, get_shim(model).source["name"])
-    return DuoGuard(
-        nlp.vocab,
-        model,
-        name,
-        threshold=threshold,
-        thresholds=thresholds,
-        sents=sents,
-        span_getter=span_getter,
-        span_context=span_context,
-        spans_key=spans_key,
-        curve=curve,
-        patience=patience,
-        max_chars=max_chars,
-        normalize=normalize,
-        loss=loss,
-        scorer=scorer,
-    )
-
-
-class DuoGuard(SavedComponent, TrainedComponent):
+class DuoGuard(TrainablePipe):
     """Scores docs, and spans of them, with a DuoGuard classifier.
 
-    Sets `doc.cats` to the probabilities of the categories and `unsafe`, the attributes
-    `doc._.duoguard_flags`, `doc._.duoguard_status`, `doc._.duoguard_windows` and
-    `span._.duoguard_cats`, and where spans are scored `doc.spans[spans_key]`. A doc
-    that cannot be scored reads as unsafe, whatever the error handler does.
+    Sets `doc.cats` to the probabilities of the categories and of `unsafe`, the
+    extension attributes, and `doc.spans[spans_key]` if spans are scored. A doc that
+    cannot be scored is marked unsafe, whatever the error handler does.
     """
 
     def __init__(
         self,
         vocab: Vocab,
         model: Model,
-        name: str = "duoguard",
+        name: str = FACTORY,
         *,
         threshold: float = 0.5,
         thresholds: dict[str, float] = util.SimpleFrozenDict(),  # noqa: B008
         sents: bool = False,
         span_getter: SpanGetter | None = None,
         span_context: str = "isolated",
-        spans_key: str = "duoguard",
+        spans_key: str = SPANS_KEY,
         curve: bool = False,
         patience: int = 2,
         max_chars: int | None = None,
@@ -142,29 +62,30 @@ class DuoGuard(SavedComponent, TrainedComponent):
         """vocab (Vocab): The shared vocabulary.
         model (Model): From "spacy-duoguard.DuoGuard.v1".
         name (str): The component's name in the pipeline.
-        threshold (float): A category is flagged above it.
+        threshold (float): Categories with a higher probability are flagged.
         thresholds (Dict[str, float]): Thresholds of single categories.
         sents (bool): Whether to score each sentence of `doc.sents`.
-        span_getter (Optional[SpanGetter]): Other spans to score, from the registry
-            `span_getters` of spacy-transformers.
-        span_context (str): "isolated": each span is scored as a text of its own.
-            "document": in the pass of its doc, after what precedes it.
+        span_getter (Optional[SpanGetter]): Returns other spans to score; from the
+            registry `span_getters` of spacy-transformers.
+        span_context (str): "isolated" to score each span as a text of its own,
+            "document" to score it after the text that precedes it.
         spans_key (str): The group of `doc.spans` for flagged spans.
-        curve (bool): Keep the scores of the text up to each piece.
-        patience (int): How many pieces in a row make a flag of the curve.
-        max_chars (Optional[int]): The most characters of a doc or span that are
-            scored, half of them from each end.
-        normalize (bool): Score what each text reads like without characters that hide
-            words too, and take the maximum of both.
-        loss (CategoryLoss): What training lowers, from the registry `losses`.
+        curve (bool): Whether to store the score of the text up to each token.
+        patience (int): Number of consecutive tokens above a threshold that raise a
+            flag in the curve.
+        max_chars (Optional[int]): Maximum number of characters to score of a doc or
+            span, half of them from each end.
+        normalize (bool): Whether to also score each text without characters that hide
+            words, and take the maximum of both.
+        loss (CategoryLoss): The training loss, from the registry `losses`.
         scorer (Optional[Callable]): The scoring method.
-        RAISES (SettingsError): A setting out of range or at odds with another.
+        RAISES (SettingsError): A setting is out of range, or conflicts with another.
         """
         if sents and span_getter is not None:
             raise SettingsError(Errors.E042.format(name=name))
         if span_context not in SPAN_CONTEXTS:
             raise SettingsError(Errors.E009.format(value=span_context))
-        get_shim(model)  # is it of our architecture?
+        shim = get_shim(model)
         install_extensions()
         self.vocab = vocab
         self.model = model
@@ -183,32 +104,43 @@ class DuoGuard(SavedComponent, TrainedComponent):
             "normalize": normalize,
         }
         check_settings(self.cfg)
-        self._configured = deepcopy(self.cfg)
+        self.configured = deepcopy(self.cfg)  # what serialization compares `cfg` with
+        shim.cfg = self.cfg  # for `model.predict`
+        self.has_seen_gold = False
+        self.warned: set[str] = set()
 
     @property
     def classifier(self) -> Classifier:
-        """RETURNS (Classifier): The engine, loaded at the first use."""
+        """RETURNS (Classifier): The engine, loaded on first use."""
         return get_shim(self.model).classifier
 
-    def __call__(self, doc: Doc) -> Doc:
-        """Score one doc, in place.
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The categories, without `unsafe`."""
+        return get_shim(self.model).labels
 
-        doc (Doc): The doc.
-        RETURNS (Doc): The same doc, also where an error handler swallowed an error.
-        """
-        self._process([doc])
+    @property
+    def label_data(self) -> list[str]:
+        """RETURNS (List[str]): The labels for `initialize`, saved by `init labels`."""
+        return list(self.labels)
+
+    @property
+    def is_resizable(self) -> bool:
+        """RETURNS (bool): True, since categories can be added."""
+        return True
+
+    def __call__(self, doc: Doc) -> Doc:
+        """doc (Doc): The doc to score, in place.
+        RETURNS (Doc): The same doc, even if an error handler swallowed an error."""
+        fail_closed.score_docs(self, [doc])
         return doc
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Score a stream of docs. Each batch is sorted by length and packed inside;
-        docs come back in order, and every one comes back.
-
-        stream (Iterable[Doc]): The docs.
-        batch_size (int): How many docs are scored together.
-        YIELDS (Doc): The same docs.
-        """
+        """stream (Iterable[Doc]): The docs to score, in place.
+        batch_size (int): Number of docs to score together.
+        YIELDS (Doc): Every doc, in order."""
         for docs in util.minibatch(stream, size=batch_size):
-            self._process(docs)
+            fail_closed.score_docs(self, docs)
             yield from docs
 
     def predict(self, docs: Iterable[Doc]) -> list[DocScores]:
@@ -216,92 +148,152 @@ class DuoGuard(SavedComponent, TrainedComponent):
 
         docs (Iterable[Doc]): The docs.
         RETURNS (List[DocScores]): One for each doc, in order.
-        RAISES (SettingsError): Sentences are wanted and not set, or `cfg` was changed
-            to values that are not allowed.
+        RAISES (SettingsError): A doc has no sentence boundaries but needs them, or a
+            value in `cfg` is not allowed.
         RAISES (ScoringError): A logit is not finite.
         """
-        # Tools write into it: above NaN, nothing is flagged.
+        # `cfg` may have changed: with a threshold of NaN, nothing would be flagged.
         check_settings(self.cfg, self.labels)
         docs = list(docs)
-        spans = self._get_spans(docs)
-        context = self.in_context
-        queries = ask(docs, spans, in_context=context, curve=self.cfg["curve"])
-        limits = {key: self.cfg[key] for key in ("max_chars", "normalize")}
-        answers = self.classifier.answer(queries, **limits)
-        return read_answers(answers, spans, n_docs=len(docs), in_context=context)
+        spans = None
+        if self.span_getter is not None:
+            spans = get_spans(self.span_getter, docs, name=self.name)
+        curve, in_context = self.cfg["curve"], self.in_context
+        queries = DocQueries.of(docs, spans, in_context=in_context, curve=curve)
+        answers = get_shim(self.model).answer(queries.queries, self.cfg)
+        return queries.read(answers)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:
-        """Write scores into docs.
+        """docs (Iterable[Doc]): The docs to write to.
+        scores (Sequence[DocScores]): Their scores, from `predict`."""
+        labels, cfg = self.labels, self.cfg
+        limits = resolve_thresholds(labels, cfg["threshold"], cfg["thresholds"])
+        for doc, doc_scores in zip(docs, scores, strict=True):
+            annotate(doc, doc_scores, limits, cfg["spans_key"], cfg["patience"])
 
-        docs (Iterable[Doc]): The docs.
-        scores (Sequence[DocScores]): From `predict`.
+    def add_label(self, label: str) -> int:
+        """Add a category, before `unsafe`. Its weights start as the mean of the twelve,
+        so no text becomes more unsafe before the category is trained.
+
+        label (str): Its name.
+        RETURNS (int): 1, or 0 if the category exists.
+        RAISES (SettingsError): The name is not allowed.
         """
-        thresholds = resolve_thresholds(
-            self.labels, self.cfg["threshold"], self.cfg["thresholds"]
-        )
-        for doc, found in zip(docs, scores, strict=True):
-            annotate(
-                doc, found, thresholds, self.cfg["spans_key"], self.cfg["patience"]
-            )
+        if not is_label(label):
+            raise SettingsError(Errors.E062.format(label=label))
+        if label in self.labels:
+            return 0
+        get_shim(self.model).add_label(label)
+        self.vocab.strings.add(label)
+        return 1
 
-    def _process(self, docs: list[Doc]) -> None:
-        """Mark the docs as failed, then score them: nothing that breaks in between
-        can leave one that looks safe."""
-        self._set_failed(docs, [() if self.span_getter else None for _ in docs])
-        try:
-            _ = self.classifier
-        except Exception:  # no text's fault, so no text is tried
-            for doc in docs:
-                self._fail(doc)
-            raise
-        self._score(docs)
-
-    def _score(self, docs: list[Doc]) -> None:
-        """Score docs; where that fails, halve the batch down to the doc at fault, so
-        that its mates keep their scores."""
-        try:
-            self.set_annotations(docs, self.predict(docs))
-        except Exception as e:
-            if len(docs) == 1:
-                self._handle(docs[0], e)
-                return
-            middle = len(docs) // 2
-            self._score(docs[:middle])
-            self._score(docs[middle:])
-
-    def _handle(self, doc: Doc, error: Exception) -> None:
-        """Leave a doc as failed and pass the error on to the error handler."""
-        self._fail(doc)
-        if isinstance(error, KeyError):
-            cause, error = error, ScoringError(Errors.E044.format(name=self.name))
-            error.__cause__ = cause
-        self.get_error_handler()(self.name, self, [doc], error)
-
-    def _fail(self, doc: Doc) -> None:
-        """Mark a doc as failed, and its spans as far as they can be had."""
-        spans: Sequence[Span] | None = None
-        if self.span_getter is not None:
-            try:
-                spans = get_spans(self.span_getter, [doc], name=self.name)[0]
-            except Exception:  # the getter is what failed, as the error to come says
-                spans = ()
-        self._set_failed([doc], [spans])
-
-    def _set_failed(
-        self, docs: Sequence[Doc], spans: Sequence[Sequence[Span] | None]
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: list[str] | None = None,
     ) -> None:
-        failed = [
-            DocScores.failed(
-                len(self.labels),
-                group,
-                deltas=self.in_context,
-                curve=bool(self.cfg["curve"]),
-            )
-            for group in spans
-        ]
-        self.set_annotations(docs, failed)
+        """Load the weights if there are none yet, and check the gold. Categories are
+        not inferred from examples, whose keys may belong to other components.
 
-    def _get_spans(self, docs: list[Doc]) -> list[list[Span]] | None:
-        if self.span_getter is None:
-            return None
-        return get_spans(self.span_getter, docs, name=self.name)
+        get_examples (Callable[[], Iterable[Example]]): The training data.
+        nlp (Optional[Language]): The pipeline.
+        labels (Optional[List[str]]): Categories to add if they are missing.
+        RAISES (SettingsError): A gold value, setting or threshold is not allowed.
+        """
+        training.initialize(self, get_examples, labels or ())
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch.
+
+        examples (Iterable[Example]): Predicted docs, and references with the gold.
+        drop (float): Not used: the models have no dropout.
+        sgd (Optional[Optimizer]): Updates the weights, if given.
+        losses (Optional[Dict[str, float]]): Where to add the loss, summed over texts.
+        RETURNS (Dict[str, float]): The updated losses.
+        RAISES (SettingsError): A gold value is not allowed, or no example so far had
+            gold for the component.
+        RAISES (ScoringError): A logit or gradient is not finite, or the device has not
+            enough memory for one window. No weight was changed.
+        """
+        return training.finish(self, training.learn(self, examples), sgd, losses)
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Pull the scores of texts back to what they were before training, so that the
+        model doesn't forget them. The gold is not used.
+
+        examples (Iterable[Example]): Docs to rehearse.
+        drop (float), sgd (Optional[Optimizer]): As in `update`.
+        losses (Optional[Dict[str, float]]): Where to add the divergence from the
+            earlier probabilities, summed over categories and texts.
+        RETURNS (Dict[str, float]): The updated losses.
+        RAISES (SettingsError): All layers are trained, so no earlier copy was kept.
+        """
+        return training.finish(self, training.rehearse(self, examples), sgd, losses)
+
+    def get_loss(self, examples: Iterable[Example], scores: Any) -> tuple[float, Any]:
+        """examples (Iterable[Example]): Predicted docs, and references with the gold.
+        scores (ndarray): Logits, (n_texts, n_labels), of the docs as returned by
+            `model.begin_update`, then of their spans, if any.
+        RETURNS (Tuple[float, ndarray]): The loss, summed over the texts, and its
+            gradient with respect to the logits."""
+        return training.get_loss(self, examples, scores)
+
+    @contextmanager
+    def memory_zone(self, mem: Any = None) -> Iterator[Any]:
+        """Drop features that training caches in the block at its end. Called by
+        `nlp.memory_zone`.
+
+        mem (Optional[Pool]): spaCy's memory pool, not used here.
+        YIELDS (Optional[Pool]): The same pool.
+        """
+        with get_shim(self.model).zone():
+            yield mem
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """exclude (Iterable[str]): Any of "cfg", "model" and "vocab".
+        RETURNS (bytes): The weights, tokenizer and settings.
+        RAISES (ScoringError): The weights are too large for msgpack."""
+        return serialization.to_bytes(self, exclude)
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = ()
+    ) -> "DuoGuard":
+        """bytes_data (bytes): From `to_bytes`.
+        exclude (Iterable[str]): As in `to_bytes`.
+        RETURNS (DuoGuard): This component.
+        RAISES (CheckpointError): The bytes are damaged. The component is unchanged."""
+        serialization.from_bytes(self, bytes_data, exclude)
+        return self
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save weights, tokenizer and settings, after loading the weights if necessary.
+        If the process is killed, the folder holds the previous version or this one.
+
+        path (str / Path): The component's folder.
+        exclude (Iterable[str]): As in `to_bytes`.
+        """
+        serialization.to_disk(self, Path(path), exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "DuoGuard":
+        """path (str / Path): A folder saved by `to_disk`.
+        exclude (Iterable[str]): As in `to_bytes`.
+        RETURNS (DuoGuard): This component.
+        RAISES (CheckpointError): A file is damaged. The component is unchanged."""
+        serialization.from_disk(self, Path(path), exclude)
+        return self

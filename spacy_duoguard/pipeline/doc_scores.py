@@ -1,6 +1,6 @@
-"""What is asked of the engine about docs, and what its answers say about them."""
+"""From docs and spans to queries for the engine, and from its answers to scores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,118 +8,168 @@ from spacy.tokens import Doc, Span
 
 from ..engine.classifier import TextScores, WindowScores
 from ..engine.prefix_scores import Curve, Query
+from ..errors import Errors, ScoringError, SettingsError
+
+# As in spacy-transformers' registry `span_getters`.
+SpanGetter = Callable[[list[Doc]], Iterable[Iterable[Span]]]
 
 
 @dataclass(frozen=True)
 class ScoredSpan:
-    """A span and what scoring found out about it."""
+    """The scores of a span."""
 
     span: Span
     probabilities: np.ndarray  # (n_labels,)
-    # (n_labels + 1,), of the categories and of `unsafe`; None for a text of its own
-    delta: np.ndarray | None
+    delta: np.ndarray | None  # (n_labels + 1,), last `unsafe`; None for isolated spans
 
 
 @dataclass(frozen=True)
 class DocScores:
-    """What scoring found out about one doc."""
+    """The scores of a doc."""
 
     status: str  # "ok", "empty", "truncated" or "error"
     probabilities: np.ndarray  # (n_labels,)
     windows: tuple[WindowScores, ...]
-    spans: tuple[ScoredSpan, ...] | None  # None where none are wanted
-    curve: Curve | None  # None where none is wanted
+    spans: tuple[ScoredSpan, ...] | None  # None if no spans are scored
+    curve: Curve | None  # None if no curve is stored
+
+    @property
+    def has_failed(self) -> bool:
+        """RETURNS (bool): Whether the doc could not be scored."""
+        return self.status == "error"
 
     @classmethod
     def failed(
         cls, n_labels: int, spans: Sequence[Span] | None, *, deltas: bool, curve: bool
     ) -> "DocScores":
-        """A guard fails closed: what could not be scored reads as unsafe.
+        """The scores of a doc that could not be scored, which is marked unsafe.
 
-        n_labels (int): The categories.
-        spans (Optional[Sequence[Span]]): The doc's spans, None if none are wanted.
+        n_labels (int): Number of categories.
+        spans (Optional[Sequence[Span]]): The doc's spans, None if none are scored.
         deltas (bool): Whether spans are scored in context.
-        curve (bool): Whether a curve is wanted.
-        RETURNS (DocScores): All probabilities and changes are 1.0.
+        curve (bool): Whether a curve is stored.
+        RETURNS (DocScores): With 1.0 for all probabilities and deltas.
         """
         ones = np.ones(n_labels, dtype=np.float32)
         delta = np.ones(n_labels + 1, dtype=np.float32) if deltas else None
-        found = None
+        scored = None
         if spans is not None:
-            found = tuple(ScoredSpan(span, ones, delta) for span in spans)
-        nothing = Curve(np.zeros(0, dtype=np.int64), np.zeros((0, n_labels)))
-        return cls("error", ones, (), found, nothing if curve else None)
+            scored = tuple(ScoredSpan(span, ones, delta) for span in spans)
+        empty = Curve(np.zeros(0, dtype=np.int64), np.zeros((0, n_labels)))
+        return cls("error", ones, (), scored, empty if curve else None)
 
 
-def ask(
-    docs: Sequence[Doc],
-    spans: Sequence[Sequence[Span]] | None,
-    *,
-    in_context: bool,
-    curve: bool,
-) -> list[Query]:
-    """docs (Sequence[Doc]): The docs.
-    spans (Optional[Sequence[Sequence[Span]]]): Of each, None where none are wanted.
-    in_context (bool): Score them in the pass of their doc, not as texts of their own.
-    curve (bool): Whether the docs' curves are wanted.
-    RETURNS (List[Query]): One for each doc, and then one for each span that is a text
-        of its own."""
-    if spans is None or not in_context:
+@dataclass(frozen=True)
+class DocQueries:
+    """What to ask the engine about docs: a query for each doc, then one for each span
+    that is scored as a text of its own."""
+
+    queries: list[Query]
+    spans: list[Sequence[Span] | None]  # of each doc; None if no spans are scored
+    isolated: list[slice]  # of each doc: its spans in `queries`; empty if in context
+
+    @classmethod
+    def of(
+        cls,
+        docs: Sequence[Doc],
+        spans: Sequence[Sequence[Span]] | None,
+        *,
+        in_context: bool,
+        curve: bool,
+    ) -> "DocQueries":
+        """docs (Sequence[Doc]): The docs.
+        spans (Optional[Sequence[Sequence[Span]]]): The spans of each doc, None if none
+            are scored.
+        in_context (bool): Score spans in the pass of their doc, not as texts of their
+            own.
+        curve (bool): Whether to score the docs up to each token.
+        RETURNS (DocQueries): The queries."""
+        groups: list[Sequence[Span] | None] = [*spans] if spans else [None] * len(docs)
+        if in_context:
+            pairs = zip(docs, groups, strict=True)
+            queries = [query_in_context(*pair, curve=curve) for pair in pairs]
+            return cls(queries, groups, [slice(0)] * len(docs))
         queries = [Query(doc.text, curve=curve) for doc in docs]
-        return queries + [Query(span.text) for group in spans or () for span in group]
-    places = [
-        tuple((span.start_char, span.end_char) for span in group) for group in spans
-    ]
-    return [Query(doc.text, own, curve) for doc, own in zip(docs, places, strict=True)]
+        isolated = []
+        for group in groups:
+            start = len(queries)
+            queries += [Query(span.text) for span in group or ()]
+            isolated.append(slice(start, len(queries)))
+        return cls(queries, groups, isolated)
+
+    def read(self, answers: Sequence[TextScores]) -> list[DocScores]:
+        """answers (Sequence[TextScores]): One for each query, in order.
+        RETURNS (List[DocScores]): One for each doc."""
+        texts = answers[: len(self.spans)]
+        return [
+            _read_doc(text, spans, answers[part])
+            for text, spans, part in zip(texts, self.spans, self.isolated, strict=True)
+        ]
 
 
-def read_answers(
-    answers: Sequence[TextScores],
-    spans: Sequence[Sequence[Span]] | None,
-    *,
-    n_docs: int,
-    in_context: bool,
-) -> list[DocScores]:
-    """answers (Sequence[TextScores]): To what `ask` asked.
-    spans (Optional[Sequence[Sequence[Span]]]): As for `ask`.
-    n_docs (int): How many docs there are.
-    in_context (bool): As for `ask`.
-    RETURNS (List[DocScores]): One for each doc."""
-    texts, rest = answers[:n_docs], iter(answers[n_docs:])
-    if spans is None:
-        return [_of_doc(text, None) for text in texts]
-    pairs = zip(texts, spans, strict=True)
-    if in_context:
-        return [_of_doc(text, _in_context(text, group)) for text, group in pairs]
-    return [_with_isolated(text, group, rest) for text, group in pairs]
+def query_in_context(
+    doc: Doc, spans: Sequence[Span] | None, *, curve: bool = False
+) -> Query:
+    """doc (Doc): A doc.
+    spans (Optional[Sequence[Span]]): Spans of it to score in its pass.
+    curve (bool): Whether to score it up to each token.
+    RETURNS (Query): What to ask the engine."""
+    offsets = tuple((span.start_char, span.end_char) for span in spans or ())
+    return Query(doc.text, offsets, curve)
 
 
-def _of_doc(
-    text: TextScores, spans: Sequence[ScoredSpan] | None, *, truncated: bool = False
+def _read_doc(
+    text: TextScores, spans: Sequence[Span] | None, isolated: Sequence[TextScores]
 ) -> DocScores:
-    """truncated (bool): Whether a limit left out part of a span."""
+    """The scores of spans are in `text` if they were scored in context, or else in
+    `isolated`. If a limit leaves out a span in context, it has no scores; if it cuts an
+    isolated one, the doc counts as truncated."""
+    scored = None
+    if spans is not None:
+        scored = tuple(
+            ScoredSpan(span, scores.probabilities, getattr(scores, "delta", None))
+            for span, scores in zip(spans, text.spans or isolated, strict=True)
+            if scores is not None
+        )
     status = "ok" if text.windows else "empty"
-    if text.truncated or truncated:
+    if text.truncated or any(scores.truncated for scores in isolated):
         status = "truncated"
-    found = None if spans is None else tuple(spans)
-    return DocScores(status, text.probabilities, text.windows, found, text.curve)
+    return DocScores(status, text.probabilities, text.windows, scored, text.curve)
 
 
-def _in_context(text: TextScores, spans: Sequence[Span]) -> list[ScoredSpan]:
-    return [
-        ScoredSpan(span, own.probabilities, own.delta)
-        for span, own in zip(spans, text.spans, strict=True)
-        if own is not None
-    ]
+def get_sentences(docs: list[Doc]) -> list[list[Span]]:
+    """The span getter of `sents = true`.
+
+    docs (List[Doc]): Docs with sentence boundaries.
+    RETURNS (List[List[Span]]): Their sentences.
+    """
+    return [list(doc.sents) for doc in docs]
 
 
-def _with_isolated(
-    text: TextScores, spans: Sequence[Span], answers: Iterator[TextScores]
-) -> DocScores:
-    """Take the answers about a doc's spans from the iterator."""
-    pairs = [(span, next(answers)) for span in spans]
-    return _of_doc(
-        text,
-        [ScoredSpan(span, own.probabilities, None) for span, own in pairs],
-        truncated=any(own.truncated for _, own in pairs),
-    )
+def get_spans(
+    getter: SpanGetter, docs: list[Doc], *, name: str, unset: str = Errors.E041
+) -> list[list[Span]]:
+    """Call a span getter and check what it returns.
+
+    getter (SpanGetter): The getter.
+    docs (List[Doc]): The docs.
+    name (str): The component's name, for messages.
+    unset (str): The message if the getter needs sentence boundaries and none are set.
+    RETURNS (List[List[Span]]): The spans of each doc.
+    RAISES (SettingsError): The getter needs sentence boundaries and none are set.
+    RAISES (ScoringError): The getter did not return one list per doc, with spans of
+        that doc.
+    """
+    try:
+        spans = [list(group) for group in getter(docs)]
+    except ValueError as e:
+        if "[E030]" in str(e):  # spaCy's "sentence boundaries unset"
+            raise SettingsError(unset.format(name=name)) from e
+        raise
+    if len(spans) != len(docs):
+        message = Errors.E043.format(got=len(spans), expected=len(docs))
+        raise ScoringError(message)
+    for doc, group in zip(docs, spans, strict=True):
+        if not all(isinstance(span, Span) and span.doc is doc for span in group):
+            raise ScoringError(Errors.E050)
+    return spans

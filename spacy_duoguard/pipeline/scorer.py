@@ -1,28 +1,28 @@
-"""Evaluation: how well the categories, `unsafe` and spans are told."""
+"""Evaluation of the categories, `unsafe` and spans."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from spacy.scorer import PRFScore, Scorer
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from ..engine.flags import flagged, resolve_thresholds
 from ..taxonomy import CATEGORIES, UNSAFE
-from .annotations import KEY
+from .annotations import get_scored_spans, get_status, span_id, to_cats
 from .gold import POSITIVE
+from .settings import FACTORY, SPANS_KEY
 
 
-def make_scorer(prefix: str = "duoguard") -> Callable[..., dict[str, Any]]:
+def make_scorer(prefix: str = FACTORY) -> Callable[..., dict[str, Any]]:
     """Registered as "spacy-duoguard.scorer.v1".
 
-    prefix (str): What the keys of the scores begin with. Two components that write
-        `doc.cats` in one pipeline need different ones.
+    prefix (str): Prefix of the keys of the scores. Set it if two components of one
+        pipeline write `doc.cats`.
     RETURNS (Callable): The scorer.
     """
-
     return partial(score_categories, prefix=prefix)
 
 
@@ -32,42 +32,41 @@ def score_categories(
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
     labels: Sequence[str] = CATEGORIES,
-    spans_key: str = "duoguard",
-    prefix: str = "duoguard",
+    spans_key: str = SPANS_KEY,
+    prefix: str = FACTORY,
     **cfg: Any,
 ) -> dict[str, Any]:
-    """Score predicted against gold `doc.cats`, and `doc.spans[spans_key]` where both
-    sides have that group. A category is predicted where its probability is strictly
-    greater than its threshold, and `unsafe` where any is. Categories that the gold
-    leaves out are not counted. As on the doc itself, a doc whose scoring failed has
-    every category.
+    """Score predicted against gold `doc.cats`, and `doc.spans[spans_key]` if both docs
+    have that group. The predicted categories are those that are flagged, and `unsafe`
+    if there are any. Categories that the gold leaves out are not counted.
 
     examples (Iterable[Example]): Predicted and reference docs.
-    threshold (float): Of all categories that `thresholds` does not name.
-    thresholds (Optional[Mapping[str, float]]): Of single categories.
+    threshold (float): For categories that `thresholds` doesn't name.
+    thresholds (Optional[Mapping[str, float]]): For single categories.
     labels (Sequence[str]): The categories.
-    spans_key (str): The group of `doc.spans` that holds flagged spans.
-    prefix (str): What the keys begin with.
+    spans_key (str): The group of `doc.spans` for flagged spans.
+    prefix (str): Prefix of the keys.
     RETURNS (Dict[str, Any]): Precision, recall and F, false positive rate, and the
         areas under the ROC and the precision-recall curve (average precision): of
-        `unsafe`, of each category, and as macro averages over the categories where
-        they are defined; None where one is undefined, as with one class only. And as
-        `{prefix}_score` the F of `unsafe`, 0.0 where it is undefined.
+        `unsafe`, of each category, and as macro averages over the categories for which
+        they are defined; None if undefined, for example with one class only. And as
+        `{prefix}_score` the F of `unsafe`, 0.0 if undefined.
     """
     examples = list(examples)
-    limits = {label: (thresholds or {}).get(label, threshold) for label in labels}
-    verdicts = {label: _Verdicts() for label in (*labels, UNSAFE)}
+    limits = resolve_thresholds(labels, threshold, thresholds or {})
+    predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
         gold, cats = read_gold(eg.reference.cats, labels), eg.predicted.cats
         if not all(label in cats for label in labels):
             continue  # not scored by the component
-        failed = (eg.predicted.user_data.get(KEY) or {}).get("status") == "error"
-        flagged = {label: failed or cats[label] > limits[label] for label in labels}
-        flagged[UNSAFE] = any(flagged.values())
-        values = {**cats, UNSAFE: max(cats[label] for label in labels)}
-        for label, truth in gold.items():
-            verdicts[label].add(truth, flagged[label], values[label])
-    scores = {label: found.scores() for label, found in verdicts.items()}
+        probabilities = [cats[label] for label in labels]
+        failed = get_status(eg.predicted) == "error"
+        flags = flagged(probabilities, limits, failed=failed)
+        values = to_cats(labels, probabilities)
+        for key, truth in gold.items():
+            flag = bool(flags) if key == UNSAFE else key in flags
+            predictions[key].append(_Prediction(truth, flag, values[key]))
+    scores = {key: _score_label(made) for key, made in predictions.items()}
     spans = _score_spans(examples, labels, spans_key)
     return {
         **_summarize(scores, prefix),
@@ -76,14 +75,14 @@ def score_categories(
 
 
 def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, bool]:
-    """What a reference doc says of each category and of `unsafe`. A gold `unsafe` of 0
-    says that all categories are 0, one of 1 only that the text is unsafe; without it,
-    `unsafe` is known if a category is positive or all are known.
+    """The gold of each category and of `unsafe`, where known. Gold `unsafe` of 0 means
+    that all categories are 0, of 1 only that the text is unsafe. Without it, `unsafe`
+    is known if a category is positive or all categories are known.
 
-    cats (Mapping[str, float]): The `doc.cats` of the reference. Other keys than the
-        categories and `unsafe` are somebody else's.
+    cats (Mapping[str, float]): The `doc.cats` of the reference. Keys other than the
+        categories and `unsafe` are ignored.
     labels (Sequence[str]): The categories.
-    RETURNS (Dict[str, bool]): What is known.
+    RETURNS (Dict[str, bool]): The known values.
     """
     gold = {label: cats[label] > POSITIVE for label in labels if label in cats}
     overall = cats.get(UNSAFE)
@@ -96,44 +95,32 @@ def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, boo
     return gold
 
 
-@dataclass
-class _Verdicts:
-    """Of one category: what is true, what was flagged, and with what probability."""
+class _Prediction(NamedTuple):
+    """What was predicted of a category of one doc or span, and the gold."""
 
-    truths: list[bool] = field(default_factory=list)
-    flags: list[bool] = field(default_factory=list)
-    probabilities: list[float] = field(default_factory=list)
+    truth: bool
+    flag: bool
+    probability: float
 
-    def add(self, truth: bool, flagged: bool, probability: float) -> None:
-        self.truths.append(truth)
-        self.flags.append(flagged)
-        self.probabilities.append(probability)
 
-    def scores(self) -> dict[str, float | None]:
-        """RETURNS (Dict[str, Optional[float]]): By "p", "r", "f", "fpr", "auc" and
-        "auprc"."""
-        truths, flags = np.array(self.truths, bool), np.array(self.flags, bool)
-        auc, auprc = _areas(truths, np.array(self.probabilities))
-        false = int((flags & ~truths).sum())
-        own: dict[str, float | None] = {
-            "p": None,
-            "r": None,
-            "f": None,
-            "fpr": None if truths.all() else false / int((~truths).sum()),
-            "auc": auc,
-            "auprc": auprc,
-        }
-        if truths.any():
-            hits = int((flags & truths).sum())
-            prf = PRFScore(tp=hits, fp=false, fn=int(truths.sum()) - hits)
-            own |= {"p": prf.precision, "r": prf.recall, "f": prf.fscore}
-        return own
+def _score_label(predictions: Sequence[_Prediction]) -> dict[str, float | None]:
+    """RETURNS (Dict[str, Optional[float]]): "p", "r", "f", "fpr", "auc" and "auprc"."""
+    truths = np.array([prediction.truth for prediction in predictions], bool)
+    flags = np.array([prediction.flag for prediction in predictions], bool)
+    auc, auprc = _areas(truths, np.array([p.probability for p in predictions]))
+    hits, false = int((flags & truths).sum()), int((flags & ~truths).sum())
+    scores: dict[str, float | None] = dict.fromkeys(("p", "r", "f"))
+    scores["fpr"] = None if truths.all() else false / int((~truths).sum())
+    if truths.any():
+        prf = PRFScore(tp=hits, fp=false, fn=int(truths.sum()) - hits)
+        scores.update(p=prf.precision, r=prf.recall, f=prf.fscore)
+    return {**scores, "auc": auc, "auprc": auprc}
 
 
 def _areas(
     truths: np.ndarray, probabilities: np.ndarray
 ) -> tuple[float | None, float | None]:
-    """Areas under the ROC and the precision-recall curve; None for one class only."""
+    """Areas under the ROC and the precision-recall curve; None with one class only."""
     if truths.all() or not truths.any():
         return None, None
     from sklearn.metrics import average_precision_score, roc_auc_score
@@ -147,22 +134,22 @@ def _areas(
 def _summarize(
     scores: Mapping[str, Mapping[str, float | None]], prefix: str
 ) -> dict[str, Any]:
-    categories = {label: own for label, own in scores.items() if label != UNSAFE}
+    categories = {key: value for key, value in scores.items() if key != UNSAFE}
     summary: dict[str, Any] = {
         f"{prefix}_unsafe_{key}": value for key, value in scores[UNSAFE].items()
     }
-    # `spacy train` weighs numbers only, also where the dev set has no gold for us.
+    # `spacy train` needs a number, even if the dev set has no gold for the component.
     summary[f"{prefix}_score"] = scores[UNSAFE]["f"] or 0.0
     for key in ("p", "r", "f", "auc", "auprc"):
-        values = [own[key] for own in categories.values()]
+        values = [of_label[key] for of_label in categories.values()]
         summary[f"{prefix}_macro_{key}"] = _mean(values)
     summary[f"{prefix}_f_per_type"] = {
-        label: {key: own[key] for key in ("p", "r", "f")}
-        for label, own in categories.items()
+        label: {key: of_label[key] for key in ("p", "r", "f")}
+        for label, of_label in categories.items()
     }
     for key in ("fpr", "auc", "auprc"):
         summary[f"{prefix}_{key}_per_type"] = {
-            label: own[key] for label, own in categories.items()
+            label: of_label[key] for label, of_label in categories.items()
         }
     return summary
 
@@ -175,11 +162,11 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _score_spans(
     examples: Sequence[Example], labels: Sequence[str], spans_key: str
 ) -> dict[str, Any]:
-    """As spaCy's spancat for the flagged spans, and areas under the curves over all
-    spans that were scored. Docs without the group in the reference say nothing of
-    spans, and in docs without it in the prediction none were scored.
+    """Score flagged spans as spaCy's spancat does, and the areas under the curves over
+    all scored spans. Docs are left out if the reference or the prediction lacks the
+    group: without gold, or without scores of spans.
 
-    RETURNS (Dict[str, Any]): By "p", "r", "f", "per_type", "macro_auc", "macro_auprc".
+    RETURNS (Dict[str, Any]): "p", "r", "f", "per_type", "macro_auc" and "macro_auprc".
     """
     annotated = [
         eg
@@ -187,24 +174,30 @@ def _score_spans(
         if spans_key in eg.reference.spans and spans_key in eg.predicted.spans
     ]
 
-    def own_spans(doc: Doc, attr: str) -> list[Span]:
+    def labelled_spans(doc: Doc, attr: str) -> list[Span]:
         return [span for span in doc.spans[spans_key] if span.label_ in labels]
 
-    prf = Scorer.score_spans(annotated, "spans", getter=own_spans, allow_overlap=True)
-    found = {label: _Verdicts() for label in labels}
+    prf = Scorer.score_spans(
+        annotated, "spans", getter=labelled_spans, allow_overlap=True
+    )
+    predictions: dict[str, list[_Prediction]] = {label: [] for label in labels}
     for eg in annotated:
         gold = {
-            (f"{span.start_char}:{span.end_char}", span.label_)
-            for span in own_spans(eg.reference, "spans")
+            (span_id(span), span.label_) for span in labelled_spans(eg.reference, "")
         }
-        record = eg.predicted.user_data.get(KEY) or {"spans": {}, "labels": ()}
-        for place, probabilities in record["spans"].items():
-            for label, value in zip(record["labels"], probabilities, strict=True):
-                if label in found:
-                    found[label].add((place, label) in gold, True, value)
-    areas = [own.scores() for own in found.values()]
+        for key, cats in get_scored_spans(eg.predicted).items():
+            for label in predictions.keys() & cats.keys():
+                truth = (key, label) in gold
+                predictions[label].append(_Prediction(truth, True, cats[label]))
+    areas = [_score_label(made) for made in predictions.values()]
     return {
         **{key.removeprefix("spans_"): value for key, value in prf.items()},
-        "macro_auc": _mean(own["auc"] for own in areas),
-        "macro_auprc": _mean(own["auprc"] for own in areas),
+        "macro_auc": _mean(of_label["auc"] for of_label in areas),
+        "macro_auprc": _mean(of_label["auprc"] for of_label in areas),
     }
+
+
+# `spacy train` can weigh only what is always a number.
+DEFAULT_SCORE_WEIGHTS: dict[str, float | None] = {
+    key: 1.0 if key == f"{FACTORY}_score" else None for key in score_categories([])
+}

@@ -1,4 +1,4 @@
-"""The settings that the component keeps: defaults, checks, saved and restored."""
+"""The component's settings: defaults, checks, saving and restoring."""
 
 import json
 import warnings
@@ -10,6 +10,9 @@ from thinc.api import Config
 from ..engine.flags import check_thresholds
 from ..engine.settings import check_count, check_limit
 from ..errors import Errors, SettingsError, Warnings
+
+FACTORY = "duoguard"
+SPAN_CONTEXTS: tuple[str, ...] = ("isolated", "document")
 
 DEFAULT_CONFIG = Config().from_str(
     """
@@ -45,21 +48,22 @@ trainable_layers = null
 """
 )["duoguard"]
 
+SPANS_KEY: str = DEFAULT_CONFIG["spans_key"]
+
 
 def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) -> None:
-    """Check the settings that a component keeps.
+    """Check the settings of a component.
 
     cfg (Mapping[str, Any]): Its `cfg`.
-    labels (Optional[Sequence[str]]): Its categories; None where they are not known yet,
-        since the user's own come with the weights.
-    RAISES (SettingsError): A value out of range, or a threshold of no category.
+    labels (Optional[Sequence[str]]): Its categories; None before the weights are
+        loaded, which may bring categories of their own.
+    RAISES (SettingsError): A value is out of range, or a threshold has no category.
     """
     check_limit("max_chars", cfg["max_chars"])
     check_count("patience", cfg["patience"])
-    if not isinstance(cfg["curve"], bool):
-        raise SettingsError(Errors.E056.format(value=cfg["curve"]))
-    if not isinstance(cfg["normalize"], bool):
-        raise SettingsError(Errors.E121.format(value=cfg["normalize"]))
+    for key, message in (("curve", Errors.E056), ("normalize", Errors.E121)):
+        if not isinstance(cfg[key], bool):
+            raise SettingsError(message.format(value=cfg[key]))
     if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     if not isinstance(cfg["thresholds"], Mapping):
@@ -68,10 +72,10 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
 
 
 def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> bytes:
-    """cfg (Mapping[str, Any]): The settings as they are.
-    configured (Mapping[str, Any]): As they were when the component was made.
+    """cfg (Mapping[str, Any]): The current settings.
+    configured (Mapping[str, Any]): The settings the component was created with.
     RETURNS (bytes): Both, as JSON."""
-    # Not srsly's JSON, which reads 0.3 back as 0.30000000000000004.
+    # srsly's JSON reads 0.3 back as 0.30000000000000004.
     return json.dumps({"settings": cfg, "configured": configured}).encode("utf8")
 
 
@@ -82,31 +86,31 @@ def restore_settings(
     name: str,
     labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Take over settings that were changed after the saved component was made, as by
-    a tool that calibrates. Otherwise the values of this pipeline's config stay: they
-    are what `spacy.load(path, config=...)` overrides.
+    """Restore settings that were changed after the saved component was created, for
+    example by calibration. All others keep the values of this pipeline's config, which
+    `spacy.load(path, config=...)` can override.
 
     data (bytes): From `dump_settings`.
-    configured (Mapping[str, Any]): As this component was made.
+    configured (Mapping[str, Any]): The settings this component was created with.
     name (str): The component's name, for messages.
     labels (Optional[Sequence[str]]): As in `check_settings`.
-    RETURNS (Dict[str, Any]): The settings to go on with.
-    RAISES (SettingsError): Not settings, or a value out of range.
+    RETURNS (Dict[str, Any]): The restored settings.
+    RAISES (SettingsError): The data cannot be read, or a value is out of range.
     """
     try:
         saved = json.loads(data)
-        now, made = saved["settings"], saved["configured"]
-        changes = {key: now[key] for key in configured if now[key] != made[key]}
+        last, first = saved["settings"], saved["configured"]
+        changes = {key: last[key] for key in configured if last[key] != first[key]}
     except (ValueError, KeyError, TypeError) as e:
         message = Errors.E023.format(name=name, problem=type(e).__name__)
         raise SettingsError(message) from e
-    for key, mine in configured.items():
-        if mine == made[key]:
+    for key, value in configured.items():
+        if value == first[key]:
             continue
         changes.pop(key, None)
-        if mine == DEFAULT_CONFIG[key]:
+        if value == DEFAULT_CONFIG[key]:
             message = Warnings.W003.format(
-                name=name, key=key, saved=made[key], mine=mine
+                name=name, key=key, saved=first[key], mine=value
             )
             warnings.warn(message, stacklevel=2)
     restored = {**configured, **changes}

@@ -1,12 +1,13 @@
-"""What the thinc model wraps: a `Classifier` that loads when it is first needed."""
+"""The shim of the thinc model: a `Classifier` that is loaded when first needed."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import srsly
 import torch
 from thinc.api import Optimizer, Shim, torch2xp, xp2torch
@@ -19,24 +20,25 @@ from ..engine.checkpoint.bundle import (
     load_bundle,
     read_bundle,
 )
-from ..engine.classifier import Classifier
+from ..engine.classifier import Classifier, TextScores
 from ..engine.network.trainable import (
     add_labels,
     check_depth,
     swapped,
     trained_parameters,
 )
+from ..engine.prefix_scores import Query
 from ..engine.settings import Settings
-from ..engine.training.trainer import Trainer
+from ..engine.training.trainer import Backprop, Trainer
 from ..errors import CheckpointError, Errors, ScoringError, SettingsError
 from ..taxonomy import CATEGORIES
 
-# The longest byte string that msgpack can hold, less room for all but the weights.
+# msgpack's longest byte string, less some room for what is saved with the weights.
 _MAX_BYTES = 2**32 - 2**26
 
 
 class ClassifierShim(Shim):
-    """Holds a classifier, or what is needed to load it, and trains it."""
+    """Holds a classifier, or what is needed to load it, and applies optimizer steps."""
 
     def __init__(
         self,
@@ -47,23 +49,25 @@ class ClassifierShim(Shim):
         """source (Dict[str, Any]): Arguments of `load_bundle`.
         settings (Settings): How to score.
         trainable_layers (Optional[int]): What to train."""
-        super().__init__(None)
+        # The component that scores with the model replaces `cfg` with its own.
+        super().__init__(None, config={"max_chars": None, "normalize": False})
         self.source = source
         self.settings = settings
         self.trainable_layers = trainable_layers
-        self._added: list[str] = []  # categories that came before the weights
+        self._added: list[str] = []  # categories added before the weights were loaded
         self._trainer: Trainer | None = None
         self._lock = threading.Lock()
 
     @property
     def is_loaded(self) -> bool:
+        """RETURNS (bool): Whether there are weights."""
         return self._model is not None
 
     @property
     def classifier(self) -> Classifier:
-        """The classifier, loaded at the first use."""
+        """RETURNS (Classifier): The classifier, loaded on first use."""
         if self._model is None:
-            with self._lock:  # two threads of a server must not both load
+            with self._lock:  # in a server, two threads must not both load
                 if self._model is None:
                     bundle = load_bundle(settings=self.settings, **self.source)
                     known = bundle.decoder.config.labels
@@ -74,7 +78,8 @@ class ClassifierShim(Shim):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The categories, as far as they are known before the weights arrive."""
+        """RETURNS (Tuple[str, ...]): The categories, as far as they are known before
+        the weights are loaded."""
         if self._model is None:
             return (*CATEGORIES, *self._added)
         return self._model.labels
@@ -86,40 +91,62 @@ class ClassifierShim(Shim):
         else:
             add_labels(self._model.decoder, [label])
 
+    def answer(
+        self, queries: Sequence[Query], cfg: Mapping[str, Any]
+    ) -> list[TextScores]:
+        """Score texts: `component.predict` and `model.predict` both end here.
+
+        queries (Sequence[Query]): What to score.
+        cfg (Mapping[str, Any]): With `max_chars` and `normalize`.
+        RETURNS (List[TextScores]): One for each query, in order.
+        RAISES (ScoringError): A logit is not finite.
+        """
+        limits = {key: cfg[key] for key in ("max_chars", "normalize")}
+        return self.classifier.answer(queries, **limits)
+
+    def begin(
+        self, queries: Sequence[Query], cfg: Mapping[str, Any]
+    ) -> tuple[np.ndarray, Backprop]:
+        """Compute logits to train on: `component.update` and `model.begin_update` both
+        end here. Training reads each text as it is, without `normalize`.
+
+        queries (Sequence[Query]), cfg (Mapping[str, Any]): As for `answer`.
+        RETURNS (Tuple[ndarray, Callable]): As from `Trainer.begin`.
+        """
+        return self.trainer.begin(queries, max_chars=cfg["max_chars"])
+
     @property
     def trainer(self) -> Trainer:
-        """What trains the classifier, made at the first step.
-
-        RAISES (SettingsError): More trainable layers than there are, or a precision
-            for inference only.
-        """
+        """RETURNS (Trainer): Trains the classifier; created at the first step.
+        RAISES (SettingsError): `trainable_layers` exceeds the model's layers, or the
+            precision is for inference only."""
         if self._trainer is None:
             self.check_trainable()
             self._trainer = Trainer(self.classifier, self.trainable_layers)
         return self._trainer
 
     def check_trainable(self) -> None:
-        """RAISES (SettingsError): As `trainer`."""
+        """RAISES (SettingsError): As for `trainer`."""
         if self.settings.precision == "int8":
             raise SettingsError(Errors.E069.format(name=self.source["name"]))
         check_depth(self.classifier.decoder.config, self.trainable_layers)
 
     def finish_update(self, optimizer: Optimizer) -> None:
-        """Take a step along the gradients, in place, and forget them.
+        """Update the weights in place and clear the gradients.
 
-        optimizer (Optimizer): thinc's, or a function of that form.
-        RAISES (ScoringError): A gradient is not finite; no weight was changed.
+        optimizer (Optimizer): thinc's, or a function with the same signature.
+        RAISES (ScoringError): A gradient is not finite. No weight was changed.
         """
         if self._model is None:
             return
         parameters = trained_parameters(self._model.decoder)
-        moving = {n: (p, p.grad) for n, p in parameters.items() if p.grad is not None}
-        for name, (_, gradient) in moving.items():
+        steps = {n: (p, p.grad) for n, p in parameters.items() if p.grad is not None}
+        for name, (_, gradient) in steps.items():
             if not torch.linalg.vector_norm(gradient, torch.inf).isfinite():
-                for parameter, _ in moving.values():
+                for parameter, _ in steps.values():
                     parameter.grad = None
                 raise ScoringError(Errors.E072.format(name=name))
-        for name, (parameter, gradient) in moving.items():
+        for name, (parameter, gradient) in steps.items():
             parameter.grad = None
             key = self._key(name, parameter)
             updated, _ = optimizer(key, _to_array(parameter), _to_array(gradient))
@@ -128,10 +155,10 @@ class ClassifierShim(Shim):
 
     @contextmanager
     def use_params(self, params: Mapping[Any, Any]) -> Iterator[None]:
-        """A block in which the parameters have other values, as the averages that an
-        optimizer keeps. thinc's own shim looks for other keys than its optimizers use.
+        """Use other parameter values in a block, such as an optimizer's averages.
+        thinc's own shim looks for other keys than its optimizers use.
 
-        params (Mapping[Any, Any]): Arrays by the keys that the optimizer was given.
+        params (Mapping[Any, Any]): Arrays, by the keys passed to the optimizer.
         """
         if self._model is None:
             yield
@@ -149,7 +176,7 @@ class ClassifierShim(Shim):
 
     @contextmanager
     def zone(self) -> Iterator[None]:
-        """A block after which the features that were kept in it are forgotten."""
+        """Forget features that are cached in a block when it ends."""
         before = self._trainer
         with nullcontext() if before is None else before.zone():
             yield
@@ -157,7 +184,7 @@ class ClassifierShim(Shim):
             self._trainer.forget()
 
     def _key(self, name: str, parameter: torch.Tensor) -> tuple[int, str]:
-        """A head that has grown begins anew: its moments have another shape."""
+        """A head that gained rows gets a new key: its moments have another shape."""
         return self.id, f"{name}:{len(parameter)}"
 
     def to_device(self, device_type: str, device_id: int) -> None:
@@ -174,12 +201,14 @@ class ClassifierShim(Shim):
 
     def from_disk(self, path: str | Path, *, inner: str = "") -> "ClassifierShim":
         """path (str / Path): The folder that `to_disk` wrote.
-        inner (str): As for `read_bundle`."""
+        inner (str): As in `read_bundle`.
+        RETURNS (ClassifierShim): This shim."""
         self._set(read_bundle(path, self.settings, inner=inner))
         return self
 
     def to_bytes(self) -> bytes:
-        """RAISES (ScoringError): The weights are too large for msgpack."""
+        """RETURNS (bytes): The weights and the tokenizer.
+        RAISES (ScoringError): The weights are too large for msgpack."""
         tensors = self.classifier.decoder.parameters()
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         if size > _MAX_BYTES:
@@ -189,13 +218,15 @@ class ClassifierShim(Shim):
         return srsly.msgpack_dumps(bundle_to_dict(self.classifier.bundle))
 
     def from_bytes(self, data: bytes) -> "ClassifierShim":
-        """RAISES (CheckpointError): They are not as `to_bytes` returned them."""
+        """data (bytes): From `to_bytes`.
+        RETURNS (ClassifierShim): This shim.
+        RAISES (CheckpointError): The bytes are not as `to_bytes` returned them."""
         self._set(bundle_from_dict(load_msgpack(data), self.settings))
         return self
 
     @contextmanager
     def restored_on_error(self) -> Iterator[None]:
-        """A block that leaves the classifier of before if it fails."""
+        """Restore the previous classifier if the block fails."""
         before = self._model, self._trainer
         try:
             yield
@@ -219,24 +250,24 @@ class ClassifierShim(Shim):
 def load_msgpack(data: bytes) -> dict[str, Any]:
     """data (bytes): A serialized mapping.
     RETURNS (Dict[str, Any]): Plain data.
-    RAISES (CheckpointError): It is damaged, or no mapping."""
+    RAISES (CheckpointError): The bytes are damaged, or not a mapping."""
     try:
-        # Not `msgpack_loads`, which leaves the garbage collector off where it fails,
-        # and with a hook that leaves out srsly's own for arrays.
-        found = srsly.msgpack.loads(data, raw=False, object_pairs_hook=dict)
-        if not isinstance(found, dict):
+        # Not `msgpack_loads`: if that fails, the garbage collector stays off. The hook
+        # keeps srsly from decoding arrays.
+        content = srsly.msgpack.loads(data, raw=False, object_pairs_hook=dict)
+        if not isinstance(content, dict):
             raise ValueError("not a mapping")
-    except Exception as e:  # msgpack's errors have no base of their own
+    except Exception as e:  # msgpack's errors have no common base
         message = Errors.E018.format(
             source="the saved bytes", kind="a model", problem=type(e).__name__
         )
         raise CheckpointError(message) from e
-    return found
+    return content
 
 
 def _to_array(tensor: torch.Tensor) -> Any:
-    """An array for an optimizer, over the same memory where that can be: without cupy,
-    what is on a GPU is copied."""
+    """An array for the optimizer that shares memory with the tensor; a copy if the
+    tensor is on a GPU and cupy is not installed."""
     if tensor.device.type == "cuda" and has_cupy_gpu:
         return torch2xp(tensor.detach())
     return tensor.detach().cpu().numpy()

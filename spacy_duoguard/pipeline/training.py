@@ -1,277 +1,204 @@
-"""How the component learns: initialize, update, rehearse, categories of one's own."""
+"""How the component learns from examples: initialize, update and rehearse."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.training import Example, validate_examples, validate_get_examples
-from thinc.api import Model, Optimizer
+from thinc.api import Optimizer
 
-from ..engine.network.config import is_label
 from ..engine.prefix_scores import Query
 from ..errors import Errors, SettingsError, Warnings
 from .architecture import get_shim
+from .doc_scores import get_spans
 from .gold import (
     Gold,
-    Lesson,
-    ask_lessons,
-    check_group,
+    LabelledText,
     fill_maximum,
     foreign_keys,
     read_cats,
-    read_group,
+    read_entries,
+    read_span_group,
+    training_queries,
 )
 from .losses import BinaryCrossEntropy, CategoryLoss
 from .settings import check_settings
-from .spans import SpanGetter, get_spans
 
 
-class TrainedComponent(TrainablePipe):
-    """What `nlp.initialize`, `nlp.update`, `nlp.rehearse` and `spacy train` call."""
+def initialize(
+    component: TrainablePipe,
+    get_examples: Callable[[], Iterable[Example]],
+    labels: Sequence[str],
+) -> None:
+    """Load the weights, add categories, and check the settings and the gold.
 
-    name: str
-    model: Model
-    cfg: dict[str, Any]
-    loss: CategoryLoss
-    span_getter: SpanGetter | None
-    in_context: bool  # spans are scored in the pass of their doc
-    _found_gold: bool = False  # has an example had gold for us?
-    _warned: frozenset[str] = frozenset()
+    component (DuoGuard): The component.
+    get_examples (Callable[[], Iterable[Example]]): The training data.
+    labels (Sequence[str]): Categories to add if they are missing.
+    """
+    validate_get_examples(get_examples, "DuoGuard.initialize")
+    shim = get_shim(component.model)
+    _ = shim.classifier
+    for label in labels:
+        component.add_label(label)
+    check_settings(component.cfg, component.labels)
+    shim.check_trainable()
+    for eg in get_examples():
+        gold = read_cats(eg.reference.cats, component.labels)
+        group = eg.reference.spans.get(component.cfg["spans_key"], ())
+        read_entries(group, component.labels)
+        truths = fill_maximum([gold], np.zeros((1, len(component.labels))))
+        if isinstance(component.loss, CategoryLoss):
+            component.loss.check(truths)
+        component.has_seen_gold |= gold.is_known or _has_span_gold(component, eg)
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The categories; `unsafe` is their maximum."""
-        return get_shim(self.model).labels
 
-    @property
-    def label_data(self) -> list[str]:
-        """RETURNS (List[str]): For `spacy init labels`; `initialize` takes it."""
-        return list(self.labels)
+def learn(component: TrainablePipe, examples: Iterable[Example]) -> float:
+    """Add the gradients of the component's loss.
 
-    @property
-    def is_resizable(self) -> bool:
-        """RETURNS (bool): Categories can be added."""
-        return True
+    component (DuoGuard), examples (Iterable[Example]): As for `DuoGuard.update`.
+    RETURNS (float): The loss, summed over texts.
+    """
+    examples = list(examples)
+    validate_examples(examples, "DuoGuard.update")
+    texts = [t for t in _labelled_texts(component, examples) if t.gold.is_known]
+    _check_gold(component, examples, texts)
+    if not texts:
+        return 0.0
+    queries, golds = training_queries(texts, in_context=component.in_context)
+    shim = get_shim(component.model)
+    logits, backprop = shim.begin(queries, component.cfg)
+    loss, d_logits = _get_loss(component, golds, logits)
+    backprop(d_logits)
+    return loss
 
-    def add_label(self, label: str) -> int:
-        """Add a category of one's own, after those there are and before `unsafe`. Its
-        row of the head starts as the mean of the twelve, so that no text becomes more
-        unsafe by it before it is trained.
 
-        label (str): Its name.
-        RETURNS (int): 1, or 0 if there is such a category.
-        RAISES (SettingsError): The name cannot be one.
-        """
-        if not is_label(label):
-            raise SettingsError(Errors.E062.format(label=label))
-        if label in self.labels:
-            return 0
-        get_shim(self.model).add_label(label)
-        self.vocab.strings.add(label)
-        return 1
+def rehearse(component: TrainablePipe, examples: Iterable[Example]) -> float:
+    """Add the gradients of the divergence from the probabilities before training.
 
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-        labels: list[str] | None = None,
-    ) -> None:
-        """Load the weights where none have arrived yet; never replace any. Categories
-        are not taken from the examples, whose keys can be other components'.
+    component (DuoGuard), examples (Iterable[Example]): As for `DuoGuard.rehearse`.
+    RETURNS (float): The divergence, summed over categories and texts.
+    """
+    examples = list(examples)
+    validate_examples(examples, "DuoGuard.rehearse")
+    queries = [Query(eg.predicted.text) for eg in examples if eg.predicted.text]
+    if not queries:
+        return 0.0
+    shim, cfg = get_shim(component.model), component.cfg
+    before = shim.trainer.initial_logits(queries, max_chars=cfg["max_chars"])
+    before = before.astype(np.float64)
+    logits, backprop = shim.begin(queries, cfg)
+    loss, target = BinaryCrossEntropy(), 1.0 / (1.0 + np.exp(-before))
+    truths = np.full(logits.shape, np.nan)  # open for categories added since
+    truths[:, : target.shape[1]] = target
+    gradient, cross_entropy = loss(logits, truths)
+    backprop(gradient)
+    return cross_entropy - loss.get_loss(before, target)
 
-        get_examples (Callable[[], Iterable[Example]]): The training data. Its gold is
-            checked here, before the first step.
-        nlp (Optional[Language]): The pipeline.
-        labels (Optional[List[str]]): Categories to add where they are missing, as
-            `spacy init labels` writes them.
-        RAISES (SettingsError): Gold that is not allowed, a setting at odds with the
-            model, or a threshold for no category.
-        """
-        validate_get_examples(get_examples, "DuoGuard.initialize")
-        shim = get_shim(self.model)
-        _ = shim.classifier
-        for label in labels or []:
-            self.add_label(label)
-        check_settings(self.cfg, self.labels)
-        shim.check_trainable()
-        for eg in get_examples():
-            gold = read_cats(eg.reference.cats, self.labels)
-            group = eg.reference.spans.get(self.cfg["spans_key"], ())
-            check_group(group, self.labels)
-            truths = fill_maximum([gold], np.zeros((1, len(self.labels))))
-            self._check_loss(truths)
-            self._found_gold |= gold.teaches or self._has_span_gold(eg)
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Learn from a batch.
+def finish(
+    component: TrainablePipe,
+    loss: float,
+    sgd: Optimizer | None,
+    losses: dict[str, float] | None,
+) -> dict[str, float]:
+    """Add a loss to the losses, and update the weights if there is an optimizer.
 
-        examples (Iterable[Example]): Predicted docs, and references with the gold.
-        drop (float): Not used: the networks have no dropout, and were trained without.
-        sgd (Optional[Optimizer]): If given, a step is taken.
-        losses (Optional[Dict[str, float]]): Where to add the loss, a sum over texts.
-        RETURNS (Dict[str, float]): The same.
-        RAISES (SettingsError): Gold that is not allowed, or none for us so far.
-        RAISES (ScoringError): A logit or a gradient is not finite, or a window does
-            not fit into the memory of the device. No weight was changed.
-        """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "DuoGuard.update")
-        lessons = [lesson for lesson in self._lessons(examples) if lesson.gold.teaches]
-        self._check_gold(examples, lessons)
-        if lessons:
-            trainer = get_shim(self.model).trainer
-            queries, golds = ask_lessons(lessons, in_context=self.in_context)
-            logits, backprop = trainer.begin(queries, max_chars=self.cfg["max_chars"])
-            loss, d_logits = self._loss(golds, logits)
-            backprop(d_logits)
-            losses[self.name] += loss
-        if sgd not in (None, False):
-            self.finish_update(sgd)
-        return losses
+    component (DuoGuard): The component.
+    loss (float): From `learn` or `rehearse`.
+    sgd (Optional[Optimizer]), losses (Optional[Dict[str, float]]): As for
+        `DuoGuard.update`.
+    RETURNS (Dict[str, float]): The updated losses.
+    """
+    losses = {} if losses is None else losses
+    losses[component.name] = losses.get(component.name, 0.0) + loss
+    if sgd not in (None, False):
+        component.finish_update(sgd)
+    return losses
 
-    def get_loss(
-        self, examples: Iterable[Example], scores: Any
-    ) -> tuple[float, np.ndarray]:
-        """The loss of logits, and its gradient.
 
-        examples (Iterable[Example]): Predicted docs, and references with the gold.
-        scores (ndarray): Logits, (n_texts, n_labels): of the docs, as
-            `model.begin_update` gives them, and then of the spans, if any are scored.
-        RETURNS (Tuple[float, ndarray]): The loss, a sum over the texts, and its
-            gradient with respect to the logits.
-        """
-        examples = list(examples)
-        validate_examples(examples, "DuoGuard.get_loss")
-        lessons = self._lessons(examples)
-        logits = self.model.ops.to_numpy(scores)
-        if len(logits) == len(examples):
-            lessons = lessons[: len(examples)]
-        return self._loss([lesson.gold for lesson in lessons], logits)
+def get_loss(
+    component: TrainablePipe, examples: Iterable[Example], scores: Any
+) -> tuple[float, np.ndarray]:
+    """component (DuoGuard), examples (Iterable[Example]), scores (ndarray): As for
+    `DuoGuard.get_loss`.
+    RETURNS (Tuple[float, ndarray]): The loss and its gradient."""
+    examples = list(examples)
+    validate_examples(examples, "DuoGuard.get_loss")
+    texts = _labelled_texts(component, examples)
+    logits = component.model.ops.to_numpy(scores)
+    if len(logits) == len(examples):
+        texts = texts[: len(examples)]
+    return _get_loss(component, [text.gold for text in texts], logits)
 
-    def rehearse(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Bring the scores of texts back towards those before training began, so that
-        what the model knew is not forgotten. The gold is not looked at.
 
-        examples (Iterable[Example]): Docs like those to remember.
-        drop (float): As in `update`.
-        sgd (Optional[Optimizer]): If given, a step is taken.
-        losses (Optional[Dict[str, float]]): Where to add the loss: the divergence of
-            the probabilities from the earlier ones, summed over categories and texts.
-        RETURNS (Dict[str, float]): The same.
-        RAISES (SettingsError): All layers are trained: no copy of them is kept.
-        """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "DuoGuard.rehearse")
-        queries = [Query(eg.predicted.text) for eg in examples if eg.predicted.text]
-        if queries:
-            trainer, limit = get_shim(self.model).trainer, self.cfg["max_chars"]
-            before = trainer.initial_logits(queries, max_chars=limit).astype(np.float64)
-            logits, backprop = trainer.begin(queries, max_chars=limit)
-            loss, target = BinaryCrossEntropy(), 1.0 / (1.0 + np.exp(-before))
-            truths = np.full(logits.shape, np.nan)  # open where categories were added
-            truths[:, : target.shape[1]] = target
-            gradient, cross_entropy = loss(logits, truths)
-            backprop(gradient)
-            losses[self.name] += cross_entropy - loss.get_loss(before, target)
-        if sgd not in (None, False):
-            self.finish_update(sgd)
-        return losses
+def _get_loss(
+    component: TrainablePipe, golds: Sequence[Gold], logits: np.ndarray
+) -> tuple[float, np.ndarray]:
+    gradient, loss = component.loss(logits, fill_maximum(golds, logits))
+    return float(loss), gradient
 
-    @contextmanager
-    def memory_zone(self, mem: Any = None) -> Iterator[Any]:
-        """Called by `nlp.memory_zone`: what training keeps of texts in the block, it
-        forgets in the end.
 
-        mem (Optional[Pool]): spaCy's; nothing here is allocated from it.
-        YIELDS (Optional[Pool]): The same.
-        """
-        with get_shim(self.model).zone():
-            yield mem
+def _labelled_texts(
+    component: TrainablePipe, examples: Sequence[Example]
+) -> list[LabelledText]:
+    """The docs in order, then their spans."""
+    labels, key = component.labels, component.cfg["spans_key"]
+    texts = []
+    for eg in examples:
+        gold = read_cats(eg.reference.cats, labels)
+        if not eg.predicted.text:  # scores 0.0, whatever its gold
+            gold = read_cats({}, labels)
+        texts.append(LabelledText(eg.predicted, gold))
+    with_spans = [eg for eg in examples if _has_span_gold(component, eg)]
+    if component.span_getter is None or not with_spans:
+        return texts
+    docs = [eg.predicted for eg in with_spans]
+    groups = get_spans(
+        component.span_getter, docs, name=component.name, unset=Errors.E066
+    )
+    n_unmatched = 0
+    for eg, spans in zip(with_spans, groups, strict=True):
+        golds, unmatched = read_span_group(eg.reference.spans[key], spans, labels)
+        n_unmatched += unmatched
+        texts += map(LabelledText, spans, golds)
+    if n_unmatched:
+        _warn_once(component, Warnings.W012, count=n_unmatched, key=key)
+    return texts
 
-    def _loss(
-        self, golds: Sequence[Gold], logits: np.ndarray
-    ) -> tuple[float, np.ndarray]:
-        gradient, loss = self.loss(logits, fill_maximum(golds, logits))
-        return float(loss), gradient
 
-    def _lessons(self, examples: Sequence[Example]) -> list[Lesson]:
-        """The docs in order, then their spans."""
-        lessons = []
-        for eg in examples:
-            gold = read_cats(eg.reference.cats, self.labels)
-            if not eg.predicted.text:  # is never scored, whatever it should be
-                gold = read_cats({}, self.labels)
-            lessons.append(Lesson(eg.predicted, gold))
-        marked = [eg for eg in examples if self._has_span_gold(eg)]
-        if self.span_getter is None or not marked:
-            return lessons
-        docs = [eg.predicted for eg in marked]
-        found = get_spans(self.span_getter, docs, name=self.name, unset=Errors.E066)
-        strays = 0
-        for eg, spans in zip(marked, found, strict=True):
-            group = eg.reference.spans[self.cfg["spans_key"]]
-            golds, lost = read_group(group, spans, self.labels)
-            strays += lost
-            lessons += map(Lesson, spans, golds)
-        if strays:
-            key = self.cfg["spans_key"]
-            self._warn("W012", Warnings.W012, count=strays, key=key)
-        return lessons
+def _has_span_gold(component: TrainablePipe, eg: Example) -> bool:
+    key = component.cfg["spans_key"]
+    if key not in eg.reference.spans:
+        return False
+    if component.span_getter is None:
+        _warn_once(component, Warnings.W011, key=key)
+    return component.span_getter is not None
 
-    def _has_span_gold(self, eg: Example) -> bool:
-        key = self.cfg["spans_key"]
-        if key not in eg.reference.spans:
-            return False
-        if self.span_getter is None:
-            self._warn("W011", Warnings.W011, key=key)
-        return self.span_getter is not None
 
-    def _check_gold(
-        self, examples: Sequence[Example], lessons: Sequence[Lesson]
-    ) -> None:
-        """Nothing to learn in a batch is no fault, nothing in all of them is."""
-        self._found_gold |= bool(lessons)
-        if examples and not self._found_gold:
-            names = ", ".join(self.labels)
-            message = Errors.E065.format(name=self.name, categories=names)
-            raise SettingsError(message)
-        keys = {
-            key
-            for eg in examples
-            for key in foreign_keys(eg.reference.cats, self.labels)
-        }
-        if keys:
-            self._warn("W010", Warnings.W010, keys=sorted(keys)[:5])
+def _check_gold(
+    component: TrainablePipe,
+    examples: Sequence[Example],
+    texts: Sequence[LabelledText],
+) -> None:
+    """A batch may have no gold for the component, but not every batch so far."""
+    component.has_seen_gold |= bool(texts)
+    if examples and not component.has_seen_gold:
+        names = ", ".join(component.labels)
+        message = Errors.E065.format(name=component.name, categories=names)
+        raise SettingsError(message)
+    keys = {
+        key
+        for eg in examples
+        for key in foreign_keys(eg.reference.cats, component.labels)
+    }
+    if keys:
+        _warn_once(component, Warnings.W010, keys=sorted(keys)[:5])
 
-    def _check_loss(self, truths: np.ndarray) -> None:
-        if isinstance(self.loss, CategoryLoss):
-            self.loss.check(truths)
 
-    def _warn(self, code: str, message: str, **values: Any) -> None:
-        """Once for each component."""
-        if code not in self._warned:
-            self._warned |= {code}
-            warnings.warn(message.format(name=self.name, **values), stacklevel=4)
+def _warn_once(component: TrainablePipe, message: str, **values: Any) -> None:
+    if message not in component.warned:
+        component.warned.add(message)
+        warnings.warn(message.format(name=component.name, **values), stacklevel=5)

@@ -1,1 +1,1 @@
-"""Showing results to people: the review page and displaCy."""
+"""Show results to people: the review page and displaCy."""

@@ -1,4 +1,4 @@
-// The risk curve: the score of the text up to each place.
+// The risk curve: the score of the text up to each character.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 640;
 const HEIGHT = 140;
@@ -21,7 +21,7 @@ function drawCurve(doc) {
     viewBox: `-4 -4 ${WIDTH + 8} ${HEIGHT + 8}`,
     class: "curve",
     role: "img",
-    "aria-label": "Curve of the risk along the text",
+    "aria-label": "Risk along the text",
   });
   picture.append(
     svg("path", { class: "area", d: `${line}L${x(length)},${HEIGHT}L${x(end[0])},${HEIGHT}Z` }),
@@ -38,14 +38,14 @@ function drawCurve(doc) {
   return picture;
 }
 
-// For everybody: what the picture says.
+// The picture in words.
 function describeCurve(doc) {
   const { end, unsafe } = doc.curve;
-  let top = 0;
-  for (let i = 1; i < unsafe.length; i += 1) if (unsafe[i] > unsafe[top]) top = i;
+  let highest = 0;
+  for (let i = 1; i < unsafe.length; i += 1) if (unsafe[i] > unsafe[highest]) highest = i;
   const first =
     doc.first_unsafe === null
-      ? "no flag held."
-      : `the first flag that held is at character ${doc.first_unsafe}.`;
-  return `The score of the text up to each place, from 0 to 1: the highest is ${format(unsafe[top])}, at character ${end[top]} of ${end[end.length - 1]}; ${first}`;
+      ? "Nothing was flagged."
+      : `The text was first flagged at character ${doc.first_unsafe}.`;
+  return `The score of the text up to each character, from 0 to 1. The highest score is ${format(unsafe[highest])}, at character ${end[highest]} of ${end[end.length - 1]}. ${first}`;
 }

@@ -1,19 +1,19 @@
 // One document: its text with the flagged sentences marked, and its scores.
-const EXCERPT = 80; // letters of a sentence in the list of sentences
+const EXCERPT = 80; // characters of a sentence in the list of sentences
 const article = document.getElementById("document");
 
 function showDocument(doc, position, total) {
   if (!doc) {
-    article.replaceChildren(make("p", { className: "notice", text: "No document chosen." }));
+    article.replaceChildren(make("p", { className: "notice", text: "No document selected." }));
     return;
   }
   const parts = [documentHead(doc, position, total)];
   if (doc.failed) parts.push(failure(doc));
   if (doc.status === "truncated") {
-    parts.push(notice("A limit that was set left part of this text unscored."));
+    parts.push(notice("This text was truncated: part of it was not scored."));
   }
   const text = make("div", { className: "text", attributes: { dir: "auto" } });
-  if (doc.text === null) text.append(make("em", { text: "no text in the results" }));
+  if (doc.text === null) text.append(make("em", { text: "No text in the results." }));
   else text.append(...markedText(doc));
   const side = make("div", { className: "scores" }, scoreTable(doc));
   if (doc.curve) side.append(curveFigure(doc));
@@ -25,7 +25,7 @@ function showDocument(doc, position, total) {
 }
 
 function documentHead(doc, position, total) {
-  const where = position >= 0 ? `${position + 1} of ${total.toLocaleString("en")}` : "filtered out";
+  const where = position >= 0 ? `${position + 1} of ${total.toLocaleString("en")}` : "hidden by the filters";
   const back = make("button", { className: "back", text: "Back to the list" });
   const previous = make("button", { text: "Previous", attributes: { "aria-keyshortcuts": "k" } });
   const next = make("button", { text: "Next", attributes: { "aria-keyshortcuts": "j" } });
@@ -36,8 +36,8 @@ function documentHead(doc, position, total) {
   next.addEventListener("click", () => choose(list.current + 1));
   const title = make("h2", { text: `Record ${doc.record}` });
   if (doc.status !== "ok") title.append(" ", badge(doc.status));
-  const place = make("span", { className: "note", text: where });
-  return make("div", { className: "head" }, back, title, place, previous, next);
+  const note = make("span", { className: "note", text: where });
+  return make("div", { className: "head" }, back, title, note, previous, next);
 }
 
 function notice(text) {
@@ -45,14 +45,16 @@ function notice(text) {
 }
 
 function failure(doc) {
-  const reason = doc.note ? ` The reason given: ${doc.note}` : "";
-  const box = notice(`This could not be scored, so it reads as unsafe in every category.${reason}`);
+  const reason = doc.note ? ` Reason: ${doc.note}` : "";
+  const box = notice(
+    `This document could not be scored, so it is marked unsafe in every category.${reason}`,
+  );
   box.classList.add("failed");
   box.setAttribute("role", "note");
   return box;
 }
 
-// The text in pieces that begin and end where sentences do, which may overlap.
+// Split the text at the boundaries of its sentences, which may overlap.
 function markedText(doc) {
   const units = unitsOf(doc.text);
   const sentences = doc.sentences.map(({ start, end, cats }) => ({
@@ -60,27 +62,27 @@ function markedText(doc) {
     end: units(end),
     cats,
   }));
-  const borders = new Set([0, doc.text.length]);
-  for (const { start, end } of sentences) borders.add(start).add(end);
-  const places = [...borders].sort((a, b) => a - b);
+  const boundaries = new Set([0, doc.text.length]);
+  for (const { start, end } of sentences) boundaries.add(start).add(end);
+  const offsets = [...boundaries].sort((a, b) => a - b);
   const opening = [...sentences.keys()].sort((a, b) => sentences[a].start - sentences[b].start);
   let open = [];
-  const pieces = [];
-  for (let i = 0; i + 1 < places.length; i += 1) {
-    open = open.filter((j) => sentences[j].end > places[i]);
-    while (opening.length && sentences[opening[0]].start <= places[i]) open.push(opening.shift());
-    const text = doc.text.slice(places[i], places[i + 1]);
-    pieces.push(open.length ? mark(text, open, sentences, places[i]) : text);
+  const nodes = [];
+  for (let i = 0; i + 1 < offsets.length; i += 1) {
+    open = open.filter((j) => sentences[j].end > offsets[i]);
+    while (opening.length && sentences[opening[0]].start <= offsets[i]) open.push(opening.shift());
+    const text = doc.text.slice(offsets[i], offsets[i + 1]);
+    nodes.push(open.length ? mark(text, open, sentences, offsets[i]) : text);
   }
-  return pieces;
+  return nodes;
 }
 
-function mark(text, open, sentences, place) {
+function mark(text, open, sentences, offset) {
   const cats = sorted(open.flatMap((j) => sentences[j].cats));
   const tip = describe(cats);
   const element = make("mark", { text, attributes: { "data-tip": tip } });
   paint(element, cats[0][0]);
-  const starts = open.filter((j) => sentences[j].start === place);
+  const starts = open.filter((j) => sentences[j].start === offset);
   if (starts.length) {
     element.id = `sentence-${starts[0]}`;
     element.tabIndex = 0;
@@ -172,5 +174,5 @@ function fieldList(doc) {
       make("dd", {}, make("bdi", { text: value })),
     );
   }
-  return make("section", {}, make("h3", { text: "Fields of the record" }), items);
+  return make("section", {}, make("h3", { text: "Other fields" }), items);
 }

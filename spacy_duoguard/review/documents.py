@@ -1,8 +1,7 @@
-"""Records of a results file → documents to show. What is not a sound result reads as
-unsafe: a review page must not make a damaged record look safe."""
+"""Read the records of a results file as documents to review. An invalid record is
+marked unsafe: the review page must not make a damaged record look safe."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +9,17 @@ from typing import Any
 
 from ..errors import Errors, ResultsError
 from ..scoring.parquet import load_pyarrow
+from ..scoring.record import list_files
 from ..scoring.results import FIELDS
 from ..taxonomy import UNSAFE
 
 STATUSES: tuple[str, ...] = ("ok", "truncated", "empty", "error")
+_SUFFIXES = (".jsonl", ".json", ".parquet")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A flagged sentence: its place in the text, in characters, and its scores."""
+    """A flagged sentence: its character offsets and its scores."""
 
     start: int
     end: int
@@ -27,63 +28,60 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Document:
-    """One record, checked."""
+    """A validated record."""
 
-    record: int  # its number in the file, from 1
+    record: int  # its number in the file, starting at 1
     text: str | None
     status: str  # one of STATUSES
-    cats: dict[str, float] = field(default_factory=dict)  # none where it failed
+    cats: dict[str, float] = field(default_factory=dict)  # empty if scoring failed
     flags: tuple[str, ...] = ()
     sentences: tuple[Sentence, ...] = ()
-    curve: tuple[tuple[int, float], ...] = ()  # character offset, score up to there
+    curve: dict[str, list[Any]] | None = None  # as in the results file
     first_unsafe: int | None = None
-    fields: dict[str, str] = field(default_factory=dict)  # of the input, for people
-    note: str | None = None  # why it failed
+    fields: dict[str, str] = field(default_factory=dict)  # of the input, to display
+    note: str | None = None  # why scoring failed, or why the record is invalid
 
     @property
     def risk(self) -> float:
-        """RETURNS (float): The maximum of its categories; beyond 1.0 if it failed."""
+        """RETURNS (float): The highest score of a category; 2.0 if scoring failed."""
         return 2.0 if self.status == "error" else max(self.cats.values())
 
 
-class UnsoundError(Exception):
-    """A part of a record is not as scoring writes it; the message never quotes it."""
+class InvalidRecordError(Exception):
+    """A record is not as scoring writes it. The message never quotes its values."""
 
 
 def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
     """Read the results of `score`, one record at a time.
 
-    path (Path): A JSON lines file, or a folder of such files and of Parquet files,
-        which are read in the order of their names.
+    path (Path): A JSON lines file, or a folder of JSON lines and Parquet files, which
+        are read in the order of their names.
     text_key (str): The field that holds the text.
-    YIELDS (Document): One for each record, in order. A line that is no sound result is
-        one with the status "error".
-    RAISES (ResultsError): No results there, or none has a text under that key.
+    YIELDS (Document): One document per record, in order. An invalid record has the
+        status "error".
+    RAISES (ResultsError): There are no results, or none has a text under that key.
     """
     names: set[str] = set()
-    found = 0
+    has_text = False
     for number, record in enumerate(_read_records(path), start=1):
         document = read_document(record, number, text_key=text_key)
         if document.text is not None:
-            found += 1
+            has_text = True
         elif isinstance(record, Mapping) and record.get("status") != "error":
             names.update(key for key in record if key not in FIELDS)
         yield document
-    if names and not found:
+    if names and not has_text:
         listed = ", ".join(repr(name) for name in sorted(map(str, names))[:10])
         raise ResultsError(Errors.E151.format(path=path, key=text_key, names=listed))
 
 
 def _read_records(path: Path) -> Iterator[Any]:
-    """YIELDS (Any): What each line or row holds, None for one that cannot be read."""
-    suffixes = {".jsonl", ".json", ".parquet"}
-    paths = [path]
-    if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if p.suffix in suffixes)
-    if not paths or not path.exists():
+    """YIELDS (Any): The content of each line or row, None if it can't be read."""
+    files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
+    if not files or not path.exists():
         raise ResultsError(Errors.E150.format(path=path))
-    for part in paths:
-        yield from _read_rows(part) if part.suffix == ".parquet" else _read_lines(part)
+    for file in files:
+        yield from _read_rows(file) if file.suffix == ".parquet" else _read_lines(file)
 
 
 def _read_lines(path: Path) -> Iterator[Any]:
@@ -109,10 +107,10 @@ def _read_rows(path: Path) -> Iterator[Any]:
 
 
 def read_document(record: Any, number: int, *, text_key: str = "text") -> Document:
-    """record (Any): What a line holds; None for one that is no JSON.
-    number (int): Its place in the file, from 1.
+    """record (Any): The content of a line, None if it isn't JSON.
+    number (int): Its number in the file, starting at 1.
     text_key (str): The field that holds the text.
-    RETURNS (Document): With the status "error" where it is not a sound result."""
+    RETURNS (Document): Has the status "error" if the record is invalid."""
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key
@@ -125,7 +123,7 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     }
     try:
         return _read_scores(record, number, text, fields)
-    except UnsoundError as e:
+    except InvalidRecordError as e:
         return Document(number, text, "error", fields=fields, note=str(e))
 
 
@@ -138,14 +136,15 @@ def _read_scores(
         note = reason if isinstance(reason, str) else "scoring failed"
         return Document(number, text, "error", fields=fields, note=note)
     if status not in STATUSES:
-        raise UnsoundError("its status is not one that scoring gives")
+        raise InvalidRecordError("the record has an unknown status")
     if text is None:
-        raise UnsoundError("it has no text")
-    cats = _read_cats(record.get("cats"), "categories")
-    cats.pop(UNSAFE, None)
+        raise InvalidRecordError("the record has no text")
+    cats = _read_cats(record.get("cats"))
     if not cats:
-        raise UnsoundError("it has no categories")
-    curve, first = _read_curve(record, len(text))
+        raise InvalidRecordError("the record has no scores")
+    first_unsafe = record.get("first_unsafe")
+    if first_unsafe is not None and not _is_offset(first_unsafe, len(text)):
+        raise InvalidRecordError("the offset of the first flag is outside the text")
     return Document(
         record=number,
         text=text,
@@ -153,34 +152,35 @@ def _read_scores(
         cats=cats,
         flags=_read_flags(record.get("flags"), cats),
         sentences=_read_sentences(record.get("sentences") or [], len(text), cats),
-        curve=curve,
-        first_unsafe=first,
+        curve=_read_curve(record.get("curve"), len(text)),
+        first_unsafe=first_unsafe,
         fields=fields,
     )
 
 
-def _read_cats(cats: Any, what: str) -> dict[str, float]:
+def _read_cats(cats: Any) -> dict[str, float]:
+    """The scores of categories, without `unsafe`."""
     if isinstance(cats, list) and all(isinstance(pair, tuple) for pair in cats):
-        cats = dict(cats)  # a map of Parquet
+        cats = dict(cats)  # a Parquet map
     if not isinstance(cats, Mapping):
-        raise UnsoundError(f"it has no {what}")
-    # A struct of Parquet has None for the categories that a row does not have.
-    found = {str(key): value for key, value in cats.items() if value is not None}
-    if not all(_is_score(value) for value in found.values()):
-        raise UnsoundError(f"a score of its {what} does not lie in [0, 1]")
-    return {key: float(value) for key, value in found.items()}
+        raise InvalidRecordError("the record, or a sentence, has no scores")
+    # A Parquet struct has None for the categories that a row doesn't have.
+    scores = {str(key): value for key, value in cats.items() if value is not None}
+    if not all(_is_score(value) for value in scores.values()):
+        raise InvalidRecordError("a score is not a number in [0, 1]")
+    return {key: float(value) for key, value in scores.items() if key != UNSAFE}
 
 
 def _is_score(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and 0.0 <= value <= 1.0
+    return number and 0.0 <= value <= 1.0  # false for NaN as well
 
 
 def _read_flags(flags: Any, cats: Mapping[str, float]) -> tuple[str, ...]:
     if not isinstance(flags, list) or not all(
         isinstance(flag, str) and flag in cats for flag in flags
     ):
-        raise UnsoundError("its flags are not among its categories")
+        raise InvalidRecordError("the flags are not a list of its categories")
     return tuple(flags)
 
 
@@ -188,42 +188,36 @@ def _read_sentences(
     sentences: Any, length: int, cats: Mapping[str, float]
 ) -> tuple[Sentence, ...]:
     if not isinstance(sentences, list):
-        raise UnsoundError("its sentences are not a list")
-    found = []
+        raise InvalidRecordError("the sentences are not a list")
+    checked = []
     for sentence in sentences:
         if not isinstance(sentence, Mapping):
-            raise UnsoundError("a sentence of it is not an object")
+            raise InvalidRecordError("a sentence is not an object")
         start: Any = sentence.get("start")
         end: Any = sentence.get("end")
         if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
-            raise UnsoundError("a sentence of it does not lie in the text")
-        scores = _read_cats(sentence.get("cats"), "sentences")
-        scores.pop(UNSAFE, None)
+            raise InvalidRecordError("a sentence is outside the text")
+        scores = _read_cats(sentence.get("cats"))
         if not scores or not set(scores) <= set(cats):
-            raise UnsoundError("a sentence of it is flagged in none of its categories")
-        found.append(Sentence(start, end, scores))
-    return tuple(found)
+            raise InvalidRecordError("a sentence has no scores of known categories")
+        checked.append(Sentence(start, end, scores))
+    return tuple(checked)
 
 
 def _is_offset(value: Any, length: int) -> bool:
     return type(value) is int and 0 <= value <= length
 
 
-def _read_curve(
-    record: Mapping[str, Any], length: int
-) -> tuple[tuple[tuple[int, float], ...], int | None]:
-    curve, first = record.get("curve"), record.get("first_unsafe")
-    if first is not None and not _is_offset(first, length):
-        raise UnsoundError("its first unsafe place does not lie in the text")
+def _read_curve(curve: Any, length: int) -> dict[str, list[Any]] | None:
     if curve is None:
-        return (), first
+        return None
     try:
-        points = tuple(zip(curve["end"], curve["unsafe"], strict=True))
+        points = list(zip(curve["end"], curve["unsafe"], strict=True))
     except (KeyError, TypeError, ValueError) as e:
-        raise UnsoundError("its curve has not as many places as scores") from e
-    ends = [end for end, _ in points]
-    if not all(_is_offset(end, length) and _is_score(score) for end, score in points):
-        raise UnsoundError("its curve does not lie in the text and in [0, 1]")
-    if ends != sorted(ends):
-        raise UnsoundError("the places of its curve are not in order")
-    return points, first
+        raise InvalidRecordError("the curve needs a score for each offset") from e
+    ends, scores = [end for end, _ in points], [score for _, score in points]
+    if not all(_is_offset(end, length) for end in ends) or ends != sorted(ends):
+        raise InvalidRecordError("the curve is outside the text, or out of order")
+    if not all(map(_is_score, scores)):
+        raise InvalidRecordError("a score of the curve is not a number in [0, 1]")
+    return {"end": ends, "unsafe": scores} if ends else None

@@ -8,7 +8,7 @@ const state = {
   order: "risk",
 };
 
-// Strictly above, as the package flags. What could not be scored is always flagged.
+// Strictly above, as in the package. Documents that could not be scored are always flagged.
 function isFlagged(doc, label) {
   if (doc.failed) return true;
   return state.threshold === null ? doc.scored[label] : doc.probs[label] > state.threshold;
@@ -28,20 +28,20 @@ function matchesText(doc, words) {
 }
 
 function riskOf(doc) {
-  if (doc.failed) return 2; // first of all
+  if (doc.failed) return 2; // sorts first
   if (!state.categories.size) return doc.max;
   return Math.max(...[...state.categories].map((i) => doc.probs[i]));
 }
 
-// RETURNS: the documents to show, sorted; and the counts of those that the search finds.
+// RETURNS: the documents to show, sorted, and counts over the search results.
 function applyFilters() {
   const words = fold(state.query.trim());
-  const found = docs.filter((doc) => matchesText(doc, words));
+  const results = docs.filter((doc) => matchesText(doc, words));
   const statuses = {};
   const perCategory = labels.map(() => 0);
   let flagged = 0;
   const shown = [];
-  for (const doc of found) {
+  for (const doc of results) {
     statuses[doc.status] = (statuses[doc.status] ?? 0) + 1;
     if (state.status && doc.status !== state.status) continue;
     const flags = flagsOf(doc);
@@ -57,5 +57,5 @@ function applyFilters() {
   } else {
     shown.sort((a, b) => a.record - b.record);
   }
-  return { shown, found: found.length, flagged, perCategory, statuses };
+  return { shown, found: results.length, flagged, perCategory, statuses };
 }

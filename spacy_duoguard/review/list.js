@@ -1,15 +1,15 @@
-// The list of documents. Only the rows in sight are in the page.
+// The list of documents. Only the visible rows are in the page.
 const list = {
   box: document.getElementById("list"),
   rows: document.getElementById("rows"),
   docs: [],
   current: -1, // index in `docs`
-  select: () => {}, // set by the page: called with the document that was chosen,
-  open: () => {}, // and when it was chosen to be read
+  select: () => {}, // set by main.js: called with the document that is selected
+  open: () => {}, // set by main.js: called when it is opened
 };
 
 const MARGIN = 4; // rows beyond the edges, for smooth scrolling
-const LETTERS = 160; // of a text, in its row
+const SNIPPET = 160; // characters of a text in its row
 
 function rowHeight() {
   return 4 * parseFloat(getComputedStyle(document.documentElement).fontSize);
@@ -50,7 +50,7 @@ function makeRow(doc, index, height) {
   });
   row.classList.toggle("failed", doc.failed);
   row.style.transform = `translateY(${index * height}px)`;
-  const snippet = (doc.text ?? "").slice(0, LETTERS).replace(/\s+/g, " ").trim();
+  const snippet = (doc.text ?? "").slice(0, SNIPPET).replace(/\s+/g, " ").trim();
   const names = flags.map((i) => labels[i]).join(", ");
   const line = make("span", { className: "line" });
   line.append(make("span", { className: "number", text: `#${doc.record}` }));

@@ -1,12 +1,12 @@
-// The page: what the controls do, and the keys.
+// The page: controls and keyboard shortcuts.
 const $ = (id) => document.getElementById(id);
 const STATUSES = ["ok", "truncated", "empty", "error"];
-let open = null; // the document that is shown
+let open = null; // the document shown
 
 function refresh() {
   const counts = applyFilters();
   const { shown, found } = counts;
-  open ??= shown[0] ?? null; // one that the filters hide stays open
+  open ??= shown[0] ?? null; // stays open if the filters hide it
   showList(shown, open);
   $("nothing").hidden = shown.length > 0;
   const searched = found < docs.length ? ` · ${found.toLocaleString("en")} found` : "";
@@ -23,7 +23,7 @@ function drawSummary() {
   const failed = docs.filter((doc) => doc.failed).length;
   const parts = [plural(docs.length, "document")];
   if (data.left_out) parts.push(`the riskiest of ${data.total.toLocaleString("en")}`);
-  parts.push(`${docs.filter((doc) => doc.scored.includes(true)).length.toLocaleString("en")} flagged as scored`);
+  parts.push(`${docs.filter((doc) => doc.scored.includes(true)).length.toLocaleString("en")} flagged in the results`);
   if (failed) parts.push(`${failed.toLocaleString("en")} not scored`);
   $("summary").textContent = parts.join(" · ");
 }
@@ -39,7 +39,7 @@ function drawCategories(counts) {
   const active =
     state.categories.size + Number(state.flaggedOnly) + Number(Boolean(state.status)) +
     Number(state.threshold !== null);
-  $("active").textContent = active ? ` (${active} set)` : "";
+  $("active").textContent = active ? ` (${active} active)` : "";
 }
 
 function makeCategory(label, i) {
@@ -68,11 +68,11 @@ function drawStatuses(counts) {
 
 function drawThreshold() {
   const scored = state.threshold === null;
-  $("threshold-value").textContent = scored ? "as scored" : state.threshold.toFixed(2);
+  $("threshold-value").textContent = scored ? "original" : state.threshold.toFixed(2);
   $("as-scored").disabled = scored;
   $("threshold-note").textContent = scored
-    ? "Flags are those of the results file. Move the slider to try one threshold for all."
-    : "One threshold for all categories. The marks in the texts stay as scored.";
+    ? "Showing the flags of the results file. Move the slider to try one threshold."
+    : "One threshold for all categories. Marked sentences do not change.";
 }
 
 function showListView() {

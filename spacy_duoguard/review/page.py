@@ -1,15 +1,13 @@
-"""Documents → one HTML file that asks nothing of anybody: styles, scripts and data lie
-in it, and its policy forbids everything else."""
+"""Build the review page: one HTML file with its own styles, scripts and data. Its
+Content-Security-Policy forbids everything else."""
 
 import base64
 import hashlib
-import heapq
 import html
 import json
 import re
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from ..errors import Errors, ResultsError
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
 from .documents import Document, read_documents
 
-# In this order: each knows what stands before it.
+# In this order: each uses those before it.
 _SCRIPTS: tuple[str, ...] = (
     "records.js",
     "filters.js",
@@ -29,8 +27,8 @@ _SCRIPTS: tuple[str, ...] = (
     "main.js",
 )
 
-# Within a script element, what could end it or begin a comment must not appear; the
-# line separators and lone surrogates are no valid text everywhere.
+# Inside a script element, nothing may end it or begin a comment. Line separators and
+# lone surrogates aren't valid everywhere.
 _ESCAPED = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 
@@ -39,13 +37,13 @@ def write_page(
 ) -> tuple[int, int]:
     """Make the review page of a results file.
 
-    results (Path): What `score` wrote: a JSON lines file, or a folder of parts.
-    page (Path): The HTML file, replaced if it is there.
+    results (Path): The output of `score`: a JSON lines file, or a folder of parts.
+    page (Path): The HTML file. An existing one is replaced.
     text_key (str): The field that holds the text.
-    top (Optional[int]): Show only so many documents, the riskiest.
-    RETURNS (Tuple[int, int]): How many documents the results have, and how many of
-        them are not scored.
-    RAISES (ResultsError): Results that cannot be read, or would be replaced.
+    top (Optional[int]): Show only this many documents, the riskiest ones.
+    RETURNS (Tuple[int, int]): The number of documents in the results, and how many of
+        them were not scored.
+    RAISES (ResultsError): The results can't be read, or the page would replace them.
     """
     results, page = Path(results), Path(page)
     if (
@@ -66,25 +64,19 @@ def write_page(
 def build_page(
     documents: Sequence[Document], *, title: str, top: int | None = None
 ) -> str:
-    """documents (Sequence[Document]): At least one.
-    title (str): What the page is called.
-    top (Optional[int]): Show only so many, the riskiest.
-    RETURNS (str): The page."""
+    """documents (Sequence[Document]): At least one document.
+    title (str): The title of the page.
+    top (Optional[int]): Show only this many documents, the riskiest ones.
+    RETURNS (str): The HTML of the page."""
     shown = list(documents)
     if top is not None and top < len(shown):
-        order = count()
-        shown = [
-            document
-            for *_, document in heapq.nlargest(
-                top, ((document.risk, -next(order), document) for document in shown)
-            )
-        ]
-        shown.sort(key=lambda document: document.record)
+        shown.sort(key=lambda document: document.risk, reverse=True)
+        shown = sorted(shown[:top], key=lambda document: document.record)
     folder = files(__package__)
     style = folder.joinpath("page.css").read_text(encoding="utf8")
     scripts = [folder.joinpath(name).read_text(encoding="utf8") for name in _SCRIPTS]
     script = '(() => {\n"use strict";\n' + "".join(scripts) + "})();\n"
-    parts = {
+    values = {
         "policy": _policy(style, script),
         "title": html.escape(title),
         "style": style,
@@ -92,13 +84,13 @@ def build_page(
         "data": to_script_json(_data(shown, total=len(documents))),
     }
     template = folder.joinpath("page.html").read_text(encoding="utf8")
-    # One pass: what is put in is not looked through for further places.
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+    # In one pass, so that a placeholder in the data is not replaced.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
 
 
 def _policy(style: str, script: str) -> str:
-    """A Content-Security-Policy by which only this style and this script count, nothing
-    is fetched, and no string becomes markup."""
+    """A Content-Security-Policy that allows this style and this script only, fetches
+    nothing, and turns no string into markup."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -119,53 +111,49 @@ def _sha256(text: str) -> str:
 
 def to_script_json(data: Any) -> str:
     """data (Any): Plain data.
-    RETURNS (str): JSON that may stand in a script element, whatever it holds."""
+    RETURNS (str): JSON that is safe inside a script element, whatever the data."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _data(documents: Sequence[Document], *, total: int) -> dict[str, Any]:
     labels = _labels(documents)
-    places = {label: i for i, label in enumerate(labels)}
+    columns = {label: i for i, label in enumerate(labels)}
     return {
         "labels": labels,
         "colors": [COLORS.get(label, OTHER_COLOR) for label in labels],
         "total": total,
         "left_out": total - len(documents),
-        "docs": [_row(document, places) for document in documents],
+        "docs": [_to_dict(document, columns) for document in documents],
     }
 
 
 def _labels(documents: Iterable[Document]) -> list[str]:
-    """Those of DuoGuard in their order, then those that users added."""
-    found = dict.fromkeys(label for document in documents for label in document.cats)
-    if not found:
+    """DuoGuard's categories in their order, then those that users added."""
+    present = dict.fromkeys(label for document in documents for label in document.cats)
+    if not present:
         return list(CATEGORIES)
-    own = [label for label in CATEGORIES if label in found]
-    return own + [label for label in found if label not in own]
+    known = [label for label in CATEGORIES if label in present]
+    return known + [label for label in present if label not in known]
 
 
-def _row(document: Document, places: dict[str, int]) -> dict[str, Any]:
+def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
     missing = 1.0 if document.status == "error" else 0.0
-    curve = None
-    if document.curve:
-        ends, scores = zip(*document.curve, strict=True)
-        curve = {"end": ends, "unsafe": scores}
     return {
         "record": document.record,
         "text": document.text,
         "status": document.status,
-        "probs": [document.cats.get(label, missing) for label in places],
-        "flags": [places[label] for label in document.flags],
+        "probs": [document.cats.get(label, missing) for label in columns],
+        "flags": [columns[label] for label in document.flags],
         "sentences": [
             {
                 "start": sentence.start,
                 "end": sentence.end,
-                "cats": [[places[k], v] for k, v in sentence.cats.items()],
+                "cats": [[columns[k], v] for k, v in sentence.cats.items()],
             }
             for sentence in document.sentences
         ],
-        "curve": curve,
+        "curve": document.curve,
         "first_unsafe": document.first_unsafe,
         "fields": document.fields,
         "note": document.note,

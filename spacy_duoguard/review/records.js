@@ -1,4 +1,4 @@
-// The embedded results. Every text is shown through textContent and attributes only.
+// The embedded results. Texts are only ever set as textContent or attributes.
 const data = JSON.parse(document.getElementById("data").textContent);
 const { labels, colors, docs } = data;
 
@@ -7,18 +7,18 @@ for (const doc of docs) {
   doc.max = doc.failed ? 1 : Math.max(0, ...doc.probs);
   const flagged = new Set(doc.flags);
   doc.scored = labels.map((_, i) => doc.failed || flagged.has(i));
-  doc.folded = null; // of the text, when it is first searched
+  doc.folded = null; // set when the text is first searched
 }
 
-// What a search compares: case, width and composed letters do not matter.
+// Fold a text for search: ignore case, width and composition.
 function fold(text) {
   return text.normalize("NFKC").toLowerCase();
 }
 
-// Python counts code points, JavaScript UTF-16 units.
-// RETURNS: a function from the one to the other, for offsets into this text.
+// Python counts code points, JavaScript counts UTF-16 units.
+// RETURNS: a function that converts offsets into this text from the one to the other.
 function unitsOf(text) {
-  const astral = []; // code point offsets of the characters of two units
+  const astral = []; // offsets, in code points, of characters that take two units
   let point = 0;
   for (const character of text) {
     if (character.length === 2) astral.push(point);
@@ -36,7 +36,7 @@ function unitsOf(text) {
   };
 }
 
-// Scores are cut, not rounded: 0.4996 must not read 0.50 beside a threshold of 0.50.
+// Truncated, not rounded: 0.4996 must not read 0.500 next to a threshold of 0.50.
 function format(score) {
   return (Math.floor(score * 1000 + 1e-9) / 1000).toFixed(3);
 }
@@ -45,7 +45,7 @@ function plural(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-// Make an element. `text` is set as text, never parsed.
+// Make an element. `text` is never parsed as markup.
 function make(tag, { className, text, attributes = {} } = {}, ...children) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -57,7 +57,7 @@ function make(tag, { className, text, attributes = {} } = {}, ...children) {
   return element;
 }
 
-// A dot or a bar takes its colour from a variable, so that the policy needs no styles.
+// Set the colour as a variable, so that the policy can forbid inline styles.
 function paint(element, label) {
   element.style.setProperty("--color", colors[label]);
   return element;

@@ -1,5 +1,5 @@
-// The scores of a marked sentence, while the pointer or the focus is on it. Screen
-// readers have them in the text.
+// The scores of a marked sentence, shown on hover and focus. Screen readers get them from
+// the text.
 const tip = document.getElementById("tip");
 
 function showTip(target) {

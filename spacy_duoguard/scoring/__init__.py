@@ -1,1 +1,1 @@
-"""From input files to result files, in one process or on Ray."""
+"""Score files of texts, in one process or on Ray."""

@@ -1,27 +1,24 @@
-"""Parquet: rows of files as records, and results as a folder of parts.
+"""Parquet: read rows, and write results as a folder of parts.
 
-A part holds the results of a fixed number of records and is written aside and renamed:
-what is there is whole. All parts have the same columns, which are known before the
-first record is scored.
+Each part holds the results of a fixed number of records and appears only once it is
+complete. All parts have the same columns, which are settled before scoring starts.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
-from .inputs import BrokenRecordError, Source, check_columns
-from .jsonl import to_plain
-from .results import kept_names
-from .scorer import BATCH
+from .inputs import read_text_file
+from .record import BATCH, PART, STANDARD, Source, check_columns, list_files
+from .results import output_names, to_plain
 
 if TYPE_CHECKING:
     import pyarrow
 
-PART = 32 * BATCH  # records of a part
 _ROWS = 1024  # read at once
 
 
@@ -36,15 +33,9 @@ def load_pyarrow() -> Any:
     return pyarrow
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """path (Path): A file, or a folder of them.
-    RETURNS (List[Path]): The files, by name.
-    RAISES (SettingsError): There is none in the folder."""
-    if not path.is_dir():
-        return [path]
-    files = [
-        file for file in sorted(path.glob("*.parquet")) if file.name[0] not in "._"
-    ]
+def _parquet_files(path: Path) -> list[Path]:
+    """RETURNS (List[Path]): A file itself, or the files in a folder, by name."""
+    files = list_files(path, ".parquet") if path.is_dir() else [path]
     if not files:
         problem = "no .parquet files in the folder"
         raise SettingsError(Errors.E139.format(name=path, problem=problem))
@@ -52,19 +43,23 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def read_rows(
-    path: Path, text_key: str
-) -> Iterator[dict[str, Any] | BrokenRecordError]:
-    """path (Path): A Parquet file, or a folder of them.
-    text_key (str): The column with the texts.
+    path: Path, text_key: str, *, columns: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Read rows without loading a whole file.
+
+    path (Path): A Parquet file, or a folder of them.
+    text_key (str): A column that must be there: the one with the texts.
+    columns (Optional[List[str]]): The columns to read, by default all of them.
     YIELDS (Dict[str, Any]): The rows.
-    RAISES (SettingsError): A file is damaged, or has no such column."""
+    RAISES (SettingsError): A file is damaged or does not have the column.
+    """
     pa = load_pyarrow()
-    for file in parquet_files(path):
+    for file in _parquet_files(path):
         try:
-            table = pa.parquet.ParquetFile(file)
-            check_columns(table.schema_arrow.names, text_key, name=str(file))
-            for batch in table.iter_batches(batch_size=_ROWS):
-                yield from batch.to_pylist()
+            with pa.parquet.ParquetFile(file) as table:
+                check_columns(table.schema_arrow.names, text_key, name=str(file))
+                for batch in table.iter_batches(_ROWS, columns=columns):
+                    yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as e:
             problem = f"damaged ({type(e).__name__})"
             raise SettingsError(Errors.E139.format(name=file, problem=problem)) from e
@@ -72,56 +67,56 @@ def read_rows(
 
 def count_rows(path: Path) -> int:
     """path (Path): A Parquet file, or a folder of them.
-    RETURNS (int): Its rows."""
+    RETURNS (int): The number of rows."""
     pa = load_pyarrow()
-    return sum(pa.parquet.read_metadata(file).num_rows for file in parquet_files(path))
+    return sum(pa.parquet.read_metadata(file).num_rows for file in _parquet_files(path))
 
 
 def input_columns(source: Source) -> "list[pyarrow.Field]":
-    """The columns of an input. Those of JSON lines are found by reading all of them:
-    numbers, strings and truth values where all values are of one kind, else JSON.
+    """Find the columns of an input. JSON lines are read to the end for that: a field
+    becomes a column of numbers or booleans if all its values fit, else of strings.
 
     source (Source): The input.
-    RETURNS (List[pyarrow.Field]): In order.
-    RAISES (SettingsError): JSON lines from standard input, which cannot be read twice.
+    RETURNS (List[pyarrow.Field]): The columns, in order.
+    RAISES (SettingsError): Standard input, which cannot be read twice.
     """
     pa = load_pyarrow()
     if source.form == "parquet":
-        return list(pa.parquet.read_schema(parquet_files(Path(source.name))[0]))
+        return list(pa.parquet.read_schema(_parquet_files(Path(source.name))[0]))
     if source.form == "txt":
         return [pa.field(source.text_key, pa.string())]
-    if source.name == "-":
+    if source.name == STANDARD:
         raise SettingsError(Errors.E141)
-    kinds: dict[str, set[str]] = {}
-    for record in source.records():
+    types: dict[str, set[str]] = {}
+    for record in read_text_file(source):
         for key, value in record.fields.items():
-            kinds.setdefault(key, set()).add(_kind(value))
+            types.setdefault(key, set()).add(_type_name(value))
     if source.form == "csv":
-        return [pa.field(key, pa.string()) for key in kinds]
-    return [pa.field(key, _column_type(pa, found)) for key, found in kinds.items()]
+        return [pa.field(key, pa.string()) for key in types]
+    return [pa.field(key, _column_type(pa, names)) for key, names in types.items()]
 
 
-def _kind(value: Any) -> str:
+def _type_name(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
-        return "other"  # neither 64 bits nor a float need hold it
+        return "other"  # may fit neither into 64 bits nor into a float
     return type(value).__name__
 
 
-def _column_type(pa: Any, kinds: set[str]) -> Any:
-    kinds = kinds - {"NoneType"}
-    if kinds == {"bool"}:
+def _column_type(pa: Any, names: set[str]) -> Any:
+    names = names - {"NoneType"}
+    if names == {"bool"}:
         return pa.bool_()
-    if kinds == {"int"}:
+    if names == {"int"}:
         return pa.int64()
-    if kinds in ({"float"}, {"int", "float"}):
+    if names in ({"float"}, {"int", "float"}):
         return pa.float64()
     return pa.string()
 
 
 def result_columns(labels: Sequence[str], *, curve: bool) -> "list[pyarrow.Field]":
     """labels (Sequence[str]): The categories.
-    curve (bool): Whether the risk curve is wanted.
-    RETURNS (List[pyarrow.Field]): The columns that results have beside the input's."""
+    curve (bool): Include the risk curve.
+    RETURNS (List[pyarrow.Field]): The columns of results, which follow the input's."""
     pa = load_pyarrow()
     cats = pa.struct([(label, pa.float64()) for label in (*labels, UNSAFE)])
     sentence = pa.struct(
@@ -146,66 +141,93 @@ def result_columns(labels: Sequence[str], *, curve: bool) -> "list[pyarrow.Field
     return [pa.field(name, kind) for name, kind in columns]
 
 
-class ParquetParts:
-    """A folder of Parquet files. Of a folder that is there the full parts stay, and the
-    last batch of the last one is compared with what it should be."""
+def to_table(
+    results: Sequence[Mapping[str, Any]], columns: "Sequence[pyarrow.Field]"
+) -> "pyarrow.Table":
+    """Make a table of results.
+
+    results (Sequence[Mapping[str, Any]]): The results.
+    columns (Sequence[pyarrow.Field]): The columns to take. Columns of strings hold
+        values of other types as JSON.
+    RETURNS (pyarrow.Table): The table, null where a result does not have a field.
+    """
+    pa = load_pyarrow()
+    strings = [field.name for field in columns if pa.types.is_string(field.type)]
+    rows = [
+        {**result, **{name: _to_string(result.get(name)) for name in strings}}
+        for result in results
+    ]
+    return pa.Table.from_pylist(rows, pa.schema(columns))
+
+
+def _to_string(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        value = json.dumps(to_plain(value), ensure_ascii=False)
+    # Parquet cannot hold lone surrogates.
+    return value.encode("utf8", "replace").decode("utf8")
+
+
+class ParquetWriter:
+    """Writes a folder of Parquet files. A resumed run keeps the complete parts, and
+    verifies that scoring the last batch in them again gives the same results."""
 
     def __init__(
         self,
         path: Path,
-        columns: "Callable[[], tuple[list, list]]",
+        input_fields: "Sequence[pyarrow.Field]",
+        result_fields: "Sequence[pyarrow.Field]",
         *,
         resume: bool,
     ) -> None:
         """path (Path): The folder.
-        columns (Callable): Gives the input's columns and those of results.
-        resume (bool): Go on with what is there, or write it anew.
+        input_fields (Sequence[pyarrow.Field]): The columns of the input.
+        result_fields (Sequence[pyarrow.Field]): The columns of results.
+        resume (bool): Continue a folder instead of replacing it.
         RAISES (SettingsError): The folder cannot be used.
         """
         self._pa = load_pyarrow()
-        own, ours = columns()
-        names = kept_names([field.name for field in own])
+        names = output_names([field.name for field in input_fields])
         renamed = [
-            field.with_name(name) for field, name in zip(own, names, strict=True)
+            field.with_name(name)
+            for field, name in zip(input_fields, names, strict=True)
         ]
-        self._schema = self._pa.schema([*renamed, *ours])
-        self._strings = _string_columns(self._pa, renamed)
+        self._schema = self._pa.schema([*renamed, *result_fields])
         self.path = path
-        self._rows: list[dict] = []
-        self._pending: list[dict] = []
+        self._results: list[dict] = []
+        self._to_verify: list[dict] = []
         path.mkdir(parents=True, exist_ok=True)
-        self._parts = self._keep_full_parts() if resume else 0
+        self._n_parts = self._keep_full_parts() if resume else 0
         if not resume:
             for file in path.glob("part-*.parquet"):
                 file.unlink()
-        self.start = self._parts * PART - len(self._pending)
+        self.start = self._n_parts * PART - len(self._to_verify)
 
     def write(self, results: Sequence[dict]) -> None:
-        """results (Sequence[dict]): The next ones.
-        RAISES (SettingsError): Other than those that are there already."""
-        rows = [self._to_row(result) for result in results]
-        if self._pending:
-            table = self._pa.Table.from_pylist(rows, schema=self._schema)
-            if repr(table.to_pylist()) != repr(self._pending):
-                number = self.start + len(rows)
-                message = Errors.E131.format(path=self.path, number=number)
-                raise SettingsError(message)
-            self._pending = []
+        """results (Sequence[dict]): The next results.
+        RAISES (SettingsError): The folder holds other results for these records."""
+        if self._to_verify:
+            rows = to_table(results, self._schema).to_pylist()
+            if repr(rows) != repr(self._to_verify):
+                raise self._differs(self.start + len(rows))
+            self._to_verify = []
             return
-        self._rows += rows
-        if len(self._rows) >= PART:
+        self._results += results
+        if len(self._results) >= PART:
             self._write_part()
 
     def close(self, *, finished: bool) -> None:
-        """finished (bool): All of the input was scored: the last part is written.
+        """finished (bool): Whether all of the input was scored: if so, the last part is
+            written.
         RAISES (SettingsError): There are more results than records."""
         if not finished:
             return
-        if self._pending:
+        if self._to_verify:
             raise SettingsError(Errors.E132.format(path=self.path))
-        if self._rows or not self._parts:
+        if self._results or not self._n_parts:
             self._write_part()
-        for file in sorted(self.path.glob("part-*.parquet"))[self._parts :]:
+        for file in sorted(self.path.glob("part-*.parquet"))[self._n_parts :]:
             file.unlink()
 
     def _keep_full_parts(self) -> int:
@@ -217,12 +239,9 @@ class ParquetParts:
             n_full += 1
         if n_full:
             table = self._pa.parquet.read_table(self._part(n_full - 1))
-            if table.schema.equals(self._schema):
-                self._pending = table.slice(PART - BATCH).to_pylist()
-            else:
-                number = n_full * PART
-                message = Errors.E131.format(path=self.path, number=number)
-                raise SettingsError(message)
+            if not table.schema.equals(self._schema):
+                raise self._differs(n_full * PART)
+            self._to_verify = table.slice(PART - BATCH).to_pylist()
         return n_full
 
     def _is_full(self, part: Path) -> bool:
@@ -231,29 +250,17 @@ class ParquetParts:
         try:
             return self._pa.parquet.read_metadata(part).num_rows == PART
         except (self._pa.ArrowException, OSError):
-            return False  # it is made again
+            return False  # damaged: it is written again
+
+    def _differs(self, number: int) -> SettingsError:
+        return SettingsError(Errors.E131.format(path=self.path, number=number))
 
     def _part(self, i: int) -> Path:
         return self.path / f"part-{i:05}.parquet"
 
     def _write_part(self) -> None:
-        table = self._pa.Table.from_pylist(self._rows, schema=self._schema)
-        with write_aside(self._part(self._parts)) as aside:
+        table = to_table(self._results, self._schema)
+        with write_aside(self._part(self._n_parts)) as aside:
             self._pa.parquet.write_table(table, aside)
-        self._parts += 1
-        self._rows = []
-
-    def _to_row(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Columns of strings hold what is no string as JSON."""
-        row = dict(result)
-        for name in self._strings & row.keys():
-            value = row[name]
-            if value is not None and not isinstance(value, str):
-                value = json.dumps(to_plain(value), ensure_ascii=False)
-            if value is not None:  # Parquet has no halves of surrogate pairs
-                row[name] = value.encode("utf8", "replace").decode("utf8")
-        return row
-
-
-def _string_columns(pa: Any, fields: Iterable[Any]) -> set[str]:
-    return {field.name for field in fields if pa.types.is_string(field.type)}
+        self._n_parts += 1
+        self._results = []

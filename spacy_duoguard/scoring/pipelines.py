@@ -1,4 +1,4 @@
-"""Which pipeline scores: a checkpoint under our component, or a saved pipeline."""
+"""Load the pipeline that scores: a checkpoint in a new pipeline, or a saved one."""
 
 import sys
 from dataclasses import dataclass
@@ -8,23 +8,22 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import is_package, load_config
+from spacy.util import is_package
 from spacy.vocab import Vocab
 
 from ..engine.classifier import Classifier
 from ..engine.network.device import resolve_device
 from ..errors import Errors, SettingsError
-from ..pipeline.settings import check_settings
-
-FACTORY = "duoguard"
+from ..pipeline.registry import guard_names, read_guard_blocks
+from ..pipeline.settings import FACTORY, check_settings
 
 
 @dataclass(frozen=True)
 class GuardOptions:
-    """What a user can say about scoring; None leaves a setting as it is."""
+    """How to score. None leaves a setting of the pipeline as it is."""
 
-    model: str = "DuoGuard/DuoGuard-0.5B"  # or a folder, "demo", or a saved pipeline
-    language: str = "xx"  # of the tokenizer, for a checkpoint
+    model: str = "DuoGuard/DuoGuard-0.5B"  # or a folder, "demo" or a saved pipeline
+    language: str = "xx"  # of the new pipeline, if the model is a checkpoint
     sentences: str | None = None  # "isolated" or "document"
     threshold: float | None = None  # for all categories
     device: str = "auto"
@@ -35,19 +34,20 @@ class GuardOptions:
 
 
 def is_pipeline(model: str) -> bool:
-    """model (str): A name.
-    RETURNS (bool): It is a saved pipeline: a folder, or an installed package."""
+    """model (str): The name of a model.
+    RETURNS (bool): Whether it is a saved pipeline: a folder or an installed package."""
     if Path(model).is_dir():
         return (Path(model) / "config.cfg").is_file()
     return model.isidentifier() and model != "demo" and is_package(model)
 
 
 def load_guard(options: GuardOptions) -> Language:
-    """Make the pipeline that scores.
+    """Load the pipeline that scores.
 
-    options (GuardOptions): What the user asked for.
-    RETURNS (Language): With one component of the factory 'duoguard' or several.
-    RAISES (SettingsError): Options that are out of range or do not go together.
+    options (GuardOptions): How to score.
+    RETURNS (Language): A pipeline with at least one component of the factory
+        'duoguard'.
+    RAISES (SettingsError): Options that are out of range or cannot be combined.
     """
     if is_pipeline(options.model):
         return _load_saved(options)
@@ -55,7 +55,7 @@ def load_guard(options: GuardOptions) -> Language:
         nlp = spacy.blank(options.language)
     except ImportError as e:
         raise SettingsError(Errors.E143.format(value=options.language)) from e
-    # The limit is for parsers, and there is none.
+    # The limit protects parsers and entity recognizers, which this pipeline lacks.
     nlp.max_length = sys.maxsize
     if options.sentences:
         nlp.add_pipe("sentencizer")
@@ -68,10 +68,10 @@ def load_guard(options: GuardOptions) -> Language:
 
 
 def load_classifier(options: GuardOptions) -> Classifier:
-    """As `load_guard`, for who needs no docs.
+    """Load only the classifier, to score texts without making docs.
 
-    options (GuardOptions): What the user asked for.
-    RETURNS (Classifier): The engine, loaded.
+    options (GuardOptions): How to score.
+    RETURNS (Classifier): The classifier of the pipeline from `load_guard`.
     RAISES (DuoGuardError): It cannot be loaded.
     """
     nlp = load_guard(options)
@@ -79,34 +79,22 @@ def load_classifier(options: GuardOptions) -> Classifier:
     return guard.classifier
 
 
-def guard_names(nlp: Language) -> list[str]:
-    """nlp (Language): A pipeline.
-    RETURNS (List[str]): Its components of the factory 'duoguard'.
-    RAISES (SettingsError): There is none."""
-    names = [
-        name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == FACTORY
-    ]
-    if not names:
-        raise SettingsError(Errors.E138.format(model=nlp.meta["name"]))
-    return names
-
-
 class WholeText:
-    """A tokenizer that makes one token of a text. Where no sentences are wanted nobody
-    looks at tokens, and spaCy's own takes quadratic time on some texts."""
+    """A tokenizer that makes the whole text one token. Without sentences nothing reads
+    the tokens, and spaCy's tokenizer takes quadratic time on some texts."""
 
     def __init__(self, vocab: Vocab) -> None:
         self.vocab = vocab
 
     def __call__(self, text: str) -> Doc:
         """text (str): Any text.
-        RETURNS (Doc): A doc with that text."""
+        RETURNS (Doc): A doc of one token, or of none if the text is empty."""
         words = [text] if text else []
         return Doc(self.vocab, words=words, spaces=[False] * len(words))
 
 
 def _settings(options: GuardOptions) -> dict[str, Any]:
-    """Settings of the component that differ from what it has."""
+    """The component's settings to change."""
     settings: dict[str, Any] = {}
     if options.sentences:
         settings |= {"sents": True, "span_context": options.sentences}
@@ -117,7 +105,7 @@ def _settings(options: GuardOptions) -> dict[str, Any]:
 
 
 def _model_settings(options: GuardOptions) -> dict[str, Any]:
-    # As for an engine without spaCy: a GPU that is there is used.
+    # Unlike the component's "auto", which follows spaCy, use a GPU if there is one.
     settings: dict[str, Any] = {"device": str(resolve_device(options.device))}
     if options.precision is not None:
         settings["precision"] = options.precision
@@ -150,29 +138,21 @@ def _load_saved(options: GuardOptions) -> Language:
 
 
 def _guard_blocks(model: str) -> dict[str, dict[str, Any]]:
-    """RETURNS (Dict[str, Dict[str, Any]]): Of a saved pipeline's config."""
+    """RETURNS (Dict[str, Dict[str, Any]]): The components of the factory 'duoguard' in
+    a saved pipeline's config."""
     if Path(model).is_dir():
         path = Path(model) / "config.cfg"
     else:
         package = spacy.util.get_package_path(model)
         path = next(iter(sorted(package.glob("*/config.cfg"))), package / "config.cfg")
-    try:
-        components = load_config(path)["components"]
-    except (OSError, ValueError, KeyError) as e:
-        message = Errors.E086.format(path=model, problem="no readable config.cfg")
-        raise SettingsError(message) from e
-    blocks = {
-        name: block
-        for name, block in components.items()
-        if block.get("factory") == FACTORY
-    }
+    blocks = read_guard_blocks(path, source=model)
     if not blocks:
         raise SettingsError(Errors.E138.format(model=model))
     return blocks
 
 
 def _add_sentences(nlp: Language) -> None:
-    """Add a sentencizer where nothing before the component sets sentences."""
+    """Add a sentencizer if nothing before the component sets sentences."""
     first = guard_names(nlp)[0]
     before = nlp.pipe_names[: nlp.pipe_names.index(first)]
     assigned = {value for name in before for value in nlp.get_pipe_meta(name).assigns}

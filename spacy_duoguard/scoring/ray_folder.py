@@ -1,4 +1,4 @@
-"""A folder of files → a folder of results, on a Ray cluster."""
+"""Score a folder of files into a folder of results, on a Ray cluster."""
 
 import json
 import re
@@ -9,35 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.checkpoint.atomic_folder import replace_folder, restore_folder
 from ..errors import DuoGuardError, Errors, ScoringError, SettingsError
-from .ray_dataset import (
-    BATCH,
-    Actors,
-    make_scorer,
-    map_actors,
-    score_dataset,
-)
+from .inputs import read_text_file
+from .jsonl import to_line
+from .parquet import load_pyarrow, read_rows
+from .pipelines import GuardOptions
+from .ray_dataset import Actors, make_scorer, map_actors, score_dataset
+from .record import PART, Record, Source, list_files, make_batches
+from .results import Counts
 
 if TYPE_CHECKING:
     import pyarrow
     from ray.data import Dataset
 
-    from .pipelines import GuardOptions
-
-# Bytes that go to an actor at once: small, so that all have work to the end.
+# Bytes that go to an actor at once: small, so that all actors are busy to the end.
 _BLOCK = 2**18
-
-# Records of a file that is written.
-_PART = 32 * BATCH
 
 _SUFFIXES = (".jsonl", ".parquet")
 
-# Other than what actors ask for, or Ray would read whole files in the actors.
-_APART: dict[str, Any] = {"num_cpus": 0.5}
+# Must differ from what actors request, or Ray reads whole files inside the actors.
+_READING: dict[str, Any] = {"num_cpus": 0.5}
 
 
 class ScoreLines:
-    """As `ScoreTexts`, for the records of JSON lines files, whose fields need not be
-    the same in all of them: a column of records in, a column of lines out."""
+    """Like `ScoreTexts`, but for the records of JSON lines files, which need not all
+    have the same fields: takes a table of records and returns a table of lines."""
 
     def __init__(
         self, options: "GuardOptions | Mapping[str, Any] | None", *, threads: int
@@ -47,16 +42,10 @@ class ScoreLines:
 
     def __call__(self, batch: "pyarrow.Table") -> "pyarrow.Table":
         """batch (pyarrow.Table): From `_read_files`.
-        RETURNS (pyarrow.Table): The column `line`: a result for each record."""
-        import pyarrow as pa
-
-        from .inputs import Record
-        from .jsonl import to_line
-
+        RETURNS (pyarrow.Table): The column `line` with a result for each record."""
+        pa = load_pyarrow()
         records = [
-            Record(
-                row["number"], json.loads(row["fields"]), row["text"], row["problem"]
-            )
+            Record(**{**row, "fields": json.loads(row["fields"])})
             for row in batch.to_pylist()
         ]
         lines = [to_line(result) for result in self.scorer.score(records)]
@@ -64,25 +53,16 @@ class ScoreLines:
 
 
 def _holds_parts(folder: Path) -> bool:
-    """Whether nothing is lost where a folder is replaced by the results of a run."""
+    """RETURNS (bool): Whether a folder holds only results, which a run may replace."""
     return folder.is_dir() and all(
         path.is_file() and path.suffix in _SUFFIXES for path in folder.iterdir()
     )
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What a run did."""
-
-    records: int
-    failed: int
-    flagged: int
-
-
 @dataclass
 class FolderRun:
-    """Scores a folder of JSON lines or Parquet files into a folder of parts, which is
-    there when it is whole. All nodes must see both folders under the same names."""
+    """Scores a folder of JSON lines or Parquet files into a folder of parts, which
+    appears once it is complete. All nodes must see both folders under the same path."""
 
     source: Path
     output: Path
@@ -92,9 +72,9 @@ class FolderRun:
     overwrite: bool = False
 
     def run(self) -> Counts:
-        """RETURNS (Counts): Of the records.
-        RAISES (SettingsError): As `check`.
-        RAISES (ScoringError): Ray gave up: what was at `output` is as it was."""
+        """RETURNS (Counts): How many records were scored.
+        RAISES (SettingsError): As in `check`.
+        RAISES (ScoringError): Ray failed. `output` is unchanged."""
         files = self.check()
         with replace_folder(self.output.resolve()) as aside:
             self._write(files, aside)
@@ -102,14 +82,9 @@ class FolderRun:
 
     def check(self) -> list[Path]:
         """RETURNS (List[Path]): The files to read, by name.
-        RAISES (SettingsError): A folder that cannot be read or written."""
+        RAISES (SettingsError): A folder cannot be read or written."""
         source, output = self.source.resolve(), self.output.resolve()
-        files = [source] if source.is_file() else sorted(source.glob("*.*"))
-        files = [
-            path
-            for path in files
-            if path.suffix in _SUFFIXES and path.name[0] not in "._"
-        ]
+        files = list_files(source, *_SUFFIXES)
         if len({path.suffix for path in files}) != 1:
             raise SettingsError(Errors.E159.format(path=self.source))
         if output == source or output in source.parents:
@@ -133,11 +108,11 @@ class FolderRun:
         names = list(map(str, files))
         try:
             if files[0].suffix == ".parquet":
-                rows = ray.data.read_parquet(names, **_APART)
+                rows = ray.data.read_parquet(names, **_READING)
                 scored = score_dataset(
                     rows, self.options, text_key=self.text_key, actors=self.actors
                 )
-                scored.write_parquet(str(folder), min_rows_per_file=_PART)
+                scored.write_parquet(str(folder), min_rows_per_file=PART)
             else:
                 self._write_lines(ray.data.from_items(names), folder)
         except ray.exceptions.RayError as e:
@@ -152,7 +127,7 @@ class FolderRun:
             reader,
             batch_size=1,
             fn_kwargs={"text_key": self.text_key},
-            **_APART,
+            **_READING,
         )
         scored = map_actors(rows, ScoreLines, self.options, self.actors)
         scored.write_datasink(_lines_sink(str(folder)))
@@ -161,37 +136,28 @@ class FolderRun:
 def _read_files(
     batch: Mapping[str, Any], *, text_key: str
 ) -> "Iterator[pyarrow.Table]":
-    """Of one file, in blocks that need not fit into memory all at once."""
-    import pyarrow as pa
-
-    from .inputs import open_source
-    from .run import cut_batches
-
+    """Read files as tables of records, without loading a whole file."""
+    pa = load_pyarrow()
     schema = pa.schema(
         [
             ("number", pa.int64()),
-            ("fields", pa.string()),
+            ("fields", pa.string()),  # JSON: records need not have the same fields
             ("text", pa.string()),
             ("problem", pa.string()),
         ]
     )
     for name in batch["item"]:
-        records = open_source(str(name), form="jsonl", text_key=text_key).records()
-        for part in cut_batches(records):
+        source = Source(str(name), "jsonl", text_key)
+        for records in make_batches(read_text_file(source)):
             rows = [
-                {
-                    "number": record.number,
-                    "fields": json.dumps(record.fields),
-                    "text": record.text,
-                    "problem": record.problem,
-                }
-                for record in part
+                {**vars(record), "fields": json.dumps(record.fields)}
+                for record in records
             ]
             yield pa.Table.from_pylist(rows, schema)
 
 
 def _lines_sink(folder: str) -> Any:
-    """RETURNS (Datasink): Writes the column `line` into .jsonl files."""
+    """RETURNS (Datasink): Writes the column `line` to .jsonl files."""
     from ray.data.datasource import BlockBasedFileDatasink
 
     class LinesSink(BlockBasedFileDatasink):
@@ -199,43 +165,36 @@ def _lines_sink(folder: str) -> Any:
             for line in block.to_arrow().column("line"):
                 file.write(line.as_py())
 
-    return LinesSink(folder, file_format="jsonl", min_rows_per_file=_PART)
+    return LinesSink(folder, file_format="jsonl", min_rows_per_file=PART)
 
 
 def _explain(error: Exception) -> DuoGuardError:
-    """What Ray reports has what was raised in an actor at its end, if it was that."""
+    """Find the error of ours at the end of what Ray reports, if there is one."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, DuoGuardError):
         cause = getattr(cause, "cause", None) or cause.__cause__
     if isinstance(cause, DuoGuardError):
         return ScoringError(str(cause))
-    # An actor that could not begin is known by its traceback alone.
+    # An actor that failed to start leaves only a traceback.
     coded = re.findall(r"spacy_duoguard\.errors\.\w+: (\[E\d+\] .*)", str(error))
     if coded:
         return ScoringError(coded[-1])
-    # What others raise may quote a text.
+    # Only our own messages are known never to quote a text.
     return ScoringError(Errors.E161.format(kind=type(error).__name__))
 
 
 def _count(folder: Path) -> Counts:
-    records = failed = flagged = 0
-    for status, flags in _read_verdicts(folder):
-        records += 1
-        failed += status == "error"
-        flagged += bool(flags)
-    return Counts(records, failed, flagged)
+    counts = Counts()
+    for path in folder.iterdir():
+        for results in make_batches(_read_verdicts(path)):
+            counts = counts.add(results)
+    return counts
 
 
-def _read_verdicts(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    from pyarrow.parquet import ParquetFile
-
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".jsonl":
-            with path.open("rb") as lines:
-                for result in map(json.loads, lines):
-                    yield result["status"], result["flags"]
-        else:
-            with ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=["status", "flags"]):
-                    for row in batch.to_pylist():
-                        yield row["status"], row["flags"]
+def _read_verdicts(path: Path) -> Iterator[dict[str, Any]]:
+    """YIELDS (Dict[str, Any]): Results, with `status` and `flags` at least."""
+    if path.suffix == ".parquet":
+        yield from read_rows(path, "status", columns=["status", "flags"])
+    else:
+        with path.open("rb") as lines:
+            yield from map(json.loads, lines)

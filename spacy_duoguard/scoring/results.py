@@ -1,14 +1,19 @@
-"""What a scored record looks like: plain data, the same for every output format."""
+"""Results of scored records: plain data, the same for every output format."""
 
+import base64
+import datetime
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from spacy.tokens import Doc
 
+from ..pipeline.annotations import KEY
 from ..taxonomy import UNSAFE
-from .inputs import Record
+from .record import Record
 
-# In the order in which they are written; the last two only where asked for.
+# In the order in which they are written; the last two only on request.
 FIELDS: tuple[str, ...] = (
     "record",
     "error",
@@ -21,52 +26,69 @@ FIELDS: tuple[str, ...] = (
 )
 
 
-def keep_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """fields (Mapping[str, Any]): Of an input record.
-    RETURNS (Dict[str, Any]): The same, those that have the name of a field of ours
-        under "input_…"."""
-    kept: dict[str, Any] = {}
-    names = kept_names(list(fields))
-    for name, value in zip(names, fields.values(), strict=True):
-        kept[name] = value
-    return kept
+@dataclass(frozen=True)
+class Counts:
+    """How far a run has come."""
+
+    done: int = 0  # records of the input, including those of the run it resumes
+    flagged: int = 0  # with at least one flag, as every failed record has
+    failed: int = 0
+
+    def add(self, results: Sequence[Mapping[str, Any]]) -> "Counts":
+        """results (Sequence[Mapping[str, Any]]): More results: their `status` and
+            `flags` are enough.
+        RETURNS (Counts): The counts with those results."""
+        return Counts(
+            self.done + len(results),
+            self.flagged + sum(bool(result["flags"]) for result in results),
+            self.failed + sum(result["status"] == "error" for result in results),
+        )
 
 
-def kept_names(names: Sequence[str]) -> list[str]:
-    """names (Sequence[str]): Of the fields of an input record.
-    RETURNS (List[str]): Theirs in the output, all different."""
+def output_names(names: Sequence[str]) -> list[str]:
+    """Rename the fields of an input that have the name of a result's field.
+
+    names (Sequence[str]): The names in the input.
+    RETURNS (List[str]): The names in the output, all different: "input_…" where
+        renamed.
+    """
     taken = set(FIELDS) | set(names)
-    kept = []
+    renamed = []
     for name in names:
         new = name
         if name in FIELDS:
             while new in taken:
                 new = f"input_{new}"
             taken.add(new)
-        kept.append(new)
-    return kept
+        renamed.append(new)
+    return renamed
+
+
+def _input_fields(record: Record) -> dict[str, Any]:
+    names = output_names(list(record.fields))
+    return dict(zip(names, record.fields.values(), strict=True))
 
 
 def to_result(record: Record, doc: Doc, *, spans_key: str, curve: bool) -> dict:
-    """The result of a record that was scored.
+    """Make the result of a record that was scored.
 
     record (Record): The record.
-    doc (Doc): Its doc, after the component.
-    spans_key (str): The component's.
-    curve (bool): Whether the risk curve is wanted.
-    RETURNS (Dict): Its own fields, then ours.
+    doc (Doc): Its doc, processed by the pipeline.
+    spans_key (str): The component's setting.
+    curve (bool): Include the risk curve.
+    RETURNS (Dict): The record's fields, then those of the result.
     """
-    result = keep_fields(record.fields)
-    labels = doc.user_data["duoguard"]["labels"]
+    result = _input_fields(record)
+    labels = doc.user_data[KEY]["labels"]
     result["cats"] = {key: doc.cats[key] for key in (*labels, UNSAFE)}
     result["flags"] = doc._.duoguard_flags
     result["status"] = doc._.duoguard_status
     result["sentences"] = _flagged_sentences(doc, spans_key)
     if curve:
-        rows = doc._.duoguard_curve or []
+        points = doc._.duoguard_curve or []
         result["curve"] = {
-            "end": [row["end"] for row in rows],
-            "unsafe": [max(row["probs"]) for row in rows],
+            "end": [point["end"] for point in points],
+            "unsafe": [max(point["probs"]) for point in points],
         }
         result["first_unsafe"] = doc._.duoguard_first_unsafe
     return result
@@ -75,15 +97,16 @@ def to_result(record: Record, doc: Doc, *, spans_key: str, curve: bool) -> dict:
 def failed_result(
     record: Record, problem: str, labels: Sequence[str], *, curve: bool
 ) -> dict:
-    """The result of a record that could not be scored: a guard fails closed.
+    """Make the result of a record that could not be scored. It is marked unsafe.
 
     record (Record): The record.
-    problem (str): Why, without its text.
+    problem (str): What went wrong, without the text.
     labels (Sequence[str]): The categories.
-    curve (bool): Whether the risk curve is wanted.
-    RETURNS (Dict): What could be read of it, its number, and the highest scores.
+    curve (bool): Include the risk curve, which is empty.
+    RETURNS (Dict): The fields that could be read, the record's number, and the highest
+        scores.
     """
-    result = keep_fields(record.fields)
+    result = _input_fields(record)
     result["record"] = record.number
     result["error"] = problem
     result["cats"] = dict.fromkeys((*labels, UNSAFE), 1.0)
@@ -98,13 +121,32 @@ def failed_result(
 
 def _flagged_sentences(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
     """The flagged spans in order, each with its flagged categories."""
-    found: dict[tuple[int, int], dict[str, float]] = {}
+    cats: dict[tuple[int, int], dict[str, float]] = {}
     if spans_key in doc.spans:
         group = doc.spans[spans_key]
         for span, score in zip(group, group.attrs["scores"], strict=True):
-            cats = found.setdefault((span.start_char, span.end_char), {})
-            cats[span.label_] = score
+            offsets = (span.start_char, span.end_char)
+            cats.setdefault(offsets, {})[span.label_] = score
     return [
-        {"start": start, "end": end, "cats": cats}
-        for (start, end), cats in found.items()
+        {"start": start, "end": end, "cats": scores}
+        for (start, end), scores in cats.items()
     ]
+
+
+def to_plain(value: Any) -> Any:
+    """value (Any): The value of a cell in a table.
+    RETURNS (Any): The closest that JSON has: null for NaN and infinity, ISO 8601 for
+        dates and times, base64 for bytes, else the value as a string."""
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    return str(value)

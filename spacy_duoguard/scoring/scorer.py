@@ -1,4 +1,4 @@
-"""Records → results, a batch at a time."""
+"""Score records, one batch at a time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,29 +7,28 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..errors import DuoGuardError, SettingsError
-from .inputs import Record
-from .pipelines import guard_names
+from ..pipeline.registry import guard_names
+from .record import Record
 from .results import failed_result, to_result
 
-# Records of a batch. Part of the result, though in the last digits only: texts that
-# are packed together are multiplied together.
-BATCH = 128
+# The statuses of docs that were not scored. A doc that was lost has none.
+_PROBLEMS = {None: "lost in the pipeline", "error": "not scored"}
 
 
 class RecordScorer:
-    """Scores batches of records with a pipeline. Whatever happens to a record, there
-    is one result for each, in order."""
+    """Scores batches of records with a pipeline. Whatever happens to a record, it gets
+    a result, in order."""
 
     def __init__(self, nlp: Language, *, curve: bool = False) -> None:
         """nlp (Language): From `load_guard`. Its error handlers are replaced.
-        curve (bool): Whether the risk curve is wanted.
-        RAISES (SettingsError): No component of the factory 'duoguard' is in it.
-        RAISES (DuoGuardError): Its weights cannot be loaded.
+        curve (bool): Include the risk curve in results.
+        RAISES (SettingsError): It has no component of the factory 'duoguard'.
+        RAISES (DuoGuardError): The weights cannot be loaded.
         """
         self.nlp = nlp
         self.curve = curve
         guard: Any = nlp.get_pipe(guard_names(nlp)[-1])
-        _ = guard.classifier  # no record is to blame if that fails
+        _ = guard.classifier  # fail now: it is not the fault of a record
         self._guard = guard
         self._problems: dict[int, str] = {}
         nlp.set_error_handler(self._note)  # type: ignore[arg-type]
@@ -43,8 +42,8 @@ class RecordScorer:
         """Score a batch.
 
         records (Sequence[Record]): The records, at most `BATCH`.
-        RETURNS (List[Dict]): A result for each, in order.
-        RAISES (SettingsError): A setting of the pipeline makes scoring impossible.
+        RETURNS (List[Dict]): One result per record, in order.
+        RAISES (SettingsError): The pipeline's settings make scoring impossible.
         """
         self._problems = {}
         with self.nlp.memory_zone():
@@ -54,7 +53,7 @@ class RecordScorer:
             ]
 
     def _run(self, records: Sequence[Record]) -> dict[int, Doc]:
-        """RETURNS (Dict[int, Doc]): What came out of the pipeline, by position."""
+        """RETURNS (Dict[int, Doc]): The docs from the pipeline, by index."""
         pairs = []
         for i, record in enumerate(records):
             if record.problem is None:
@@ -67,19 +66,17 @@ class RecordScorer:
     def _make_doc(self, i: int, text: str) -> Doc | None:
         try:
             return self.nlp.make_doc(text)
-        except Exception as e:  # spaCy's limit of characters, above all
+        except Exception as e:  # most likely spaCy's limit of characters
             self._problems[i] = f"no tokens: {type(e).__name__}"
             return None
 
     def _result(self, i: int, record: Record, doc: Doc | None) -> dict:
-        problem = record.problem or self._problems.get(i)
-        if problem is None and (doc is None or doc._.duoguard_status is None):
-            problem = "lost in the pipeline"
-        if problem is None and doc is not None and doc._.duoguard_status == "error":
-            problem = "not scored"
-        if problem is not None or doc is None:
-            found = problem or "not scored"
-            return failed_result(record, found, self.labels, curve=self.curve)
+        status = None if doc is None else doc._.duoguard_status
+        problem = record.problem or self._problems.get(i) or _PROBLEMS.get(status)
+        if doc is None or problem:
+            return failed_result(
+                record, problem or "not scored", self.labels, curve=self.curve
+            )
         key = self._guard.cfg["spans_key"]
         return to_result(record, doc, spans_key=key, curve=self.curve)
 
@@ -89,8 +86,8 @@ class RecordScorer:
         """The pipeline's error handler."""
         if isinstance(error, SettingsError):
             raise error
-        # What others raise may quote the text.
-        own = isinstance(error, DuoGuardError)
-        reason = str(error) if own else type(error).__name__
+        # Only our own messages are known never to quote the text.
+        is_ours = isinstance(error, DuoGuardError)
+        reason = str(error) if is_ours else type(error).__name__
         for doc in docs:
             self._problems[doc._context] = f"component '{name}': {reason}"

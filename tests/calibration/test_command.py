@@ -1,4 +1,4 @@
-"""The command line: thresholds arrive in the saved pipeline whole, or not at all."""
+"""`calibrate` writes all thresholds to the saved pipeline, or none."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from spacy_duoguard.calibration import run as calibration_run
 from spacy_duoguard.taxonomy import CATEGORIES
 
 TEXTS = [f"{word} {i}" for i in range(10) for word in ("dog", "a fox", "x", "été")]
-# Gold of two categories; every fourth text has a gold of neither.
+# Two categories are labelled; every fourth text has no label at all.
 GOLD = [
     {"Hate": float(i % 2), "Privacy": float(i % 3 == 0)} if i % 4 else {}
     for i in range(len(TEXTS))
@@ -63,7 +63,7 @@ def contents(folder):
 
 
 def rates(folder, label):
-    """Recall and false positive rate of a category's flags, from what was saved."""
+    """The recall and false positive rate of a category in the saved pipeline."""
     nlp = spacy.load(folder)
     flagged = [label in doc._.duoguard_flags for doc in nlp.pipe(TEXTS)]
     pairs = [(f, g[label]) for f, g in zip(flagged, GOLD, strict=True) if label in g]
@@ -73,7 +73,7 @@ def rates(folder, label):
     return hits / positives, false / (len(pairs) - positives)
 
 
-def test_thresholds_survive_loading_and_keep_the_target(saved, dev):
+def test_thresholds_survive_loading_and_meet_the_target(saved, dev):
     before = spacy.load(saved)
     code, output = run(saved, dev, "--target-fpr", 0.2, "--no-plot")
     assert code == 0, output
@@ -95,7 +95,7 @@ def test_thresholds_survive_loading_and_keep_the_target(saved, dev):
     assert again == [doc.cats for doc in before.pipe(TEXTS)]
 
 
-def test_both_files_say_the_same(saved, dev):
+def test_config_and_component_agree(saved, dev):
     assert run(saved, dev, "--best-f", "--no-plot")[0] == 0
     config = load_config(saved / "config.cfg")["components"]["duoguard"]
     stored = json.loads((saved / "duoguard" / "cfg").read_text(encoding="utf8"))
@@ -104,7 +104,7 @@ def test_both_files_say_the_same(saved, dev):
         assert stored[part]["threshold"] == config["threshold"]
 
 
-def test_thresholds_that_were_set_at_run_time_are_kept(make_nlp, dev, tmp_path):
+def test_thresholds_set_at_run_time_are_kept(make_nlp, dev, tmp_path):
     nlp = make_nlp()
     nlp.get_pipe("duoguard").cfg["thresholds"]["Jailbreak prompts"] = 0.25
     nlp.to_disk(tmp_path / "pipeline")
@@ -116,12 +116,12 @@ def test_thresholds_that_were_set_at_run_time_are_kept(make_nlp, dev, tmp_path):
     assert set(thresholds) == {"Hate", "Privacy", "Jailbreak prompts"}
 
 
-def test_categories_of_ones_own(make_nlp, tmp_path):
+def test_added_categories_are_calibrated(make_nlp, tmp_path):
     nlp = make_nlp()
     nlp.get_pipe("duoguard").add_label("Spoilers")
     nlp.to_disk(tmp_path / "pipeline")
     golds = [{"Spoilers": float(i % 2)} for i in range(len(TEXTS))]
-    dev = write_corpus(tmp_path / "own.spacy", golds)
+    dev = write_corpus(tmp_path / "spoilers.spacy", golds)
     assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
     pipe = spacy.load(tmp_path / "pipeline").get_pipe("duoguard")
     assert set(pipe.cfg["thresholds"]) == {"Spoilers"}
@@ -136,7 +136,7 @@ def test_the_other_goals(saved, dev, goal):
     assert spacy.load(saved).get_pipe("duoguard").cfg["thresholds"]["Hate"] != 0.5
 
 
-def test_unsafe_sets_one_threshold_for_all(saved, tmp_path):
+def test_unsafe_sets_one_threshold_for_all_categories(saved, tmp_path):
     golds = [{"unsafe": float(i % 2)} for i in range(len(TEXTS))]
     dev = write_corpus(tmp_path / "unsafe.spacy", golds)
     assert "add --unsafe" in failure(saved, dev, "--best-f")
@@ -150,7 +150,7 @@ def test_unsafe_sets_one_threshold_for_all(saved, tmp_path):
     assert f"{false} of 20" in output
 
 
-def test_output_leaves_the_pipeline_and_is_a_whole_copy(saved, dev, tmp_path):
+def test_output_is_a_complete_copy(saved, dev, tmp_path):
     before, output = contents(saved), tmp_path / "new" / "copy"
     assert run(saved, dev, "--best-f", "--no-plot", "--output", output)[0] == 0
     assert contents(saved) == before
@@ -170,7 +170,7 @@ def test_output_leaves_the_pipeline_and_is_a_whole_copy(saved, dev, tmp_path):
     assert "E087" in failure(saved, dev, "--best-f", "--no-plot", "-o", inside)
 
 
-def test_a_write_that_breaks_off_leaves_the_old_thresholds(saved, dev, monkeypatch):
+def test_an_interrupted_write_leaves_the_old_thresholds(saved, dev, monkeypatch):
     before = spacy.load(saved).get_pipe("duoguard").cfg
 
     def fail(path):
@@ -185,14 +185,14 @@ def test_a_write_that_breaks_off_leaves_the_old_thresholds(saved, dev, monkeypat
 
 
 def failure(*arguments):
-    """The message of a command that must fail in one line, with exit code 1."""
+    """The one-line message of a command that must fail with exit code 1."""
     code, output = run(*arguments)
     assert code == 1, output
     assert "Traceback" not in output
     return " ".join(output.split())
 
 
-def test_failures_say_why_and_change_nothing(saved, dev, tmp_path):
+def test_failures_change_nothing(saved, dev, tmp_path):
     before = contents(saved)
     assert "E080" in failure(saved, dev)
     assert "E080" in failure(saved, dev, "--best-f", "--target-fpr", 0.1)
@@ -234,7 +234,7 @@ def test_several_components_need_a_name(saved, dev, make_nlp, tmp_path):
 
 def test_sentences_are_not_scored(make_nlp, dev, tmp_path):
     make_nlp(sents=True).to_disk(tmp_path / "pipeline")
-    # The corpus has none: asking for them would be an error.
+    # The corpus has no sentences: scoring them would be an error.
     assert run(tmp_path / "pipeline", dev, "--best-f", "--no-plot")[0] == 0
 
 
@@ -250,7 +250,7 @@ def test_the_picture(saved, dev, tmp_path):
     assert other.stat().st_size > 10_000
 
 
-def test_without_matplotlib_there_is_a_note(saved, dev, tmp_path, monkeypatch):
+def test_a_missing_matplotlib_is_reported(saved, dev, tmp_path, monkeypatch):
     monkeypatch.setattr(calibration_run, "has_matplotlib", lambda: False)
     code, output = run(saved, dev, "--best-f")
     assert code == 0

@@ -1,4 +1,4 @@
-"""The choice of thresholds, against trying every threshold that could matter."""
+"""Chosen thresholds are compared with a search over every threshold."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_duoguard.calibration.thresholds import (
+    FlagCounts,
     Goal,
-    best_cut,
+    best_point,
     calibrate,
     choose_threshold,
-    count_cuts,
-    place_threshold,
+    midpoint_threshold,
+    operating_points,
 )
 from spacy_duoguard.errors import SettingsError
 
-# Few different values, so that ties within and between the classes are common.
+# Few distinct values, so that ties within and between the classes are common.
 SCORES = st.one_of(
     st.sampled_from([0.0, 0.25, 0.5, 0.5000001, 0.75, 1.0]),
     st.floats(0, 1, width=32),
@@ -30,7 +31,7 @@ def split(texts):
 
 
 def rates(scores, gold, threshold):
-    """Recall, false positive rate and F, counted plainly."""
+    """Recall, false positive rate and F1, counted directly."""
     flagged, positive = scores > threshold, gold == 1
     hits, false = (flagged & positive).sum(), (flagged & ~positive).sum()
     f = 2 * hits / (hits + false + positive.sum())
@@ -38,25 +39,25 @@ def rates(scores, gold, threshold):
 
 
 def all_thresholds(scores):
-    """One threshold for every way to divide the texts: each score, 0, and 1."""
+    """One threshold for every operating point: each score, 0, and 1."""
     return sorted({0.0, 1.0, *scores.tolist()})
 
 
 @given(TEXTS)
-def test_cuts_count_what_each_threshold_flags(texts):
+def test_operating_points_count_what_each_threshold_flags(texts):
     scores, gold = split(texts)
-    cuts = count_cuts(scores, gold > 0.5)
-    for i, low in enumerate(cuts.low):
-        for threshold in (low, place_threshold(low, cuts.high[i])):
+    points = operating_points(scores, gold > 0.5)
+    for i, low in enumerate(points.low):
+        for threshold in (low, midpoint_threshold(low, points.high[i])):
             flagged = scores > threshold
-            assert cuts.hits[i] == (flagged & (gold == 1)).sum()
-            assert cuts.false[i] == (flagged & (gold == 0)).sum()
-    assert (np.diff(cuts.hits) <= 0).all()
-    assert set(all_thresholds(scores)) - {1.0} <= set(cuts.low)
+            assert points.true_positives[i] == (flagged & (gold == 1)).sum()
+            assert points.false_positives[i] == (flagged & (gold == 0)).sum()
+    assert (np.diff(points.true_positives) <= 0).all()
+    assert set(all_thresholds(scores)) - {1.0} <= set(points.low)
 
 
 @given(TEXTS, RATES)
-def test_target_fpr_is_kept_and_the_recall_is_the_highest(texts, target):
+def test_target_fpr_is_met_with_the_highest_recall(texts, target):
     scores, gold = split(texts)
     choice = choose_threshold("x", scores, gold, Goal(target_fpr=target), old=0.5)
     if gold.all() or not gold.any():
@@ -73,7 +74,7 @@ def test_target_fpr_is_kept_and_the_recall_is_the_highest(texts, target):
 
 
 @given(TEXTS, RATES)
-def test_target_recall_is_reached_and_the_fpr_is_the_lowest(texts, target):
+def test_target_recall_is_met_with_the_lowest_fpr(texts, target):
     scores, gold = split(texts)
     choice = choose_threshold("x", scores, gold, Goal(target_recall=target), old=0.5)
     if gold.all() or not gold.any():
@@ -81,7 +82,7 @@ def test_target_recall_is_reached_and_the_fpr_is_the_lowest(texts, target):
         return
     reachable = rates(scores, gold, 0.0)[0] >= target
     assert (choice.kept is None) == reachable
-    if not reachable:  # positives that score 0.0 are above no threshold
+    if not reachable:  # no threshold flags a score of 0.0
         assert choice.new == 0.5
         return
     recall, fpr, _ = rates(scores, gold, choice.new)
@@ -108,18 +109,18 @@ def test_best_f_is_the_highest(texts):
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=2, unique=True))
-def test_a_threshold_lies_between_its_neighbours(neighbours):
+def test_a_threshold_lies_between_neighbouring_scores(neighbours):
     low, high = sorted(neighbours)
-    assert low <= place_threshold(low, high) < high
+    assert low <= midpoint_threshold(low, high) < high
 
 
-def test_a_threshold_is_the_middle_with_few_decimals():
-    assert place_threshold(0.2, 0.8) == 0.5
-    assert place_threshold(0.123456, 0.123466) == 0.12346
-    assert place_threshold(0.9, np.nextafter(1.0, 2.0)) == 0.95
-    assert place_threshold(1.0, np.nextafter(1.0, 2.0)) == 1.0
+def test_a_threshold_is_the_midpoint_with_few_decimals():
+    assert midpoint_threshold(0.2, 0.8) == 0.5
+    assert midpoint_threshold(0.123456, 0.123466) == 0.12346
+    assert midpoint_threshold(0.9, np.nextafter(1.0, 2.0)) == 0.95
+    assert midpoint_threshold(1.0, np.nextafter(1.0, 2.0)) == 1.0
     one_up = np.nextafter(0.3, 1.0)
-    assert place_threshold(0.3, one_up) == 0.3
+    assert midpoint_threshold(0.3, one_up) == 0.3
 
 
 def test_ties_are_flagged_together_or_not_at_all():
@@ -130,24 +131,26 @@ def test_ties_are_flagged_together_or_not_at_all():
     assert 0.0 <= caught.new < 0.5
 
 
-def test_texts_whose_label_is_not_known_do_not_count():
+def test_unlabelled_texts_are_ignored():
     scores, gold = np.array([0.1, 0.9, 0.95]), np.array([0.0, 1.0, np.nan])
     choice = choose_threshold("x", scores, gold, Goal(best_f=True), old=0.5)
-    assert (choice.cuts.positives, choice.cuts.negatives) == (1, 1)
+    assert (choice.points.positives, choice.points.negatives) == (1, 1)
     unknown = choose_threshold("x", scores, gold * np.nan, Goal(best_f=True), old=0.3)
     assert (unknown.new, unknown.kept) == (0.3, "no labelled text")
 
 
-def test_the_formulas_of_a_cut_by_hand():
-    cuts = count_cuts(np.array([0.2, 0.6, 0.6, 0.8]), np.array([0, 1, 0, 1], bool))
-    assert cuts.low.tolist() == [0.0, 0.2, 0.6, 0.8]
-    assert cuts.recall.tolist() == [1.0, 1.0, 0.5, 0.0]
-    assert cuts.fpr.tolist() == [1.0, 0.5, 0.0, 0.0]
-    assert cuts.precision.tolist() == [0.5, pytest.approx(2 / 3), 1.0, 1.0]
-    assert cuts.f.tolist() == pytest.approx([2 / 3, 0.8, 2 / 3, 0.0])
-    assert best_cut(cuts, Goal(best_f=True)) == 1
-    assert best_cut(cuts, Goal(target_fpr=0.4)) == 2
-    assert best_cut(cuts, Goal(target_recall=0.5)) == 2
+def test_measures_computed_by_hand():
+    points = operating_points(
+        np.array([0.2, 0.6, 0.6, 0.8]), np.array([0, 1, 0, 1], bool)
+    )
+    assert points.low.tolist() == [0.0, 0.2, 0.6, 0.8]
+    assert points.recall.tolist() == [1.0, 1.0, 0.5, 0.0]
+    assert points.fpr.tolist() == [1.0, 0.5, 0.0, 0.0]
+    assert points.precision.tolist() == [0.5, pytest.approx(2 / 3), 1.0, 1.0]
+    assert points.f1.tolist() == pytest.approx([2 / 3, 0.8, 2 / 3, 0.0])
+    assert best_point(points, Goal(best_f=True)) == 1
+    assert best_point(points, Goal(target_fpr=0.4)) == 2
+    assert best_point(points, Goal(target_recall=0.5)) == 2
 
 
 NAN = float("nan")
@@ -155,8 +158,8 @@ SCORED = np.array([[0.9, 0.1], [0.6, 0.2], [0.3, 0.7], [0.2, 0.1]])
 GOLD = np.array([[1, 0, 1], [0, 0, 0], [0, 0, NAN], [0, NAN, 0]])
 
 
-def test_each_category_by_its_own_labels():
-    found = calibrate(
+def test_each_category_is_calibrated_by_its_labels():
+    calibration = calibrate(
         ["a", "b"],
         SCORED,
         GOLD,
@@ -164,19 +167,23 @@ def test_each_category_by_its_own_labels():
         threshold=0.5,
         thresholds={"b": 0.65, "c": 0.4},
     )
-    assert found.threshold == 0.5
-    assert found.thresholds == {"a": 0.75, "b": 0.65, "c": 0.4}
-    assert [choice.kept for choice in found.choices] == [None, "no positive text"]
-    assert (found.unsafe_before.hits, found.unsafe_before.false) == (1, 1)
-    assert (found.unsafe_after.hits, found.unsafe_after.false) == (1, 0)
-    assert (found.unsafe_after.positives, found.unsafe_after.negatives) == (1, 2)
+    assert calibration.threshold == 0.5
+    assert calibration.thresholds == {"a": 0.75, "b": 0.65, "c": 0.4}
+    assert [choice.kept for choice in calibration.choices] == [None, "no positive text"]
+    before, after = calibration.unsafe_before, calibration.unsafe_after
+    assert before == FlagCounts(
+        true_positives=1, positives=1, false_positives=1, negatives=2
+    )
+    assert after == FlagCounts(
+        true_positives=1, positives=1, false_positives=0, negatives=2
+    )
 
 
-def test_one_threshold_for_all_by_unsafe():
+def test_one_threshold_for_all_categories_by_unsafe():
     settings = {"threshold": 0.5, "thresholds": {"b": 0.65}, "unsafe": True}
-    found = calibrate(["a", "b"], SCORED, GOLD, Goal(target_fpr=0.0), **settings)
-    assert (found.threshold, found.thresholds) == (0.75, {})
-    assert found.unsafe_after.false == 0
+    calibration = calibrate(["a", "b"], SCORED, GOLD, Goal(target_fpr=0.0), **settings)
+    assert (calibration.threshold, calibration.thresholds) == (0.75, {})
+    assert calibration.unsafe_after.false_positives == 0
     unknown = np.full_like(GOLD, NAN)
     kept = calibrate(["a", "b"], SCORED, unknown, Goal(best_f=True), **settings)
     assert (kept.threshold, kept.thresholds) == (0.5, {"b": 0.65})
@@ -194,6 +201,6 @@ def test_one_threshold_for_all_by_unsafe():
         ({"target_fpr": NAN}, "E081"),
     ],
 )
-def test_goals_that_make_no_sense_are_refused(goal, code):
+def test_invalid_goals_are_refused(goal, code):
     with pytest.raises(SettingsError, match=code):
         Goal(**goal)

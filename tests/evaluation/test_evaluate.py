@@ -1,4 +1,4 @@
-"""`evaluate`: the paper's files → its figures. The rows here are invented."""
+"""`evaluate` measures on the paper's files. The rows here are invented."""
 
 import json
 
@@ -16,7 +16,7 @@ from spacy_duoguard.evaluation.paper import PAPER
 
 
 def rows_of(folder, name):
-    (dataset,) = [own for own in DATASETS if own.filename == name]
+    (dataset,) = [dataset for dataset in DATASETS if dataset.filename == name]
     return load_rows(dataset, folder / name)
 
 
@@ -40,13 +40,13 @@ def test_each_format_is_read_as_described(tmp_path):
         ("openai.json", '[{"prompt": "secret", "moder', "JSONDecodeError"),
         ("openai.json", '["secret"]', "TypeError"),
         ("openai.json", "[]", "no rows"),
-        ("XSafety.json", '[{"prompt": ["secret"], "class": 1}]', "no string"),
+        ("XSafety.json", '[{"prompt": ["secret"], "class": 1}]', "not a string"),
         (XSTEST, 'id,type,prompt\n1,contrast_x,"secret\n', "Error"),
         (XSTEST, "id,type\n1,secret\n", "'prompt'"),
         (XSTEST, "prompt,type\nsecret\n", "AttributeError"),
     ],
 )
-def test_a_damaged_file_is_no_smaller_file(tmp_path, name, content, problem):
+def test_a_damaged_row_fails_the_file(tmp_path, name, content, problem):
     (tmp_path / name).write_text(content, encoding="utf8")
     with pytest.raises(SettingsError, match="E145") as caught:
         rows_of(tmp_path, name)
@@ -54,27 +54,27 @@ def test_a_damaged_file_is_no_smaller_file(tmp_path, name, content, problem):
     assert "secret" not in str(caught.value)
 
 
-def test_measures_by_hand():
-    truths = np.array([True, True, True, False, False])
-    scores = np.array([0.9, 0.6, 0.5, 0.7, 0.1])  # 0.5 is not more than 0.5
-    found = measure(truths, scores, ms=2.0)
-    assert found.precision == pytest.approx(2 / 3)
-    assert found.recall == pytest.approx(2 / 3)
-    assert found.f1 == pytest.approx(2 / 3)
-    assert found.fpr == pytest.approx(1 / 2)
+def test_measures_computed_by_hand():
+    gold = np.array([True, True, True, False, False])
+    scores = np.array([0.9, 0.6, 0.5, 0.7, 0.1])  # 0.5 is not greater than 0.5
+    measures = measure(gold, scores, ms=2.0)
+    assert measures.precision == pytest.approx(2 / 3)
+    assert measures.recall == pytest.approx(2 / 3)
+    assert measures.f1 == pytest.approx(2 / 3)
+    assert measures.fpr == pytest.approx(1 / 2)
     # Steps of recall at the precisions 1/1, 2/3 and 3/4.
-    assert found.auprc == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
-    unsafe_only = measure(truths[:3], scores[:3], ms=2.0)
+    assert measures.auprc == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    unsafe_only = measure(gold[:3], scores[:3], ms=2.0)
     assert (unsafe_only.fpr, unsafe_only.auprc) == (None, None)
     assert unsafe_only.f1 == pytest.approx(4 / 5)
-    none_flagged = measure(truths, scores / 10, ms=2.0)
+    none_flagged = measure(gold, scores / 10, ms=2.0)
     assert (none_flagged.f1, none_flagged.precision) == (0.0, None)
-    assert average([found, unsafe_only]) == Measures(
+    assert average([measures, unsafe_only]) == Measures(
         f1=pytest.approx((2 / 3 + 4 / 5) / 2),
         precision=pytest.approx((2 / 3 + 1) / 2),
         recall=pytest.approx(2 / 3),
         fpr=pytest.approx(1 / 2),
-        auprc=found.auprc,
+        auprc=measures.auprc,
         ms=2.0,
     )
 
@@ -93,36 +93,36 @@ def evaluate(qwen2_folder):
     return run
 
 
-def test_the_table_and_the_json_say_the_same(evaluate, classifier, tmp_path):
+def test_the_table_and_the_json_agree(evaluate, classifier, tmp_path):
     write_language(tmp_path / "data" / "En")
     write_language(tmp_path / "data" / "De", without=["openai.json", XSTEST])
     report = tmp_path / "new" / "report.json"
     code, output = evaluate(tmp_path / "data", "--json", report)
     assert code == 0, output
-    found = json.loads(report.read_text())
-    assert list(found["languages"]) == ["En", "De"]
-    english = found["languages"]["En"]["files"]["openai.json"]
+    results = json.loads(report.read_text())
+    assert list(results["languages"]) == ["En", "De"]
+    english = results["languages"]["En"]["files"]["openai.json"]
     assert (english["texts"], english["unsafe"]) == (20, 7)
     scores = classifier.score(TEXTS).max(axis=1)
-    truths = np.array([i % 3 == 0 for i in range(len(TEXTS))])
-    expected = measure(truths, scores, ms=english["ms"])
+    gold = np.array([i % 3 == 0 for i in range(len(TEXTS))])
+    expected = measure(gold, scores, ms=english["ms"])
     for key in ("f1", "precision", "recall", "fpr", "auprc"):
         assert english[key] == pytest.approx(getattr(expected, key)), key
     (row,) = [line for line in output.split("De:")[0].split("\n") if "openai" in line]
     rates = [getattr(expected, key) for key in ("f1", "precision", "recall")]
     cells = ["openai.json", "20", "7", *(f"{100 * rate:.1f}" for rate in rates)]
     assert row.split()[:6] == cells
-    german = found["languages"]["De"]
+    german = results["languages"]["De"]
     assert german["missing"] == ["openai.json", XSTEST]
     assert german["files"][XSTEST] is None
     assert german["averaged_files"] == 4
     f1 = [file["f1"] for file in german["files"].values() if file]
     assert german["average"]["f1"] == pytest.approx(sum(f1) / 4)
     assert "average of 4 of 6" in output
-    assert f"Not there: openai.json, {XSTEST}" in output
-    assert found["paper"]["comparable"] == {"En": False, "De": False}
-    assert output.count("need the real weights") == 2
-    assert [row["f1"]["De"] for row in found["paper"]["rows"]] == [
+    assert f"Missing: openai.json, {XSTEST}" in output
+    assert results["paper"]["comparable"] == {"En": False, "De": False}
+    assert output.count("doesn't have the paper's weights") == 2
+    assert [row["f1"]["De"] for row in results["paper"]["rows"]] == [
         *(71.9, 61.3, 55.4, 44.7, 36.8)
     ]
     for row in PAPER:
@@ -138,9 +138,7 @@ def test_one_language_of_several(evaluate, tmp_path):
     assert "En:" not in output
 
 
-def test_the_papers_own_weights_are_known_by_their_source(
-    evaluate, qwen2_folder, tmp_path
-):
+def test_the_papers_weights_are_known_by_their_source(evaluate, qwen2_folder, tmp_path):
     write_language(tmp_path / "data" / "Fr")
     model = tmp_path / "downloaded"
     model.mkdir()
@@ -152,11 +150,11 @@ def test_the_papers_own_weights_are_known_by_their_source(
     arguments = ("--model", model, "--json", report)
     code, output = evaluate(tmp_path / "data", *arguments)
     assert code == 0, output
-    assert "need the real weights" not in output
+    assert "doesn't have the paper's weights" not in output
     assert json.loads(report.read_text())["paper"]["comparable"] == {"Fr": True}
 
 
-def test_no_files_are_an_error(evaluate, tmp_path):
+def test_missing_files_are_an_error(evaluate, tmp_path):
     for arguments in ((), ("--language", "Fr")):
         code, output = evaluate(tmp_path, *arguments)
         assert code == 1

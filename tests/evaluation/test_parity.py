@@ -1,4 +1,4 @@
-"""`verify`: what it says of our scores and those of `transformers`."""
+"""`verify` compares our scores with those of `transformers`."""
 
 import json
 
@@ -10,12 +10,12 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.evaluation import parity as verification
-from spacy_duoguard.evaluation.parity import Difference, Verification, verify
+from spacy_duoguard.evaluation import parity
+from spacy_duoguard.evaluation.parity import Difference, Parity, verify
 from spacy_duoguard.evaluation.reference import reference_scores
 
 TEXTS = ["How to kill a python process?", "", "a", "été là-bas", "x" * 2000, "the dog"]
-FITTING = [text for text in TEXTS if 0 < len(text) < 100]
+COMPARABLE = [text for text in TEXTS if 0 < len(text) < 100]
 
 
 @pytest.fixture
@@ -40,41 +40,41 @@ def load(qwen2_folder):
     return load
 
 
-def test_difference_by_hand():
+def test_difference_computed_by_hand():
     exact = np.array([[0.4, 0.6], [0.2, 0.5]])
     scores = np.array([[0.5, 0.7], [0.6, 0.5]], dtype=np.float32)
-    found = Difference.of(scores, exact)
-    assert found.mean == pytest.approx(0.6 / 4)
-    assert found.largest == pytest.approx(0.4)
-    assert found.flips == 1
+    difference = Difference.of(scores, exact)
+    assert difference.mean == pytest.approx(0.6 / 4)
+    assert difference.largest == pytest.approx(0.4)
+    assert difference.flips == 1
 
 
 def test_figures_are_those_of_the_engine(load):
     exact, half = load("float32"), load("bfloat16")
-    reference = reference_scores(exact, FITTING)
-    found = verify(load, TEXTS, precision="bfloat16")
-    assert (found.texts, found.left_out) == (len(FITTING), 2)
-    lengths = [len(exact.tokenizer.encode(text).ids) for text in FITTING]
-    assert found.tokens == sum(lengths)
-    ours = Difference.of(half.score(FITTING), reference)
-    assert found.ours.mean == pytest.approx(ours.mean, rel=1e-3)
-    assert found.ours.mean > 1e-5
-    their_scores = reference_scores(exact, FITTING, dtype=torch.bfloat16)
+    reference = reference_scores(exact, COMPARABLE)
+    result = verify(load, TEXTS, precision="bfloat16")
+    assert (result.texts, result.skipped) == (len(COMPARABLE), 2)
+    lengths = [len(exact.tokenizer.encode(text).ids) for text in COMPARABLE]
+    assert result.tokens == sum(lengths)
+    ours = Difference.of(half.score(COMPARABLE), reference)
+    assert result.ours.mean == pytest.approx(ours.mean, rel=1e-3)
+    assert result.ours.mean > 1e-5
+    their_scores = reference_scores(exact, COMPARABLE, dtype=torch.bfloat16)
     theirs = Difference.of(their_scores, reference)
-    assert found.theirs.mean == pytest.approx(theirs.mean, rel=1e-3)
-    assert found.kept is None  # so few texts
-    assert min(found.speed, found.their_speed) > 0
+    assert result.theirs.mean == pytest.approx(theirs.mean, rel=1e-3)
+    assert result.holds is None  # too few texts
+    assert min(result.speed, result.their_speed) > 0
 
 
 def make(precision, ours, theirs=None, texts=500):
     def difference(mean):
         return Difference(mean=mean, largest=2 * mean, flips=0)
 
-    return Verification(
+    return Parity(
         precision=precision,
         device="cpu",
         texts=texts,
-        left_out=0,
+        skipped=0,
         tokens=1,
         ours=difference(ours),
         theirs=None if theirs is None else difference(theirs),
@@ -84,19 +84,19 @@ def make(precision, ours, theirs=None, texts=500):
 
 
 def test_the_bounds_are_those_of_the_contract():
-    assert make("float32", 4.9e-6).kept is True
-    assert make("float32", 5.1e-6).kept is False
-    assert make("float32", float("nan")).kept is False
-    assert make("bfloat16", 0.0125, 0.01).kept is True
-    assert make("bfloat16", 0.0126, 0.01).kept is False
-    assert make("bfloat16", float("nan"), 0.01).kept is False
-    assert make("bfloat16", 0.0126, 0.01, texts=499).kept is None
-    assert make("int8", 0.2, 0.01).kept is None
+    assert make("float32", 4.9e-6).holds is True
+    assert make("float32", 5.1e-6).holds is False
+    assert make("float32", float("nan")).holds is False
+    assert make("bfloat16", 0.0125, 0.01).holds is True
+    assert make("bfloat16", 0.0126, 0.01).holds is False
+    assert make("bfloat16", float("nan"), 0.01).holds is False
+    assert make("bfloat16", 0.0126, 0.01, texts=499).holds is None
+    assert make("int8", 0.2, 0.01).holds is None
 
 
-def test_there_are_enough_texts_of_ours():
-    texts = verification.sample_texts()
-    assert len(set(texts)) == verification.BFLOAT16_TEXTS
+def test_there_are_enough_sample_texts():
+    texts = parity.sample_texts()
+    assert len(set(texts)) == parity.BFLOAT16_TEXTS
 
 
 def test_the_command_in_float32(run, tmp_path):
@@ -105,25 +105,25 @@ def test_the_command_in_float32(run, tmp_path):
     source.write_text("\n".join(map(json.dumps, rows)), encoding="utf8")
     code, output = run("--precision", "float32", "--texts", source)
     assert code == 0, output
-    assert f"{len(FITTING)} texts" in output
-    assert "2 texts left out" in output
-    assert "this package, float32" in output
-    assert "Bound kept" in output
+    assert f"{len(COMPARABLE)} texts" in output
+    assert "2 texts skipped" in output
+    assert "spacy-duoguard, float32" in output
+    assert "Within the bound" in output
     _, fewer = run("--precision", "float32", "--texts", source, "--limit", 1)
     assert "1 texts" in fewer
 
 
-def test_the_command_fails_where_scores_are_others(run, monkeypatch, tmp_path):
-    real = verification.score_with
+def test_the_command_fails_if_scores_differ(run, monkeypatch, tmp_path):
+    real = parity.score_with_reference
 
     def lowered(*arguments):
         return real(*arguments) - 2e-5
 
-    monkeypatch.setattr(verification, "score_with", lowered)
+    monkeypatch.setattr(parity, "score_with_reference", lowered)
     (tmp_path / "in.txt").write_text("a dog\n")
     code, output = run("--precision", "float32", "--texts", tmp_path / "in.txt")
     assert code == 1
-    assert "NOT KEPT" in output
+    assert "OUTSIDE THE BOUND" in output
 
 
 def test_a_saved_pipeline_and_few_texts(run, make_nlp, tmp_path):
@@ -133,15 +133,15 @@ def test_a_saved_pipeline_and_few_texts(run, make_nlp, tmp_path):
     arguments = ("--precision", "bfloat16", "--texts", texts)
     code, output = run(*arguments, model=tmp_path / "pipeline")
     assert code == 0, output
-    assert "Bound not judged" in output
+    assert "Not judged" in output
     texts.write_text("\n\n")
     code, output = run(*arguments, model=tmp_path / "pipeline")
     assert code == 1
     assert "E146" in output
 
 
-def test_without_texts_ours_are_taken(run, monkeypatch):
-    monkeypatch.setattr(verification, "sample_texts", lambda: ["a dog", "b"])
+def test_without_texts_the_sample_is_scored(run, monkeypatch):
+    monkeypatch.setattr(parity, "sample_texts", lambda: ["a dog", "b"])
     code, output = run("--precision", "float32")
     assert code == 0, output
     assert "2 texts, " in output

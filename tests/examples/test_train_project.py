@@ -67,18 +67,18 @@ def test_convert_keeps_what_is_known(load, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
-        ({"text": "secret", "cats": {"Hat": 1}}, "'Hat' is no category"),
+        ({"text": "secret", "cats": {"Hat": 1}}, "'Hat' is not a category"),
         ({"text": "secret", "cats": {"Hate": 2}}, "not in [0, 1]"),
-        ({"text": "secret", "cats": {"Hate": "yes"}}, "not as described"),
+        ({"text": "secret", "cats": {"Hate": "yes"}}, "invalid ("),
         ({"cats": {"Hate": 1}}, "'text'"),
-        ([], "not as described"),
+        ([], "invalid ("),
         (
             {"text": "secret", "spans": [{"start": 0, "end": 3, "label": "Hate"}]},
-            "span 0-3 does not end with tokens",
+            "span 0-3 does not match token boundaries",
         ),
         (
             {"text": "secret", "spans": [{"start": 0, "end": 6, "label": "Hat"}]},
-            "'Hat' is no category",
+            "'Hat' is not a category",
         ),
     ],
 )

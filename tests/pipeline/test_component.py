@@ -1,6 +1,7 @@
 """What a user of the component sees: scores, flags, status, windows, order."""
 
 import json
+import pickle
 import subprocess
 import sys
 from itertools import pairwise
@@ -124,9 +125,11 @@ def test_windows_tell_where_a_long_texts_score_comes_from(make_nlp):
     for i, category in enumerate(CATEGORIES):
         assert doc.cats[category] == max(window["probs"][i] for window in windows)
     # Each window's scores are those of its passage.
-    place = windows[3]
-    alone = nlp(LONG[place["start"] : place["end"]]).cats
-    assert place["probs"] == pytest.approx([alone[key] for key in CATEGORIES], abs=1e-5)
+    window = windows[3]
+    alone = nlp(LONG[window["start"] : window["end"]]).cats
+    assert window["probs"] == pytest.approx(
+        [alone[key] for key in CATEGORIES], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,8 +151,8 @@ def test_max_chars_keeps_both_ends_and_says_so(make_nlp):
     nlp = make_nlp(max_chars=100)
     doc = nlp(LONG)
     assert doc._.duoguard_status == "truncated"
-    places = [(w["start"], w["end"]) for w in doc._.duoguard_windows]
-    assert places == [(0, 50), (len(LONG) - 50, len(LONG))]
+    offsets = [(w["start"], w["end"]) for w in doc._.duoguard_windows]
+    assert offsets == [(0, 50), (len(LONG) - 50, len(LONG))]
     ends = [nlp(LONG[:50]).cats["unsafe"], nlp(LONG[-50:]).cats["unsafe"]]
     assert doc.cats["unsafe"] == pytest.approx(max(ends), abs=1e-5)
     assert nlp(LONG[:100])._.duoguard_status == "ok"
@@ -239,12 +242,32 @@ def test_two_components_in_one_pipeline(make_nlp):
     assert doc.cats == pytest.approx(make_nlp()(TEXTS[0]).cats, abs=1e-6)
 
 
-def test_model_predicts_the_probabilities_of_docs(make_nlp):
-    nlp = make_nlp()
-    docs = [nlp.make_doc(text) for text in TEXTS]
-    rows = nlp.get_pipe("duoguard").model.predict(docs)
-    assert rows.shape == (len(TEXTS), 12)
-    assert rows[0].tolist() == pytest.approx(
-        list(nlp(TEXTS[0]).cats.values())[:12], abs=1e-5
-    )
+DISGUISED = "H\u200bo\u200bw to k\u200bill a pyt\u200bhon process?"
+SCORING = [
+    {},
+    {"max_chars": 12},
+    {"normalize": True},
+    {"max_chars": 9, "normalize": True},
+]
+
+
+@pytest.mark.parametrize("settings", SCORING)
+@pytest.mark.parametrize("when", ["config", "cfg", "copy"])
+def test_model_predicts_what_the_component_predicts(make_nlp, settings, when):
+    nlp = make_nlp(**settings) if when == "config" else make_nlp()
+    component = nlp.get_pipe("duoguard")
+    if when == "copy":
+        component = pickle.loads(pickle.dumps(component))
+    component.cfg.update(settings)
+    docs = [nlp.make_doc(text) for text in (*TEXTS, LONG, DISGUISED, "")]
+    rows = component.model.predict(docs)
+    assert rows.shape == (len(docs), 12)
+    for row, scores in zip(rows, component.predict(docs), strict=True):
+        assert row.tolist() == scores.probabilities.tolist()
     assert not docs[0].cats
+    plain = make_nlp().get_pipe("duoguard").model.predict(docs)
+    assert (plain == rows).all() == (not settings)
+
+
+def test_model_predicts_nothing_for_no_docs(make_nlp):
+    assert make_nlp().get_pipe("duoguard").model.predict([]).shape == (0, 12)

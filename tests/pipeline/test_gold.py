@@ -1,4 +1,4 @@
-"""What reference docs teach."""
+"""Reading gold annotations."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from spacy_duoguard.pipeline.gold import (
     fill_maximum,
     foreign_keys,
     read_cats,
-    read_group,
+    read_span_group,
 )
 
 NAN = float("nan")
@@ -39,7 +39,7 @@ def test_cats(cats, truths, maximum):
     gold = read_cats(cats, LABELS)
     assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
     assert gold.maximum == maximum
-    assert gold.teaches == (cats not in ({}, {"POSITIVE": 1.0}))
+    assert gold.is_known == (cats not in ({}, {"POSITIVE": 1.0}))
 
 
 @pytest.mark.parametrize("value", [1.5, -0.1, NAN, "1", None, [1]])
@@ -47,7 +47,7 @@ def test_cats(cats, truths, maximum):
 def test_values_outside_the_range(key, value):
     with pytest.raises(SettingsError, match=rf"E063.*'{key}'"):
         read_cats({key: value}, LABELS)
-    read_cats({"POSITIVE": value}, LABELS)  # is no business of ours
+    read_cats({"POSITIVE": value}, LABELS)  # belongs to another component
 
 
 def test_an_unsafe_text_without_a_category_contradicts_itself():
@@ -78,37 +78,37 @@ def doc():
 
 def test_spans_without_an_entry_are_negative(doc):
     group = [Span(doc, 0, 2, label="A"), Span(doc, 0, 2, label="C")]
-    golds, strays = read_group(group, [doc[0:2], doc[2:4]], LABELS)
+    golds, unmatched = read_span_group(group, [doc[0:2], doc[2:4]], LABELS)
     assert [gold.truths.tolist() for gold in golds] == [[1, 0, 1], [0, 0, 0]]
-    assert strays == 0
+    assert unmatched == 0
 
 
 def test_an_entry_on_no_span_leaves_its_category_open_where_it_lies(doc):
     group = [Span(doc, 1, 3, label="A"), Span(doc, 2, 4, label="B")]
-    golds, strays = read_group(group, [doc[0:2], doc[2:4], doc[4:6]], LABELS)
+    golds, unmatched = read_span_group(group, [doc[0:2], doc[2:4], doc[4:6]], LABELS)
     expected = [[NAN, 0, 0], [NAN, 1, 0], [0, 0, 0]]
     for gold, truths in zip(golds, expected, strict=True):
         assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
-    assert strays == 1
+    assert unmatched == 1
 
 
 def test_entries_that_only_touch_a_span_do_not_open_it():
     vocab = spacy.blank("en").vocab
     doc = spacy.tokens.Doc(vocab, words=list("abcdef"), spaces=[False] * 6)
     spans = [doc[0:2], doc[4:6]]
-    golds, strays = read_group([Span(doc, 2, 4, label="A")], spans, LABELS)
+    golds, unmatched = read_span_group([Span(doc, 2, 4, label="A")], spans, LABELS)
     assert [gold.truths.tolist() for gold in golds] == [[0, 0, 0], [0, 0, 0]]
-    assert strays == 1
+    assert unmatched == 1
 
 
 def test_a_span_can_be_unsafe_in_some_way(doc):
     spans = [doc[0:2], doc[2:4]]
-    golds, _ = read_group([Span(doc, 0, 2, label="unsafe")], spans, LABELS)
+    golds, _ = read_span_group([Span(doc, 0, 2, label="unsafe")], spans, LABELS)
     assert golds[0].maximum == 1.0
     assert np.isnan(golds[0].truths).all()
     assert golds[1].truths.tolist() == [0, 0, 0]
-    golds, _ = read_group([Span(doc, 1, 2, label="unsafe")], spans, LABELS)
-    assert not golds[0].teaches
+    golds, _ = read_span_group([Span(doc, 1, 2, label="unsafe")], spans, LABELS)
+    assert not golds[0].is_known
 
 
 def test_an_entry_of_another_tokenization_is_found_by_its_characters(doc):
@@ -118,12 +118,13 @@ def test_an_entry_of_another_tokenization_is_found_by_its_characters(doc):
         spaces=[True, False, True, True, True, True, False],
     )
     assert other.text == doc.text
-    golds, strays = read_group([Span(other, 0, 3, label="A")], [doc[0:2]], LABELS)
+    group = [Span(other, 0, 3, label="A")]
+    golds, unmatched = read_span_group(group, [doc[0:2]], LABELS)
     assert golds[0].truths.tolist() == [1, 0, 0]
-    assert strays == 0
+    assert unmatched == 0
 
 
 @pytest.mark.parametrize("label", ["D", ""])
 def test_an_entry_of_an_unknown_category(doc, label):
     with pytest.raises(SettingsError, match=rf"E067.*'{label}'.*A, B, C"):
-        read_group([Span(doc, 0, 2, label=label)], [doc[0:2]], LABELS)
+        read_span_group([Span(doc, 0, 2, label=label)], [doc[0:2]], LABELS)

@@ -1,4 +1,4 @@
-"""Categories of the user's own."""
+"""Categories added by the user."""
 
 import json
 import math
@@ -19,17 +19,17 @@ from spacy_duoguard.errors import CheckpointError, SettingsError
 from spacy_duoguard.evaluation.reference import reference_scores
 from spacy_duoguard.taxonomy import CATEGORIES
 
-OWN = ("Spam", "Réclame")
-LABELS = (*CATEGORIES, *OWN)
+ADDED = ("Spam", "Réclame")
+LABELS = (*CATEGORIES, *ADDED)
 KEYS = [*LABELS, "unsafe"]
 
 
 @pytest.fixture
-def own_nlp(make_nlp):
-    """A pipeline with two categories of its own that tell texts apart."""
+def added_nlp(make_nlp):
+    """A pipeline with two added categories, whose scores differ between texts."""
     nlp = make_nlp(sents=True)
     component = nlp.get_pipe("duoguard")
-    for label in OWN:
+    for label in ADDED:
         assert component.add_label(label) == 1
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -43,7 +43,7 @@ def test_they_follow_the_twelve(make_nlp, loaded):
     nlp = make_nlp()
     before = nlp("a").cats if loaded else make_nlp()("a").cats
     component = nlp.get_pipe("duoguard")
-    assert [component.add_label(label) for label in OWN] == [1, 1]
+    assert [component.add_label(label) for label in ADDED] == [1, 1]
     assert [component.add_label(label) for label in ("Spam", "Hate")] == [0, 0]
     assert component.labels == LABELS
     assert component.label_data == list(LABELS)
@@ -70,11 +70,11 @@ def test_a_new_category_changes_no_verdict_before_it_is_trained(make_nlp):
             assert logits[12] == pytest.approx(sum(logits[:12]) / 12, abs=1e-3)
 
 
-def test_they_count_everywhere(own_nlp):
-    component = own_nlp.get_pipe("duoguard")
+def test_they_count_everywhere(added_nlp):
+    component = added_nlp.get_pipe("duoguard")
     expected = reference_scores(component.classifier, TEXTS)
     assert expected.shape == (len(TEXTS), 14)
-    docs = list(own_nlp.pipe([*TEXTS, ""]))
+    docs = list(added_nlp.pipe([*TEXTS, ""]))
     for doc, row in zip(docs, expected, strict=False):
         assert [doc.cats[key] for key in LABELS] == pytest.approx(row, abs=1e-5)
         assert doc.cats["unsafe"] == max(doc.cats[key] for key in LABELS)
@@ -83,36 +83,36 @@ def test_they_count_everywhere(own_nlp):
     assert max(doc.cats["unsafe"] == doc.cats["Spam"] for doc in docs[:-1])
     assert docs[-1].cats == dict.fromkeys(KEYS, 0.0)
     component.cfg["thresholds"] = {**dict.fromkeys(CATEGORIES, 1.0), "Spam": 0.0}
-    doc = own_nlp(TEXTS[0])
+    doc = added_nlp(TEXTS[0])
     assert doc._.duoguard_flags[0] == "Spam"
     assert doc.spans["duoguard"][0].label_ == "Spam"
 
 
-def test_a_failed_doc_has_them_all(own_nlp, monkeypatch):
-    own_nlp.set_error_handler(ignore_error)
-    classifier = own_nlp.get_pipe("duoguard").classifier
+def test_a_failed_doc_has_all_of_them(added_nlp, monkeypatch):
+    added_nlp.set_error_handler(ignore_error)
+    classifier = added_nlp.get_pipe("duoguard").classifier
     monkeypatch.setattr(classifier, "answer", None)
-    doc = own_nlp("a")
+    doc = added_nlp("a")
     assert doc.cats == dict.fromkeys(KEYS, 1.0)
     assert doc._.duoguard_flags == list(LABELS)
     assert next(iter(doc.sents))._.duoguard_cats == doc.cats
 
 
-def test_they_are_saved_and_restored(own_nlp, make_nlp, tmp_path):
-    own_nlp.get_pipe("duoguard").cfg["thresholds"] = {"Spam": 0.25}
-    own_nlp.to_disk(tmp_path)
+def test_they_are_saved_and_restored(added_nlp, make_nlp, tmp_path):
+    added_nlp.get_pipe("duoguard").cfg["thresholds"] = {"Spam": 0.25}
+    added_nlp.to_disk(tmp_path)
     other = make_nlp(sents=True)
     other.get_pipe("duoguard").add_label("Other")
     copies = [
         spacy.load(tmp_path),
-        other.from_bytes(own_nlp.to_bytes()),
-        pickle.loads(pickle.dumps(own_nlp)),
+        other.from_bytes(added_nlp.to_bytes()),
+        pickle.loads(pickle.dumps(added_nlp)),
     ]
     for nlp in copies:
         component = nlp.get_pipe("duoguard")
         assert component.labels == LABELS
         assert component.cfg["thresholds"] == {"Spam": 0.25}
-        for doc, expected in zip(nlp.pipe(TEXTS), own_nlp.pipe(TEXTS), strict=True):
+        for doc, expected in zip(nlp.pipe(TEXTS), added_nlp.pipe(TEXTS), strict=True):
             assert doc.cats == expected.cats
             assert doc._.duoguard_flags == expected._.duoguard_flags
     folder = tmp_path / "duoguard" / "model"
@@ -121,11 +121,12 @@ def test_they_are_saved_and_restored(own_nlp, make_nlp, tmp_path):
     classifier = Classifier.from_pretrained(str(folder), precision="float32")
     assert classifier.labels == LABELS
     assert np.array_equal(
-        classifier.score(TEXTS), own_nlp.get_pipe("duoguard").classifier.score(TEXTS)
+        classifier.score(TEXTS),
+        added_nlp.get_pipe("duoguard").classifier.score(TEXTS),
     )
 
 
-def test_before_the_weights_arrive_they_are_pickled_too(make_nlp):
+def test_they_are_pickled_before_the_weights_are_loaded(make_nlp):
     nlp = make_nlp()
     nlp.get_pipe("duoguard").add_label("Spam")
     other = pickle.loads(pickle.dumps(nlp))
@@ -133,8 +134,8 @@ def test_before_the_weights_arrive_they_are_pickled_too(make_nlp):
     assert list(other("a").cats) == [*CATEGORIES, "Spam", "unsafe"]
 
 
-def test_a_threshold_for_one_stands_in_the_config(own_nlp, tmp_path):
-    own_nlp.to_disk(tmp_path)
+def test_the_config_sets_a_threshold_for_one(added_nlp, tmp_path):
+    added_nlp.to_disk(tmp_path)
     config = {"components.duoguard.thresholds": {"Spam": 0.0}}
     nlp = spacy.load(tmp_path, config=config)
     assert "Spam" in nlp("a")._.duoguard_flags
@@ -143,21 +144,21 @@ def test_a_threshold_for_one_stands_in_the_config(own_nlp, tmp_path):
         spacy.load(tmp_path, config=config)
 
 
-def test_they_survive_in_docs(own_nlp):
-    doc = own_nlp(TEXTS[0])
+def test_they_survive_in_docs(added_nlp):
+    doc = added_nlp(TEXTS[0])
     docbin = DocBin(docs=[doc], store_user_data=True)
-    (copy,) = DocBin().from_bytes(docbin.to_bytes()).get_docs(own_nlp.vocab)
+    (copy,) = DocBin().from_bytes(docbin.to_bytes()).get_docs(added_nlp.vocab)
     assert copy.cats == doc.cats
     assert (
         next(iter(copy.sents))._.duoguard_cats == next(iter(doc.sents))._.duoguard_cats
     )
 
 
-def test_they_are_evaluated(own_nlp):
+def test_they_are_evaluated(added_nlp):
     text = TEXTS[0]
     gold = {**dict.fromkeys(LABELS, 0.0), "Spam": 1.0}
-    own_nlp.get_pipe("duoguard").cfg["thresholds"] = {"Spam": 0.0}
-    scores = own_nlp.evaluate(make_examples(own_nlp, [(text, gold)]))
+    added_nlp.get_pipe("duoguard").cfg["thresholds"] = {"Spam": 0.0}
+    scores = added_nlp.evaluate(make_examples(added_nlp, [(text, gold)]))
     assert scores["duoguard_f_per_type"]["Spam"]["r"] == 1.0
 
 
@@ -198,7 +199,7 @@ def test_one_is_trained_while_the_twelve_are_open(make_nlp, layers):
         assert torch.allclose(old.score.weight[:12], twelve, atol=1e-6)
 
 
-def test_one_is_added_in_the_midst_of_training(make_nlp):
+def test_one_is_added_during_training(make_nlp):
     nlp = trainable(make_nlp, 1)
     examples = make_examples(nlp)
     optimizer = nlp.initialize(lambda: examples, sgd=Adam(0.01, use_averages=True))
@@ -236,9 +237,9 @@ def test_a_restored_component_has_the_labels_of_what_it_restores(make_nlp, tmp_p
     assert list(nlp("a").cats) == [*CATEGORIES, "unsafe"]
 
 
-@pytest.mark.parametrize("own", [["unsafe"], [""], ["Hate"], ["Spam", "Spam"]])
-def test_a_checkpoint_whose_own_names_are_none(checkpoint, own):
-    names = [*CATEGORIES, *own]
+@pytest.mark.parametrize("added", [["unsafe"], [""], ["Hate"], ["Spam", "Spam"]])
+def test_a_checkpoint_whose_added_names_are_not_allowed(checkpoint, added):
+    names = [*CATEGORIES, *added]
     folder = checkpoint(QWEN2, id2label={str(i): name for i, name in enumerate(names)})
     with pytest.raises(CheckpointError, match=rf"E014.* {len(names)} rows"):
         Classifier.from_pretrained(str(folder))

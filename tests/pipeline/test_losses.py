@@ -26,7 +26,7 @@ SOFT = rows(st.sampled_from([0.0, 0.25, 0.5, 1.0, NAN]))
 
 
 def logsumexp(logits, truths):
-    """Upstream's code, with the categories that are not known left out."""
+    """Upstream's code, without the open categories."""
     total = logits.new_zeros(())
     for row, gold in zip(logits, truths, strict=True):
         known = ~gold.isnan()
@@ -52,10 +52,10 @@ def compare(loss, formula, logits, truths):
     gold = torch.tensor(truths[:size], dtype=torch.float64)
     expected = formula(guesses, gold)
     (gradient,) = torch.autograd.grad(expected, guesses, allow_unused=True)
-    found, value = loss(guesses.detach().numpy(), gold.numpy())
+    grad, value = loss(guesses.detach().numpy(), gold.numpy())
     assert value == pytest.approx(expected.item(), abs=1e-6)
-    assert found == pytest.approx(gradient.numpy(), abs=1e-6)
-    assert found.dtype == np.float64
+    assert grad == pytest.approx(gradient.numpy(), abs=1e-6)
+    assert grad.dtype == np.float64
 
 
 @given(logits=LOGITS, truths=HARD)
@@ -111,8 +111,8 @@ def test_losses_are_sums_over_texts(loss):
     truths = np.array([[1.0, 0.0], [0.0, NAN]])
     alone = [loss(logits[i : i + 1], truths[i : i + 1]) for i in range(2)]
     gradient, value = loss(logits, truths)
-    assert value == pytest.approx(sum(own for _, own in alone))
-    assert np.array_equal(gradient, np.concatenate([own for own, _ in alone]))
+    assert value == pytest.approx(sum(value for _, value in alone))
+    assert np.array_equal(gradient, np.concatenate([grad for grad, _ in alone]))
 
 
 def test_soft_labels_are_for_bce():
@@ -120,7 +120,7 @@ def test_soft_labels_are_for_bce():
         LogSumExp()(np.zeros((1, 2)), np.array([[0.0, 0.25]]))
 
 
-def test_they_are_registered():
+def test_losses_are_registered():
     logsumexp = registry.resolve({"x": {"@losses": "spacy-duoguard.logsumexp.v1"}})
     assert isinstance(logsumexp["x"], LogSumExp)
     bce = registry.resolve({"x": {"@losses": "spacy-duoguard.bce.v1"}})

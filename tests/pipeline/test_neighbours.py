@@ -1,4 +1,4 @@
-"""The component among others: configs, neighbours, training of the rest."""
+"""The component in a pipeline: configs, other components and their training."""
 
 import importlib.util
 import json
@@ -168,7 +168,7 @@ def test_spacy_train_with_the_component_frozen(base_config, tmp_path, qwen2_fold
     reason="spacy-transformers is not installed",
 )
 def test_beside_the_transformer_component(make_nlp, tmp_path):
-    """Both keep a decoder of their own, and neither changes the other's output."""
+    """They share no model, and neither changes the output of the other."""
     import transformers
 
     config = transformers.BertConfig(

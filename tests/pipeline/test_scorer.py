@@ -1,4 +1,4 @@
-"""The scorer, against figures worked out by hand."""
+"""The scorer, against values computed by hand."""
 
 import pytest
 import spacy
@@ -176,7 +176,7 @@ def spans_example(scored, gold, *, key="duoguard"):
             if value > 0.5
         ]
     if gold is not None:
-        ref.spans[key] = [Span(ref, *place, label="Hate") for place in gold]
+        ref.spans[key] = [Span(ref, *span, label="Hate") for span in gold]
     return Example(pred, ref)
 
 

@@ -35,7 +35,7 @@ def assert_equal(nlp, other):
 
 @pytest.fixture
 def other_folder(tmp_path):
-    """The checkpoint of the receiving side: other weights."""
+    """A checkpoint with other weights."""
     return write_checkpoint(tmp_path / "other", QWEN2, seed=1)
 
 
@@ -65,7 +65,7 @@ def test_component_disk_onto_another_one(make_nlp, tmp_path, other_folder):
     with pytest.warns(UserWarning, match="W003") as caught:
         other.get_pipe("duoguard").from_disk(tmp_path / "component")
     assert_equal(nlp, other)
-    assert len(caught) == 2  # threshold and thresholds: the config has its way
+    assert len(caught) == 2  # threshold and thresholds: the config wins
     assert other.get_pipe("duoguard").cfg["threshold"] == 0.5
     assert "threshold = 0.8" in str(caught[0].message)
 
@@ -102,7 +102,7 @@ def test_saving_loads_first(make_nlp, tmp_path):
     assert scores(spacy.load(tmp_path / "nlp")) == scores(nlp)
 
 
-def test_the_saved_folder_stands_alone(make_nlp, tmp_path, checkpoint):
+def test_the_saved_folder_is_self_contained(make_nlp, tmp_path, checkpoint):
     folder = checkpoint()
     nlp = make_nlp(model={"name": str(folder)})
     expected = scores(nlp)
@@ -149,9 +149,9 @@ def test_a_folder_of_another_format_is_refused(make_nlp, tmp_path):
         spacy.load(tmp_path)
 
 
-def test_overrides_of_a_saved_pipeline_have_their_way(make_nlp, tmp_path):
+def test_overrides_of_a_saved_pipeline_win(make_nlp, tmp_path):
     nlp = make_nlp(threshold=0.8)
-    nlp.get_pipe("duoguard").cfg["thresholds"] = {"Hate": 0.3}  # as a tool would
+    nlp.get_pipe("duoguard").cfg["thresholds"] = {"Hate": 0.3}  # as calibration does
     nlp.to_disk(tmp_path)
     plain = spacy.load(tmp_path).get_pipe("duoguard")
     assert plain.cfg["threshold"] == 0.8
@@ -173,7 +173,7 @@ def test_windows_of_a_saved_pipeline_can_be_overridden(make_nlp, tmp_path):
     assert len(nlp("The quick brown fox jumps.")._.duoguard_windows) > 1
 
 
-def test_settings_that_went_bad_on_disk_are_refused(make_nlp, tmp_path):
+def test_settings_damaged_on_disk_are_refused(make_nlp, tmp_path):
     make_nlp().to_disk(tmp_path)
     path = tmp_path / "duoguard" / "cfg"
     saved = json.loads(path.read_text(encoding="utf8"))
@@ -274,5 +274,5 @@ def test_scores_that_are_not_those_of_the_save_are_refused(
     if key == "dtype":  # only says how close the scores must be
         spacy.load(tmp_path)
         return
-    with pytest.raises(CheckpointError, match=r"E104.*does not score here"):
+    with pytest.raises(CheckpointError, match=r"E104.*when it was saved"):
         spacy.load(tmp_path)

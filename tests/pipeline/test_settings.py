@@ -1,4 +1,4 @@
-"""Bad settings: coded errors with rule, value and remedy, before any text."""
+"""Bad settings: coded errors with rule, value and remedy, before any text is scored."""
 
 import re
 
@@ -43,7 +43,7 @@ def test_add_pipe_refuses(make_nlp, config, words):
 
 
 def test_a_threshold_for_no_category(make_nlp):
-    """The user's own categories come with the weights. Until then, it can be one."""
+    """The weights may bring categories. Until then, any name can be one."""
     nlp = make_nlp(thresholds={"Hat": 0.5})
     for wrong in (lambda: nlp("a"), nlp.initialize):
         with pytest.raises(SettingsError, match=r"E002.*'Hat'.*Violent crimes"):
@@ -119,8 +119,8 @@ def test_auto_precision_on_cuda(monkeypatch, major, expected):
     import torch
 
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (major, 0))
-    found = resolve_precision("auto", torch.device("cuda"))
-    assert str(found) == f"torch.{expected}"
+    precision = resolve_precision("auto", torch.device("cuda"))
+    assert str(precision) == f"torch.{expected}"
 
 
 def test_auto_device_follows_spacy(make_nlp, monkeypatch):

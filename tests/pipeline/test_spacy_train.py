@@ -123,7 +123,7 @@ def test_training_stops_early_and_keeps_the_best(
         if len(line.split()) > 3 and line.split()[0].isdigit()
     ]
     assert steps[:2] == [0, 4]
-    assert steps[-1] < 100  # of the 200 that are allowed
+    assert steps[-1] < 100  # of max_steps = 200
     best = spacy.load(tmp_path / "out" / "model-best")
     component = best.get_pipe("duoguard")
     assert component.labels == (*CATEGORIES, "Spam")
@@ -194,7 +194,7 @@ def test_it_annotates_for_others_while_it_is_trained(make_nlp):
     optimizer = nlp.initialize(lambda: examples)
     for _ in range(3):
         nlp.update(examples, sgd=optimizer, annotates=["duoguard", "reads_cats"])
-    assert len(set(seen)) == 3  # the scores of each step, as it trained on
+    assert len(set(seen)) == 3  # the scores change with each step
 
 
 def test_frozen_scores_do_not_change(config, overrides, tmp_path, make_nlp):
@@ -209,9 +209,9 @@ def test_frozen_scores_do_not_change(config, overrides, tmp_path, make_nlp):
     train(tmp_path / "filled.cfg", tmp_path / "out", overrides=overrides)
     best = spacy.load(tmp_path / "out" / "model-best")
     expected = make_nlp()
-    for doc, own in zip(best.pipe(TEXTS), expected.pipe(TEXTS), strict=True):
-        # Not doc.cats, where the other component learnt to write "Hate" as well.
+    for doc, other in zip(best.pipe(TEXTS), expected.pipe(TEXTS), strict=True):
+        # Not doc.cats: the other component has learned to write "Hate" too.
         for mine, theirs in zip(
-            doc._.duoguard_windows, own._.duoguard_windows, strict=True
+            doc._.duoguard_windows, other._.duoguard_windows, strict=True
         ):
             assert mine["probs"] == pytest.approx(theirs["probs"], abs=1e-5)

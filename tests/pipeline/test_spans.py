@@ -50,14 +50,14 @@ def test_the_span_group_has_an_entry_for_each_flagged_category(make_nlp):
         for label, value in sent._.duoguard_cats.items()
         if label != "unsafe" and value > threshold
     ]
-    found = [
+    entries = [
         (span.start, span.end, span.label_, score)
         for span, score in zip(group, group.attrs["scores"], strict=True)
     ]
-    assert found == expected
-    assert found
+    assert entries == expected
+    assert entries
     html = displacy.render(doc, style="span", options={"spans_key": "risky"})
-    assert found[0][2] in html
+    assert entries[0][2] in html
 
 
 def test_a_second_run_replaces_the_first(make_nlp):
@@ -132,7 +132,7 @@ def test_spans_of_an_earlier_run_go(make_nlp):
     assert next(iter(doc.sents))._.duoguard_cats is None
 
 
-def test_a_span_getter_of_the_users_own(make_nlp):
+def test_a_custom_span_getter(make_nlp):
     nlp = make_nlp()
     nlp.get_pipe("duoguard").span_getter = lambda docs: [
         (Span(doc, 1, 4), doc[2:6]) for doc in docs
@@ -184,7 +184,7 @@ def test_a_sentence_getter_without_sentences(make_nlp):
 
 
 @needs_getters
-def test_span_getter_stands_in_a_config_file(make_nlp, tmp_path):
+def test_a_span_getter_is_saved_in_the_config(make_nlp, tmp_path):
     nlp = make_nlp(span_getter={"@span_getters": "spacy-transformers.doc_spans.v1"})
     nlp.to_disk(tmp_path)
     assert spacy.load(tmp_path)(TEXT)[:]._.duoguard_cats == nlp(TEXT)[:]._.duoguard_cats

@@ -1,4 +1,4 @@
-"""Training the component: updates, what they change, and what they leave alone."""
+"""Training the component: what updates change and what they leave alone."""
 
 import math
 
@@ -126,18 +126,17 @@ def test_a_packed_batch_teaches_what_its_texts_teach_alone(make_nlp, layers, bud
     examples = make_examples(nlp, data)
     packed = gradients(nlp, examples)
     alone = [gradients(nlp, [eg]) for eg in examples]
-    total = {name: sum(own[name] for own in alone) for name in packed}
+    total = {name: sum(each[name] for each in alone) for name in packed}
     assert_equal(packed, total, rel=3e-6)
 
 
 @DEPTHS
 def test_gradients_equal_those_of_transformers(make_nlp, layers):
-    """The whole way, against autograd through the model of `transformers`, one text
-    after the other."""
+    """End to end, against autograd in `transformers`, text by text."""
     nlp = trainable(make_nlp, layers, loss={"@losses": "spacy-duoguard.bce.v1"})
     examples = make_examples(nlp, [(text, {"Hate": 0.25}) for text in TEXTS])
     nlp.initialize(lambda: examples)
-    found = gradients(nlp, examples)
+    ours = gradients(nlp, examples)
     classifier = nlp.get_pipe("duoguard").classifier
     model = reference_model(classifier)
     for text in TEXTS:
@@ -148,9 +147,10 @@ def test_gradients_equal_those_of_transformers(make_nlp, layers):
         F.binary_cross_entropy_with_logits(logit, target).backward()
     theirs = dict(model.named_parameters())
     for name, target in checkpoint_tensors(classifier.decoder.config).items():
-        if target.parameter in found:
-            ours = found[target.parameter][target.rows]
-            assert_close(ours, theirs[name].grad, rel=1e-4)
+        if target.parameter in ours:
+            assert_close(
+                ours[target.parameter][target.rows], theirs[name].grad, rel=1e-4
+            )
 
 
 def test_windows_share_the_label_through_the_maximum(make_nlp):
@@ -160,14 +160,14 @@ def test_windows_share_the_label_through_the_maximum(make_nlp):
     component = nlp.get_pipe("duoguard")
     classifier = component.classifier
     logits, backprop = component.model.begin_update([nlp.make_doc(LONG)])
-    cut = classifier.split(LONG)
-    assert len(cut.ids) > 5
-    windows = [own.probabilities for own in classifier.analyze([LONG])[0].windows]
+    ids = classifier.split(LONG).ids
+    assert len(ids) > 5
+    windows = [w.probabilities for w in classifier.analyze([LONG])[0].windows]
     alone = np.stack([np.log(p / (1 - p)) for p in windows])
     assert logits[0] == pytest.approx(alone.max(axis=0), abs=1e-4)
     # Only the window that has the maximum learns.
     column = CATEGORIES.index("Hate")
-    best = cut.ids[int(alone[:, column].argmax())]
+    best = ids[int(alone[:, column].argmax())]
     gradient = np.zeros_like(logits)
     gradient[0, column] = 1.0
     backprop(gradient)
@@ -179,11 +179,11 @@ def test_windows_share_the_label_through_the_maximum(make_nlp):
 def test_accumulated_gradients_equal_one_update(make_nlp):
     examples = make_examples(make_nlp(), [(text, {"Hate": 1.0}) for text in TEXTS])
     first, second = (trainable(make_nlp, 1) for _ in range(2))
-    for nlp, parts in ((first, [examples]), (second, [examples[:4], examples[4:]])):
+    for nlp, batches in ((first, [examples]), (second, [examples[:4], examples[4:]])):
         nlp.initialize(lambda: examples)
         component = nlp.get_pipe("duoguard")
-        for part in parts:
-            component.update(part, sgd=False)
+        for batch in batches:
+            component.update(batch, sgd=False)
         component.finish_update(SGD(0.1))
     for one, other in zip(first.pipe(TEXTS), second.pipe(TEXTS), strict=True):
         assert one.cats == pytest.approx(other.cats, abs=1e-5)
@@ -269,7 +269,7 @@ def test_use_params_restores_after_an_error(make_nlp):
 
 @DEPTHS
 def test_training_resumes_where_it_stopped(make_nlp, tmp_path, layers):
-    """Without moments an optimizer has no memory: two halves equal the whole."""
+    """SGD keeps no moments, so two halves equal the whole."""
     whole, half = (trainable(make_nlp, layers) for _ in range(2))
     examples = make_examples(whole)
     for nlp in (whole, half):

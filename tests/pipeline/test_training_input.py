@@ -1,4 +1,4 @@
-"""What cannot be learnt from, and what can all the same."""
+"""Gold that is unusual, incomplete or wrong."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def span_example(nlp, entries, *, cats=(), annotate=True):
 
 
 @DEPTHS
-def test_gold_spans_are_learnt(make_nlp, layers):
+def test_gold_spans_are_learned(make_nlp, layers):
     nlp = trainable(make_nlp, layers, sents=True)
     example = span_example(nlp, [(4, 9, "Hate")])
     nlp.initialize(lambda: [example])
@@ -66,11 +66,11 @@ def test_gold_spans_are_texts_of_their_own(make_nlp):
 def test_without_the_group_spans_are_not_labelled(make_nlp):
     nlp = trainable(make_nlp, 0, sents=True)
     example = make_examples(nlp, [(SPANS, {"Hate": 1.0})])
-    nlp.initialize(lambda: example)  # nor are sentences asked for
-    found = gradients(nlp, example)
+    nlp.initialize(lambda: example)  # without sentences, too
+    gradient = gradients(nlp, example)
     plain = trainable(make_nlp, 0)
     plain.initialize(lambda: example)
-    assert_equal(found, gradients(plain, example), rel=1e-9)
+    assert_equal(gradient, gradients(plain, example), rel=1e-9)
 
 
 def test_gold_spans_need_sentences(make_nlp):
@@ -82,7 +82,7 @@ def test_gold_spans_need_sentences(make_nlp):
     nlp.update([example], annotates=["sentencizer"])
 
 
-def test_gold_spans_that_cannot_be_used_are_told_once(make_nlp):
+def test_gold_spans_that_cannot_be_used_warn_once(make_nlp):
     nlp = trainable(make_nlp, 0, sents=True)
     example = span_example(nlp, [(5, 6, "Hate")])
     nlp.initialize(lambda: [example])
@@ -135,17 +135,17 @@ def test_examples_without_any_of_our_categories(make_nlp):
     with pytest.warns(UserWarning, match=r"W010.*\['POSITIVE'\].*add_label"):
         losses = nlp.update(foreign, losses={})
     assert losses["duoguard"] == 0.0
-    nlp.update(foreign)  # told once
+    nlp.update(foreign)  # warns once
 
 
-def test_foreign_keys_do_not_change_what_is_learnt(make_nlp):
+def test_foreign_keys_do_not_change_what_is_learned(make_nlp):
     nlp = trainable(make_nlp, 0)
     mixed = [(text, {**cats, "POSITIVE": 7.0}) for text, cats in TRAIN]
     nlp.initialize(lambda: make_examples(nlp))
     expected = gradients(nlp, make_examples(nlp))
     with pytest.warns(UserWarning, match="W010"):
-        found = gradients(nlp, make_examples(nlp, mixed))
-    assert_equal(found, expected, rel=1e-9)
+        gradient = gradients(nlp, make_examples(nlp, mixed))
+    assert_equal(gradient, expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -212,3 +212,14 @@ def test_max_chars_holds_in_training(make_nlp):
         gradients(nlp, example)["score.weight"],
         gradients(short, example)["score.weight"],
     )
+
+
+def test_begin_update_reads_what_update_reads(make_nlp):
+    nlp = trainable(make_nlp, 0, loss={"@losses": "spacy-duoguard.bce.v1"})
+    examples = make_examples(nlp, [("I hate the fox very much, I do.", {"Hate": 1.0})])
+    nlp.initialize(lambda: examples)
+    component = nlp.get_pipe("duoguard")
+    component.cfg["max_chars"] = 20
+    logits, _ = component.model.begin_update([eg.predicted for eg in examples])
+    loss, _ = component.get_loss(examples, logits)
+    assert component.update(examples) == {"duoguard": loss}

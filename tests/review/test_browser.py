@@ -1,4 +1,4 @@
-"""The review page in a real Chromium: what a reviewer does, and what a text may not."""
+"""The review page in a real Chromium: what reviewers can do, and texts can't."""
 
 import json
 import shutil
@@ -37,8 +37,7 @@ def record(text, *, scores=None, status="ok", sentences=(), **more):
         "flags": [label for label in CATEGORIES if cats[label] > 0.5],
         "status": status,
         "sentences": [
-            {"start": start, "end": end, "cats": found}
-            for start, end, found in sentences
+            {"start": start, "end": end, "cats": cats} for start, end, cats in sentences
         ],
         **more,
     }
@@ -72,8 +71,8 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, tmp_path):
-    """Opens the page of some records. Whatever the test does, there must be nothing in
-    the console, no error, no request but the file, and no script of a text."""
+    """Open the page of some records. Whatever the test does, there must be no console
+    message, no error, no request but the file, and no script from a text."""
     opened = []
 
     def open_it(records=RECORDS, *, width=1400, anchor="", **context):
@@ -105,7 +104,7 @@ def count(page):
 
 
 def rows(page):
-    """The numbers of the records in the list, from the top."""
+    """The record numbers in the list, from the top."""
     texts = page.locator(".row .number").all_inner_texts()
     return [int(text.removeprefix("#")) for text in texts]
 
@@ -118,18 +117,18 @@ def slide(page, value):
     page.locator("#threshold").fill(str(value))
 
 
-def test_the_list_is_by_risk_and_what_failed_comes_first(open_page):
+def test_the_list_is_sorted_by_risk_with_failures_first(open_page):
     page = open_page()
     assert rows(page)[:4] == [4, 2, 6, 3]
     assert count(page) == "13 of 13 documents · 3 flagged"
     assert "1 not scored" in page.locator("#summary").inner_text()
-    assert "reads as unsafe in every category" in page.locator("article").inner_text()
+    assert "marked unsafe in every category" in page.locator("article").inner_text()
     assert page.locator("article tr.flagged").count() == 12
     page.locator("#order").select_option("record")
     assert rows(page)[:4] == [1, 2, 3, 4]
 
 
-def test_what_failed_comes_before_what_is_certain(open_page):
+def test_a_failure_comes_before_a_score_of_one(open_page):
     failed = {"record": 2, "error": "torn", "cats": {}, "status": "error"}
     assert rows(open_page([record("a", scores={"Hate": 1.0}), failed])) == [2, 1]
 
@@ -142,7 +141,7 @@ def test_filters(open_page):
     assert rows(page) == [4, 2, 6]
     page.get_by_role("button", name="Violent crimes", exact=False).first.click()
     category(page, "Hate").click()
-    assert rows(page) == [4, 6, 2]  # by the risk in the chosen categories, 0.7 and 0.61
+    assert rows(page) == [4, 6, 2]  # by risk in the chosen categories, 0.7 and 0.61
     page.locator("#reset").click()
     page.locator("#status").select_option("truncated")
     assert rows(page) == [6]
@@ -166,7 +165,7 @@ def test_filters(open_page):
 def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
     page = open_page()
     number = category(page, "Privacy").locator(".number")
-    assert number.inner_text() == "2"  # one, and the failure
+    assert number.inner_text() == "2"  # one document and the failure
     slide(page, 0.44)
     assert (count(page), number.inner_text()) == ("13 of 13 documents · 4 flagged", "3")
     slide(page, 0.45)  # strictly above
@@ -177,11 +176,11 @@ def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
     assert count(page) == "13 of 13 documents · 3 flagged"
 
 
-def test_the_right_characters_are_marked_behind_emoji(open_page):
+def test_the_right_characters_are_marked_after_emoji(open_page):
     page = open_page(anchor="#record-2")
     mark = page.locator("mark")
-    own = "node => [...node.childNodes].find(n => n.nodeType === 3).data"
-    assert mark.evaluate(own) == EMOJI[19:33] == "I hate you all"
+    text = "node => [...node.childNodes].find(n => n.nodeType === 3).data"
+    assert mark.evaluate(text) == EMOJI[19:33] == "I hate you all"
     assert "[flagged: Hate 0.930 · Violent crimes 0.610]" in mark.text_content()
     mark.hover()
     assert page.locator("#tip").inner_text() == "Hate 0.930 · Violent crimes 0.610"
@@ -195,8 +194,10 @@ def test_the_right_characters_are_marked_behind_emoji(open_page):
 def test_overlapping_sentences(open_page):
     spans = [(0, 5, {"Hate": 0.9}), (2, 9, {"Privacy": 0.8}), (2, 9, {"Hate": 0.7})]
     page = open_page([record("abcdefghijk", scores={"Hate": 0.9}, sentences=spans)])
-    own = "nodes => nodes.map(m => [...m.childNodes].find(n => n.nodeType === 3).data)"
-    assert page.locator("mark").evaluate_all(own) == ["ab", "cde", "fghi"]
+    texts = (
+        "nodes => nodes.map(m => [...m.childNodes].find(n => n.nodeType === 3).data)"
+    )
+    assert page.locator("mark").evaluate_all(texts) == ["ab", "cde", "fghi"]
     tips = page.locator("mark").evaluate_all("nodes => nodes.map(m => m.dataset.tip)")
     assert tips[1] == "Hate 0.900 · Privacy 0.800 · Hate 0.700"
     assert page.locator(".text").evaluate("node => node.lastChild.data") == "jk"
@@ -206,7 +207,9 @@ def test_curve_and_fields(open_page):
     page = open_page(anchor="#record-2")
     assert page.locator("svg .first").count() == 1
     note = page.locator("figure .note").inner_text()
-    assert "highest is 0.934, at character 33 of 38" in note  # cut, not rounded
+    assert (
+        "highest score is 0.934, at character 33 of 38" in note
+    )  # truncated, not rounded
     page.keyboard.press("k")
     assert page.locator("figure").count() == 0
     open_page(anchor="#record-1").locator(".fields", has_text="Ada").wait_for()
@@ -222,7 +225,7 @@ def test_keys(open_page):
     assert head() == "2"
     assert page.evaluate("location.hash") == "#record-2"
     page.keyboard.press("k")
-    page.keyboard.press("k")  # there is none before the first
+    page.keyboard.press("k")  # already at the first
     assert head() == "4"
     page.locator("#list").focus()
     for key, expected in [("ArrowDown", "2"), ("End", "5"), ("Home", "4")]:
@@ -247,7 +250,7 @@ def test_keys(open_page):
     assert head() == before
 
 
-def test_hostile_texts_are_shown_letter_by_letter(open_page):
+def test_hostile_texts_are_shown_verbatim(open_page):
     records = [record(text, **{text: text}) for text in HOSTILE]
     page = open_page(records)
     for number, text in enumerate(HOSTILE, start=1):

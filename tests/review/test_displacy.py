@@ -1,4 +1,4 @@
-"""displaCy: what was flagged is drawn, and no text, label or title is markup."""
+"""`render` draws what was flagged, and escapes texts, labels and titles."""
 
 import re
 import sys
@@ -22,14 +22,14 @@ TEXT = "Nice day.\n\nI hate you. Bye!"
 def make_doc(
     text=TEXT, *, status="ok", flags=("Hate",), spans=(), scores=(), title=None
 ):
-    """A doc as the component leaves it. `spans`: first token, end token, label."""
+    """A doc as the component returns it. `spans`: start token, end token, label."""
     doc = spacy.blank("en")(text)
     doc.cats = {**dict.fromkeys(CATEGORIES, 0.1), "Hate": 0.93, "Spam<b>": 0.7}
     doc.cats["unsafe"] = 0.93
     doc.user_data[KEY] = {"status": status, "flags": list(flags), "spans": {}}
-    found = [Span(doc, start, end, label=label) for start, end, label in spans]
+    group = [Span(doc, start, end, label=label) for start, end, label in spans]
     attrs = {"scores": list(scores)}
-    doc.spans["duoguard"] = SpanGroup(doc, name="duoguard", attrs=attrs, spans=found)
+    doc.spans["duoguard"] = SpanGroup(doc, name="duoguard", attrs=attrs, spans=group)
     if title:
         doc.user_data["title"] = title
     return doc
@@ -63,7 +63,7 @@ def draw(*args, **kwargs):
     return Drawing(spacy_duoguard.render(*args, jupyter=False, **kwargs))
 
 
-def test_flagged_spans_in_their_colours_with_their_scores():
+def test_flagged_spans_are_drawn_with_colors_and_scores():
     spans = [(3, 8, "Hate"), (3, 8, "Violent crimes"), (8, 10, "Privacy")]
     drawing = draw(make_doc(spans=spans, scores=[0.93, 0.6999, 0.51]))
     assert drawing.labels == [
@@ -74,12 +74,12 @@ def test_flagged_spans_in_their_colours_with_their_scores():
     assert drawing.words.startswith("unsafe 0.930 · flagged: Hate 0.930 Nice day.")
 
 
-def test_a_span_that_begins_with_line_breaks_has_its_label():
+def test_a_span_that_starts_with_line_breaks_keeps_its_label():
     doc = make_doc(spans=[(3, 8, "Hate"), (4, 8, "Privacy")], scores=[0.9, 0.8])
     assert doc.spans["duoguard"][0].text.startswith("\n\n")
     labels = [label for label, _ in draw(doc).labels]
     assert labels == ["Hate 0.900", "Privacy 0.800"]
-    assert len(doc.spans["duoguard"][0]) == 5  # the doc's own is as it was
+    assert len(doc.spans["duoguard"][0]) == 5  # the span of the doc is unchanged
 
 
 def test_the_text_keeps_its_spaces():
@@ -88,7 +88,7 @@ def test_the_text_keeps_its_spaces():
     assert words.startswith("Don't (ever) do it: I'll see.")
 
 
-def test_a_label_that_is_longer_than_its_span_has_room():
+def test_a_span_shorter_than_its_label_is_padded():
     doc = make_doc("Die! Go!", spans=[(0, 2, "Non-violent crimes"), (2, 4, "Hate")])
     text = draw(doc, caption=False).text
     first, second = re.split(r"(?=Go!)", text, maxsplit=1)
@@ -96,7 +96,7 @@ def test_a_label_that_is_longer_than_its_span_has_room():
     assert 0 <= second.count("\N{NO-BREAK SPACE}") < 5
 
 
-def test_hostile_texts_labels_and_titles_are_text():
+def test_hostile_texts_labels_and_titles_are_escaped():
     hostile = "<script>alert(1)</script>"
     doc = make_doc(
         f"{hostile} <img src=x> {{}} &amp;",
@@ -123,22 +123,22 @@ def test_docs_without_flagged_spans():
     assert drawing.words.endswith("· empty")
 
 
-def test_a_failed_doc_is_drawn_as_one():
+def test_a_failed_doc_has_one_label():
     spans = [(0, 3, label) for label in CATEGORIES]
     doc = make_doc(status="error", flags=CATEGORIES, spans=spans, scores=[1.0] * 12)
     drawing = draw(doc)
     assert [label for label, _ in drawing.labels] == ["not scored"]
-    assert "not scored: every category reads 1.0" in drawing.words
+    assert "not scored: every category is set to 1.0" in drawing.words
 
 
-def test_colours_of_ones_own():
+def test_custom_colors():
     spans = [(0, 3, "Hate"), (0, 3, "Spam")]
     colors = {"Hate": "#000001", "Spam": "#000002"}
     drawing = draw(make_doc(spans=spans), options={"colors": colors})
     assert drawing.labels == [("Hate", "#000001"), ("Spam", "#000002")]
 
 
-def test_a_doc_that_was_not_scored_is_an_error():
+def test_an_unscored_doc_is_an_error():
     with pytest.raises(ResultsError, match="E155"):
         draw(spacy.blank("en")(TEXT))
 
@@ -156,7 +156,7 @@ def test_notebooks(monkeypatch):
     assert "I hate you." in " ".join(Drawing(shown[0]).text.split())
 
 
-def test_displacy_itself_has_the_colours():
+def test_displacy_has_the_colors():
     assert registry.displacy_colors.get_all()["duoguard"]() == COLORS
     doc = make_doc(spans=[(0, 3, "Hate")])
     options = {"spans_key": "duoguard"}
@@ -173,6 +173,6 @@ def test_with_the_component(make_nlp):
     assert spacy_duoguard.render(again) == spacy_duoguard.render(doc)
 
 
-def test_no_other_attribute():
+def test_unknown_attributes_raise():
     with pytest.raises(AttributeError, match="has no attribute 'draw'"):
         _ = spacy_duoguard.draw

@@ -1,4 +1,4 @@
-"""The review page's data: records are checked, and nothing in them is markup."""
+"""The data of the review page: records are validated, and nothing in them is markup."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def embedded(page):
     return json.loads(data)
 
 
-def test_a_sound_record_is_taken_as_it_is():
+def test_a_valid_record_is_read_unchanged():
     sentence = {"start": 0, "end": 2, "cats": {"Hate": 0.9}}
     record = result(
         "A text.",
@@ -54,7 +54,10 @@ def test_a_sound_record_is_taken_as_it_is():
     assert [(s.start, s.end, s.cats) for s in document.sentences] == [
         (0, 2, {"Hate": 0.9})
     ]
-    assert document.curve == ((2, 0.25), (7, 0.9))
+    assert document.curve == {"end": [2, 7], "unsafe": [0.25, 0.9]}
+    assert embedded(build_page([document], title="x"))["docs"][0]["curve"] == (
+        document.curve
+    )
     assert document.first_unsafe == 7
     assert document.fields == {"id": "7"}
     assert document.note is None
@@ -70,6 +73,7 @@ def test_a_sound_record_is_taken_as_it_is():
         {"cats": {"unsafe": 0.0}},
         {"cats": {**SAFE, "Hate": float("nan")}},
         {"cats": {**SAFE, "Hate": 1.5}},
+        {"cats": {**SAFE, "Hate": 10**400}},  # no float
         {"cats": {**SAFE, "Hate": "0.1"}},
         {"cats": {**SAFE, "Hate": True}},
         {"flags": None},
@@ -91,7 +95,7 @@ def test_a_sound_record_is_taken_as_it_is():
         {"first_unsafe": 99},
     ],
 )
-def test_what_is_no_sound_result_reads_as_unsafe(change):
+def test_an_invalid_record_is_marked_unsafe(change):
     document = read_document({**result(), **change}, 1)
     assert document.status == "error"
     assert document.risk > 1.0
@@ -159,7 +163,7 @@ def test_the_page_never_replaces_the_results(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_the_riskiest_are_shown_and_the_page_knows_how_many_are_not():
+def test_top_shows_the_riskiest_and_counts_the_rest():
     texts = [0.2, 0.9, 0.3, 0.9]
     documents = [read_document(result(hate=h), i) for i, h in enumerate(texts, 1)]
     documents.append(read_document("x", 5))
@@ -182,7 +186,7 @@ def test_strings_cannot_end_the_script():
     assert (row["text"], row["fields"]) == (hostile, {hostile: hostile})
 
 
-def test_the_policy_allows_this_style_and_this_script_alone():
+def test_the_policy_allows_this_style_and_script_only():
     page = build_page([read_document(result(), 1)], title="x")
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
@@ -196,7 +200,7 @@ def test_the_policy_allows_this_style_and_this_script_alone():
     assert not re.findall(r"""(?:src|href)=["'](?!#)|https?://(?!www\.w3\.org)""", page)
 
 
-def test_own_categories_have_a_place_and_a_colour():
+def test_added_categories_have_a_column_and_a_color():
     record = result()
     record["cats"]["Spam"] = 0.7
     data = embedded(build_page([read_document(record, 1)], title="x"))
@@ -218,7 +222,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_colours_are_told_apart_from_every_page():
+def test_colors_contrast_with_every_page():
     assert list(COLORS) == list(CATEGORIES)
     assert len(set(COLORS.values())) == 12
     for color in COLORS.values():
@@ -237,7 +241,7 @@ def test_the_command(tmp_path):
     results = write(tmp_path / "results.jsonl", [result("One."), result("Two."), {}])
     page = tmp_path / "page.html"
     code, output = run(results, page)
-    assert (code, "3 documents; 1 were not scored" in output) == (0, True), output
+    assert (code, "3 documents; 1 not scored" in output) == (0, True), output
     assert len(embedded(page.read_text(encoding="utf8"))["docs"]) == 3
     code, output = run(results, page, "--top", 2)
     assert (code, "2 documents of 3, the riskiest" in output) == (0, True), output

@@ -1,4 +1,4 @@
-"""Scoring on Ray: what one process gives, whatever happens to an actor."""
+"""Scoring on Ray gives the results of one process, even if an actor dies."""
 
 import json
 import os
@@ -11,9 +11,7 @@ from spacy.util import is_package
 from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError, SettingsError
-from spacy_duoguard.scoring import ray_dataset as distributed
-from spacy_duoguard.scoring import ray_folder as distributed_folder
-from spacy_duoguard.scoring.inputs import Record
+from spacy_duoguard.scoring import ray_dataset, ray_folder
 from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
 from spacy_duoguard.scoring.ray_dataset import (
     Actors,
@@ -22,6 +20,7 @@ from spacy_duoguard.scoring.ray_dataset import (
     score_dataset,
 )
 from spacy_duoguard.scoring.ray_folder import FolderRun, ScoreLines
+from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.scorer import RecordScorer
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
@@ -40,7 +39,7 @@ def options(qwen2_folder):
 
 @pytest.fixture
 def expect(options):
-    """What one process gives for some texts."""
+    """A function that scores texts in one process."""
     scorer = RecordScorer(load_guard(GuardOptions(**options)))
 
     def score(texts):
@@ -50,11 +49,11 @@ def expect(options):
     return score
 
 
-def assert_same(found, expected):
-    assert found["flags"] == expected["flags"]
-    assert found["status"] == expected["status"]
+def assert_same(result, expected):
+    assert result["flags"] == expected["flags"]
+    assert result["status"] == expected["status"]
     for key in KEYS:
-        assert found["cats"][key] == pytest.approx(expected["cats"][key], abs=1e-5)
+        assert result["cats"][key] == pytest.approx(expected["cats"][key], abs=1e-5)
 
 
 def test_a_batch_of_rows(options, expect):
@@ -80,13 +79,13 @@ def test_a_batch_of_rows(options, expect):
     assert rows[0]["error"] is None
 
 
-def test_a_batch_in_rays_default_form_and_sentences(options):
+def test_a_batch_in_rays_default_format_with_sentences(options):
     numpy = pytest.importorskip("numpy")
     scorer = ScoreTexts({**options, "sentences": "isolated"}, text_key="prompt")
     rows = scorer({"prompt": numpy.array([SENTENCES], dtype=object)}).to_pylist()
-    places = {(s["start"], s["end"]) for s in rows[0]["sentences"]}
-    assert places <= {(0, 15), (16, 36)}
-    assert places
+    offsets = {(s["start"], s["end"]) for s in rows[0]["sentences"]}
+    assert offsets <= {(0, 15), (16, 36)}
+    assert offsets
     with pytest.raises(SettingsError, match=r"'prompt'.*'text'"):
         scorer(pa.table({"text": ["x"]}))
 
@@ -99,20 +98,20 @@ def test_actors_are_checked(name, value):
         Actors(**{name: value})
 
 
-def test_a_gpu_that_was_not_asked_for_is_left_alone():
-    resolve = distributed._resolve
+def test_actors_use_no_gpu_that_they_did_not_request():
+    resolve = ray_dataset._resolve
     assert resolve(None, Actors()).device == "cpu"
     assert resolve({"model": "demo"}, Actors(gpus=0.5)).device == "cuda"
     assert resolve({"device": "mps"}, Actors(gpus=1)).device == "mps"
 
 
 def test_without_ray(monkeypatch):
-    monkeypatch.setattr(distributed, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_dataset, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"E157.*spacy-duoguard\[ray\]"):
         connect(Actors())
 
 
-def test_folders_that_cannot_be_used(tmp_path):
+def test_unusable_folders_are_refused(tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
     for folder in (source, output):
         folder.mkdir()
@@ -130,7 +129,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(SettingsError, match="E162"):
         FolderRun(source, source, overwrite=True).run()
     assert (source / "a.jsonl").read_text() == "{}"
-    (source / "b.parquet").touch()  # of which kind would the results be?
+    (source / "b.parquet").touch()  # the format of the results would be ambiguous
     with pytest.raises(SettingsError, match="E159"):
         FolderRun(source, tmp_path / "new").run()
 
@@ -142,7 +141,7 @@ needs_ray = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A real local Ray with room for two actors."""
+    """A local Ray cluster with room for two actors."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
@@ -159,8 +158,8 @@ def cluster():
 
 
 def dies_once(folder, at):
-    """RETURNS (type): Actors of which one is killed when it has scored the batch `at`
-    of the run, before it hands the results over."""
+    """RETURNS (type): A class of actors. The one that scores batch number `at` dies
+    before it returns the results."""
 
     class Dying(ScoreLines):
         def __call__(self, batch):
@@ -187,31 +186,31 @@ def test_a_folder_of_lines_while_an_actor_is_killed(
     texts = [f"{i} {SENTENCES}" for i in range(900)]
     for k in range(2):
         lines = [
-            json.dumps({"text": text, f"own {i % 3}": i})
+            json.dumps({"text": text, f"field {i % 3}": i})
             for i, text in enumerate(texts)
         ]
         part = lines[k * 450 : (k + 1) * 450]
         part[7] = '{"text": torn'
         (source / f"{k}.jsonl").write_text("\n".join(part), encoding="utf8")
-    monkeypatch.setattr(distributed_folder, "ScoreLines", dies_once(calls, at=3))
+    monkeypatch.setattr(ray_folder, "ScoreLines", dies_once(calls, at=3))
     counts = FolderRun(source, output, options, actors=Actors(2)).run()
     assert (calls / "killed").exists()
-    assert counts.records == 900
+    assert counts.done == 900
     assert counts.failed == 2
     paths = sorted(output.iterdir())
     lines = [path.read_text(encoding="utf8").splitlines() for path in paths]
-    found = [json.loads(line) for part in lines for line in part]
-    assert [row.get("text") for row in found] == [
+    results = [json.loads(line) for part in lines for line in part]
+    assert [row.get("text") for row in results] == [
         None if i % 450 == 7 else text for i, text in enumerate(texts)
     ]
-    for i, (row, expected) in enumerate(zip(found, expect(texts), strict=True)):
+    for i, (row, expected) in enumerate(zip(results, expect(texts), strict=True)):
         if i % 450 == 7:
             assert (row["status"], row["cats"][UNSAFE]) == ("error", 1.0)
             assert (row["record"], row["error"]) == (8, "not valid JSON")
         else:
-            assert row[f"own {i % 3}"] == i
+            assert row[f"field {i % 3}"] == i
             assert_same(row, expected)
-    assert counts.flagged == sum(bool(row["flags"]) for row in found)
+    assert counts.flagged == sum(bool(row["flags"]) for row in results)
 
 
 @needs_ray
@@ -230,7 +229,7 @@ def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
         )
     run = FolderRun(source, output, options, text_key="prompt", actors=Actors(2))
     counts = run.run()
-    assert (counts.records, counts.failed) == (300, 2)
+    assert (counts.done, counts.failed) == (300, 2)
     table = parquet.read_table(output)
     assert table.schema.field("id").type == pa.int16()
     rows = table.to_pylist()
@@ -247,7 +246,7 @@ def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
 @needs_ray
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")
-def test_a_model_that_is_not_there(cluster, tmp_path):
+def test_a_missing_model_is_reported(cluster, tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     (source / "a.jsonl").write_text('{"text": "x"}')
@@ -261,8 +260,8 @@ def test_a_model_that_is_not_there(cluster, tmp_path):
 @needs_ray
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")
-def test_a_cluster_without_room(cluster):
-    connect(Actors(2))  # the one that runs
+def test_a_cluster_that_is_too_small_is_refused(cluster):
+    connect(Actors(2))  # the cluster that is running
     with pytest.raises(SettingsError, match=r"E158.*3 of 4 CPUs"):
         connect(Actors(3))
     with pytest.raises(SettingsError, match=r"E158.*0 of 2 GPUs"):
@@ -272,7 +271,7 @@ def test_a_cluster_without_room(cluster):
 @needs_ray
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")
-def test_a_dataset_of_ones_own(cluster, options, expect):
+def test_a_ray_dataset(cluster, options, expect):
     dataset = cluster.data.from_items([{"text": SENTENCES}, {"text": "x"}])
     rows = score_dataset(dataset, options, actors=Actors(1)).take_all()
     for row in rows:
@@ -280,7 +279,7 @@ def test_a_dataset_of_ones_own(cluster, options, expect):
 
 
 def run_score(*arguments):
-    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+    spacy.registry.cli.get_all()  # as spaCy does before it parses the command line
     return CliRunner().invoke(app, ["duoguard", "score", *map(str, arguments)])
 
 
@@ -302,7 +301,7 @@ def test_the_command(cluster, tmp_path, options, expect):
     done = run_score(source, output, "--ray", 2, *model)
     assert done.exit_code == 3, done.output
     assert "2 records" in done.output
-    assert "Not scored, and so counted as unsafe: 1 of the records." in done.output
+    assert "marked unsafe: 1" in done.output
     (part,) = output.iterdir()
     row, failed = map(json.loads, part.read_text(encoding="utf8").splitlines())
     assert_same(row, expect([SENTENCES])[0])

@@ -1,4 +1,4 @@
-"""A run of `score` that was broken off goes on as if nothing had happened."""
+"""A resumed run of `score` produces the output of an uninterrupted one."""
 
 import json
 import os
@@ -10,17 +10,20 @@ import time
 
 import pytest
 
-from spacy_duoguard.scoring.inputs import open_source
-from spacy_duoguard.scoring.parquet import PART
 from spacy_duoguard.scoring.pipelines import GuardOptions
-from spacy_duoguard.scoring.run import ScoreRequest, cut_batches, score_file
-from spacy_duoguard.scoring.scorer import BATCH
+from spacy_duoguard.scoring.record import BATCH, PART, make_batches
+from spacy_duoguard.scoring.run import (
+    ScoreRequest,
+    open_source,
+    read_records,
+    score_file,
+)
 
 WORDS = ["the", "dog", "kills", "a", "python", "process", "lazily", "en", "été"]
 
 
 def write_texts(path, count, *, seed=0):
-    """Texts of mixed lengths, with broken ones among them."""
+    """Write texts of mixed lengths, some of them broken."""
     generator = random.Random(seed)
     lines = []
     for i in range(count):
@@ -49,36 +52,36 @@ def source(tmp_path):
     return write_texts(tmp_path / "in.jsonl", 2 * BATCH + 44)
 
 
-def test_batches_are_cut_at_fixed_positions(source):
-    records = list(open_source(str(source)).records())
-    whole = list(cut_batches(records))
+def test_batches_begin_at_fixed_positions(source):
+    records = list(read_records(open_source(str(source))))
+    whole = list(make_batches(records))
     assert [len(batch) for batch in whole] == [BATCH, BATCH, 44]
-    assert list(cut_batches(records, start=BATCH)) == whole[1:]
+    assert list(make_batches(records, start=BATCH)) == whole[1:]
 
 
-def test_a_file_torn_anywhere_is_completed_to_the_same_bytes(run, source, tmp_path):
+def test_a_file_truncated_anywhere_is_completed_byte_identically(run, source, tmp_path):
     run(source, tmp_path / "whole.jsonl")
     whole = (tmp_path / "whole.jsonl").read_bytes()
     ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
     generator = random.Random(0)
-    cuts = [0, 1, ends[0], ends[BATCH - 1], ends[BATCH] + 3, ends[-1] - 1, len(whole)]
-    for cut in cuts + [generator.randrange(len(whole)) for _ in range(3)]:
-        (tmp_path / "torn.jsonl").write_bytes(whole[:cut])
+    sizes = [0, 1, ends[0], ends[BATCH - 1], ends[BATCH] + 3, ends[-1] - 1, len(whole)]
+    for size in sizes + [generator.randrange(len(whole)) for _ in range(3)]:
+        (tmp_path / "torn.jsonl").write_bytes(whole[:size])
         steps = run(source, tmp_path / "torn.jsonl", resume=True)
         assert (tmp_path / "torn.jsonl").read_bytes() == whole
-        # At the most one batch that was there is scored again.
-        complete = whole[:cut].count(b"\n")
+        # At most one batch is scored again.
+        complete = whole[:size].count(b"\n")
         assert complete - BATCH <= steps[0].done <= complete
 
 
-def test_resuming_with_nothing_there_begins(run, source, tmp_path):
+def test_resume_without_an_output_starts_a_run(run, source, tmp_path):
     run(source, tmp_path / "whole.jsonl")
     run(source, tmp_path / "new.jsonl", resume=True)
     new = (tmp_path / "new.jsonl").read_bytes()
     assert new == (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_another_input_or_other_options_are_refused(run, source, tmp_path):
+def test_resume_with_another_input_is_refused(run, source, tmp_path):
     out = tmp_path / "out.jsonl"
     run(source, out)
     before = out.read_bytes()
@@ -95,7 +98,7 @@ def parts(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_parquet_parts_are_whole_or_made_again(run, qwen2_folder, tmp_path):
+def test_incomplete_parquet_parts_are_written_again(run, qwen2_folder, tmp_path):
     pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
     import pyarrow.parquet as pq
 
@@ -141,14 +144,14 @@ def command(source, output, *options):
     return [*base, str(source), str(output), *common, *options]
 
 
-def break_off(arguments, kind, after):
-    """Run a command and send it a signal. RETURNS its exit code and last line."""
+def interrupt(arguments, kind, after):
+    """Send a signal to a command. RETURNS its exit code and last line."""
     process = subprocess.Popen(
         arguments,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # What is started in the background of a shell ignores Ctrl-C.
+        # Processes started in the background of a shell ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     after()
@@ -158,7 +161,7 @@ def break_off(arguments, kind, after):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
-def test_ctrl_c_says_how_to_go_on(tmp_path):
+def test_ctrl_c_explains_how_to_continue(tmp_path):
     source = write_texts(tmp_path / "in.jsonl", 60 * BATCH)
     out = tmp_path / "out.jsonl"
 
@@ -166,7 +169,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         while not out.exists() or not out.stat().st_size:
             time.sleep(0.01)
 
-    code, message = break_off(command(source, out), signal.SIGINT, until_it_writes)
+    code, message = interrupt(command(source, out), signal.SIGINT, until_it_writes)
     assert code == 130
     assert "--resume" in message
     n_lines = out.read_bytes().count(b"\n")
@@ -174,7 +177,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert n_lines % BATCH == 0
 
 
-# Imports once and forks for each run: a start takes seconds, and there are many.
+# Imports once and forks for each run, because a fresh start takes seconds.
 DRIVER = """
 import os, random, signal, sys, time
 import spacy, torch
@@ -224,7 +227,7 @@ print(wait(start(out)))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_interruptions_at_random_points(qwen2_folder, tmp_path, kills):
+def test_a_run_killed_at_random_points_is_completed(qwen2_folder, tmp_path, kills):
     source = write_texts(tmp_path / "in.jsonl", 10 * kills * BATCH)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     arguments = [source, out, whole, qwen2_folder, kills]
@@ -234,10 +237,10 @@ def test_interruptions_at_random_points(qwen2_folder, tmp_path, kills):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    *broken_off, last = done.stdout.split("\n")[:-1]
-    codes = [int(line.split()[0]) for line in broken_off]
+    *interrupted, last = done.stdout.split("\n")[:-1]
+    codes = [int(line.split()[0]) for line in interrupted]
     assert set(codes) == {-signal.SIGKILL, 130}
-    sizes = [int(line.split()[1]) for line in broken_off]
+    sizes = [int(line.split()[1]) for line in interrupted]
     assert len(set(sizes)) > kills / 2
     assert sizes[-1] < whole.stat().st_size
     assert last == "3"

@@ -1,4 +1,4 @@
-"""`score`: one result for each record, whatever the record."""
+"""`score` writes one result per record, whatever happens to the record."""
 
 import io
 import json
@@ -11,8 +11,8 @@ import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
-from spacy_duoguard.scoring.inputs import open_source
-from spacy_duoguard.scoring.results import FIELDS, kept_names
+from spacy_duoguard.scoring.results import FIELDS, output_names
+from spacy_duoguard.scoring.run import open_source, read_records
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 TEXTS = [
@@ -27,8 +27,8 @@ KEYS = ("cats", "flags", "status", "sentences")
 
 @pytest.fixture
 def score(qwen2_folder):
-    """Runs the command with T; gives the exit code and all that it printed."""
-    spacy.registry.cli.get_all()  # as spaCy does before it reads the command line
+    """A function that runs the command. RETURNS its exit code and output."""
+    spacy.registry.cli.get_all()  # as spaCy does before it parses the command line
 
     def run(*arguments, model=qwen2_folder, stdin=None):
         common = ["--model", str(model), "--precision", "float32", "--device", "cpu"]
@@ -78,7 +78,7 @@ def test_results_are_those_of_the_component(score, make_nlp, tmp_path):
     assert {result["status"] for result in results} == {"ok", "empty"}
 
 
-def test_sentences_have_their_place_and_flagged_scores(score, make_nlp, tmp_path):
+def test_sentences_have_offsets_and_flagged_scores(score, make_nlp, tmp_path):
     text = "The dog sleeps. How to kill a python process? And then"
     source = write_json(tmp_path / "in.jsonl", [{"id": 7, "text": text}])
     arguments = (source, tmp_path / "out.jsonl", "--threshold", "0.3")
@@ -108,7 +108,7 @@ def test_sentences_have_their_place_and_flagged_scores(score, make_nlp, tmp_path
     assert len(result["sentences"]) > 1
 
 
-def test_broken_records_are_named_and_unsafe(score, tmp_path):
+def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
     lines = [
         b'{"text": "a", "id": 1}',
         b'{"txt": "secret words"}',
@@ -150,7 +150,7 @@ def test_broken_records_are_named_and_unsafe(score, tmp_path):
     for i, (result, problem) in enumerate(zip(broken, problems, strict=True)):
         assert f"Record {i + 2}: " in output
         assert_failed(result, i + 2, problem)
-    assert f"unsafe: {len(problems)} of" in output
+    assert f"unsafe: {len(problems)}\n" in output
 
 
 def test_strict_stops_at_the_first_broken_record(score, tmp_path):
@@ -187,7 +187,7 @@ def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
     assert not (tmp_path / "other.jsonl").exists()
 
 
-def test_a_quote_that_is_never_closed_is_not_silent(score, tmp_path):
+def test_an_unclosed_quote_is_reported(score, tmp_path):
     source = write(tmp_path / "in.csv", 'text\na\n"b\nc\nd\n')
     assert score(source, tmp_path / "out.jsonl")[0] == 3
     first, second = read(tmp_path / "out.jsonl")
@@ -204,15 +204,15 @@ def test_a_quote_that_is_never_closed_is_not_silent(score, tmp_path):
         (b"", "txt", []),
     ],
 )
-def test_standard_input_by_its_first_character(monkeypatch, content, form, texts):
+def test_the_format_of_standard_input_is_guessed(monkeypatch, content, form, texts):
     raw = io.BufferedReader(io.BytesIO(content))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw))
     source = open_source("-")
     assert source.form == form
-    assert [record.text for record in source.records()] == texts
+    assert [record.text for record in read_records(source)] == texts
 
 
-def test_standard_input_of_a_format(score, tmp_path):
+def test_standard_input_with_a_given_format(score, tmp_path):
     content = "text,id\na,1\n"
     arguments = ("-", tmp_path / "out.jsonl", "--format", "csv")
     assert score(*arguments, stdin=content)[0] == 0
@@ -220,7 +220,7 @@ def test_standard_input_of_a_format(score, tmp_path):
     assert (result["text"], result["id"]) == ("a", "1")
 
 
-def test_fields_with_our_names_are_kept_under_others(score, tmp_path):
+def test_fields_with_names_of_results_are_renamed(score, tmp_path):
     row = {"cats": 1, "text": "a", "input_cats": 2, "record": "r", "curve": []}
     source = write_json(tmp_path / "in.jsonl", [row])
     assert score(source, tmp_path / "out.jsonl")[0] == 0
@@ -234,12 +234,12 @@ def test_fields_with_our_names_are_kept_under_others(score, tmp_path):
         "input_curve": [],
     }
     assert len(result["cats"]) == 13
-    names = kept_names([*FIELDS, *(f"input_{name}" for name in FIELDS)])
+    names = output_names([*FIELDS, *(f"input_{name}" for name in FIELDS)])
     assert len(set(names)) == len(names)
     assert not set(names) & set(FIELDS)
 
 
-def test_what_cannot_be_done_is_said_in_one_line(score, tmp_path):
+def test_each_mistake_is_explained_in_one_line(score, tmp_path):
     source = write(tmp_path / "in.txt", "a\n")
     odd = write(tmp_path / "in.odd", "a\n")
     there = write(tmp_path / "there.jsonl", "precious\n")
@@ -290,9 +290,9 @@ def test_a_saved_pipeline_keeps_its_settings(score, make_nlp, tmp_path):
     assert [(s["start"], s["end"]) for s in lower["sentences"]] == [(0, 15), (16, 29)]
 
 
-def test_a_text_that_fails_costs_itself_alone(score, make_nlp, tmp_path):
+def test_a_failing_text_does_not_affect_others(score, make_nlp, tmp_path):
     make_nlp().to_disk(tmp_path / "pipeline")
-    # One character more than the tokenizer of a saved pipeline takes.
+    # One character longer than nlp.max_length of a saved pipeline.
     rows = [{"id": 0, "text": "a"}, {"id": 1, "text": "b" * 1_000_001}]
     source = write_json(tmp_path / "in.jsonl", rows)
     code, output = score(source, tmp_path / "out.jsonl", model=tmp_path / "pipeline")
@@ -305,7 +305,7 @@ def test_a_text_that_fails_costs_itself_alone(score, make_nlp, tmp_path):
     assert_failed(second, 2, "no tokens")
 
 
-def test_help_tells_a_newcomer_what_to_type():
+def test_help_shows_how_to_begin():
     result = CliRunner().invoke(app, ["duoguard", "score", "--help"])
     assert result.exit_code == 0
     words = " ".join(result.output.split())
@@ -315,11 +315,11 @@ def test_help_tells_a_newcomer_what_to_type():
 
 def test_a_source_can_be_read_twice(tmp_path):
     source = open_source(str(write(tmp_path / "in.csv", "text\na\nb\n")))
-    assert list(source.records()) == list(source.records())
+    assert list(read_records(source)) == list(read_records(source))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes close in another way there")
-def test_a_reader_that_leaves_ends_the_run_quietly(qwen2_folder, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="pipes close differently on Windows")
+def test_a_closed_pipe_ends_the_run_quietly(qwen2_folder, tmp_path):
     source = write(tmp_path / "in.txt", "a b c\n" * 2000)
     command = [sys.executable, "-m", "spacy", "duoguard", "score", str(source), "-"]
     run = subprocess.Popen(

@@ -1,12 +1,11 @@
-"""`score` with what sees a text as it grows: sentences in context, and the curve."""
+"""`score` with prefix scores: sentences in context, and the risk curve."""
 
 import json
 
 import pytest
 
-from spacy_duoguard.scoring.inputs import open_source
 from spacy_duoguard.scoring.pipelines import GuardOptions
-from spacy_duoguard.scoring.run import ScoreRequest, score_file
+from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 
 TEXT = "The dog sleeps. How to kill a python process?"
 

@@ -1,1 +1,1 @@
-"""What several tests share: checkpoints, a stand-in for the hub, training data."""
+"""Shared by the tests: checkpoints, failures, texts, a fake hub, training data."""

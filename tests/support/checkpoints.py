@@ -1,4 +1,4 @@
-"""Tiny checkpoints, built in code: no file is stored and nothing is downloaded."""
+"""Tiny checkpoints, built in code: nothing is stored or downloaded."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ ADDED_TOKENS = [
     "<|file_sep|>",
 ]
 
-# The pattern by which Qwen2.5 cuts text before merging.
+# The pattern that Qwen2.5 splits text with before merging.
 _PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+"
     r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -61,9 +61,6 @@ _CORPUS = [
     "Le renard brun saute par-dessus le chien paresseux en été, là-bas.",
     "El zorro marrón salta sobre el perro perezoso, ¿no es así?",
 ]
-
-# What `breaking` fails on.
-BAD = "BAD"
 
 TEXTS = [
     "How to kill a python process?",
@@ -108,7 +105,7 @@ LLAMA: dict[str, Any] = {
         "factor": 8.0,
         "low_freq_factor": 1.0,
         "high_freq_factor": 4.0,
-        # Short, so that the stretching shows within the length of the tests' texts.
+        # Short enough that the scaling affects the texts of the tests.
         "original_max_position_embeddings": 64,
     },
     "tie_word_embeddings": False,
@@ -118,8 +115,8 @@ LLAMA: dict[str, Any] = {
 
 
 def make_tokenizer(*, added: list[str] | None = None, bos: bool = False) -> Tokenizer:
-    """A byte-level BPE tokenizer of Qwen2.5's design. `bos` gives it Llama 3's
-    template: a token that the post-processor puts before every text."""
+    """Make a byte-level BPE tokenizer like that of Qwen2.5. With `bos`, its
+    post-processor puts a token before every text, like that of Llama 3."""
     tokenizer = Tokenizer(BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -155,7 +152,7 @@ def make_tokenizer(*, added: list[str] | None = None, bos: bool = False) -> Toke
 
 
 def random_tensors(config: DecoderConfig, *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights large enough that attention and positions matter to the scores."""
+    """Weights large enough for attention and positions to affect the scores."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for name, target in checkpoint_tensors(config).items():
@@ -173,7 +170,8 @@ def write_checkpoint(
     seed: int = 0,
     **changes: Any,
 ) -> Path:
-    """Write a checkpoint folder as `transformers` lays it out."""
+    """Write a checkpoint with the files of `transformers`. A change to `...` removes a
+    key of the config."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer or make_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -186,16 +184,16 @@ def write_checkpoint(
 
 
 def shard(folder: Path, n: int) -> dict[str, Any]:
-    """Split the weights of a checkpoint over files with an index, as transformers
-    does. RETURNS the index."""
+    """Split the weights of a checkpoint into files with an index, as transformers does.
+    RETURNS the index."""
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     weight_map = {}
     for i in range(n):
         name = f"model-{i + 1:05}-of-{n:05}.safetensors"
-        part = {key: tensors[key] for key in list(tensors)[i::n]}
-        save_file(part, folder / name, metadata={"format": "pt"})
-        weight_map.update(dict.fromkeys(part, name))
+        tensors_of_file = {key: tensors[key] for key in list(tensors)[i::n]}
+        save_file(tensors_of_file, folder / name, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(tensors_of_file, name))
     return write_index(folder, {"metadata": {}, "weight_map": weight_map})
 
 
@@ -207,10 +205,10 @@ def write_index(folder: Path, index: dict[str, Any]) -> dict[str, Any]:
 
 
 def reseal(folder: Path) -> None:
-    """Make the manifests of a saved component fit its files again, as who changes them
-    on purpose could."""
-    for place in (folder / "model", folder):
-        if place.is_dir():
-            more = json.loads((place / MANIFEST).read_text(encoding="utf8"))
-            del more["files"], more["sha256"]
-            add_manifest(place, **more)
+    """Make the manifests of a saved component match its files again, as anyone who
+    changes them on purpose could."""
+    for sealed in (folder / "model", folder):
+        if sealed.is_dir():
+            entries = json.loads((sealed / MANIFEST).read_text(encoding="utf8"))
+            del entries["files"], entries["sha256"]
+            add_manifest(sealed, **entries)

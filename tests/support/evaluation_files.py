@@ -13,7 +13,7 @@ TEXTS = [f"{word} {i}" for i in range(5) for word in ("dog", "a fox", "x", "√©t√
 
 
 def write_language(folder, *, without=()):
-    """The six files with invented rows in the published formats."""
+    """Write the six files of a language in the published formats."""
     folder.mkdir(parents=True)
     flags = [i % 3 == 0 for i in range(len(TEXTS))]
     pairs = list(zip(TEXTS, flags, strict=True))

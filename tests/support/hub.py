@@ -1,4 +1,4 @@
-"""A loopback stand-in for the Hugging Face hub, as far as downloads need one."""
+"""A fake Hugging Face hub on the loopback interface, for downloads."""
 
 import os
 import re
@@ -17,10 +17,10 @@ RANGE = re.compile(r"bytes=(\d+)-")
 
 
 class Hub:
-    """Serve model repositories on 127.0.0.1 for as long as the context lasts.
+    """Serve model repositories on 127.0.0.1 while the context is open.
 
     url (str): The address to use as the hub's endpoint.
-    requests (List[Tuple[str, str]]): The method and path of each request so far.
+    requests (List[Tuple[str, str]]): The method and path of all requests so far.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Hub:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> "Hub":
-        # The default interval would make every stop take up to half a second.
+        # With the default interval, stopping would take up to half a second.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), daemon=True
         )
@@ -46,20 +46,20 @@ class Hub:
         self.stop()
 
     def stop(self) -> None:
-        """Refuse connections from now on. May be called more than once."""
+        """Refuse connections from now on. Can be called more than once."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
 
     def add(self, repo_id: str, folder: Path, *, branch: str = "main") -> str:
-        """Publish the files of a folder as a commit and point a branch at it. The
-        commits before it can still be had by their hash.
+        """Publish the files of a folder as a commit, and point a branch to it. Earlier
+        commits are still available by their hash.
 
-        repo_id (str): The repository, which is created if there is none.
-        folder (Path): The folder, read once, now.
+        repo_id (str): The repository. It is created if needed.
+        folder (Path): The folder. Later changes to it have no effect.
         branch (str): The branch.
-        RETURNS (str): The commit, the same one for the same files.
+        RETURNS (str): The commit. It is the same for the same files.
         """
         files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
@@ -75,38 +75,38 @@ class Hub:
     def gate(
         self, repo_id: str, status: int | None = None, token: str | None = None
     ) -> None:
-        """Make a repository ask for access.
+        """Gate a repository.
 
         repo_id (str): The repository.
-        status (Optional[int]): The status of every refusal, 401 or 403. By default,
-            as on the real hub, 401 without a token and 403 with one.
-        token (Optional[str]): The one token that is let in, if any.
+        status (Optional[int]): The status of refusals, 401 or 403. By default 401
+            without a token and 403 with one, as on the real hub.
+        token (Optional[str]): The only token with access, if any.
         """
         self._gates[repo_id] = (status, token)
 
     def drop(self, filename: str, after: int | None) -> None:
-        """Let no download of a file get past a point: the connection closes there,
-        although all of the file was promised. Resuming at or after it gets nothing.
+        """Close the connection in the middle of a file, although its full size was
+        announced. Downloads resumed at or after that point get nothing.
 
         filename (str): The file's name, in any repository.
-        after (Optional[int]): The bytes that do arrive, or None to mend the file.
+        after (Optional[int]): The number of bytes that arrive, None for all.
         """
         self._drops[filename] = after
 
     def env(self, home: Path, token: str | None = None) -> dict[str, str]:
-        """Get an environment for a process that is to take this for the hub. Nothing
-        of the user's own hub settings, cache and token is in it.
+        """Get the environment for a process that uses this hub, without the user's hub
+        settings, cache and token.
 
-        home (Path): The client's folder. Its cache is the "hub" folder in there.
+        home (Path): The client's folder. Its cache is the "hub" folder inside.
         token (Optional[str]): The token to send, if any.
-        RETURNS (Dict[str, str]): All variables, not only those that differ.
+        RETURNS (Dict[str, str]): The complete environment.
         """
         prefixes = ("HF_", "HUGGING", "TRANSFORMERS_")
         env = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
         env.update(HF_ENDPOINT=self.url, HF_HOME=str(home), HF_HUB_OFFLINE="0")
         for name in ("XET", "TELEMETRY", "PROGRESS_BARS"):
             env[f"HF_HUB_DISABLE_{name}"] = "1"
-        # In both spellings, as clients differ in which they read first.
+        # Clients differ in which spelling they read first.
         env.update(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
         if token is not None:
             env["HF_TOKEN"] = token
@@ -114,17 +114,17 @@ class Hub:
 
     @contextmanager
     def client(self, home: Path, token: str | None = None) -> Iterator[None]:
-        """Make this process take the server for the hub, whatever its environment
-        says, and not wait between the attempts of a download.
+        """Make this process use this hub, whatever its environment, and retry downloads
+        without waiting.
 
-        home (Path): The client's folder. Its cache is the "hub" folder in there.
+        home (Path): The client's folder. Its cache is the "hub" folder inside.
         token (Optional[str]): The token to send, if any.
         """
         from huggingface_hub import constants, file_download, utils
 
-        # The client reads its environment once, at import, so its constants have to
-        # be replaced, one of which 0.x has a copy of. It keeps its sessions as well,
-        # which the one name is for in 0.x, the other in what came after.
+        # The client reads its environment on import, so its constants are patched; 0.x
+        # has a copy of one. It also keeps its sessions, which are reset by a function
+        # whose name differs between 0.x and later versions.
         template = self.url + "/{repo_id}/resolve/{revision}/{filename}"
         values = [
             (constants, "ENDPOINT", self.url),
@@ -145,20 +145,20 @@ class Hub:
             for module, name, value in values:
                 patch = mock.patch.object(module, name, value, create=True)
                 stack.enter_context(patch)
-            # The waits would add up to 23 seconds if the server is gone.
+            # Otherwise retries wait for up to 23 seconds if the server is gone.
             stack.enter_context(mock.patch("time.sleep"))
             reset()
             yield
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # HTTP/1.0, the base class's default, closes each connection after its answer.
-    # A kept one would still be answered by its thread after the server stopped.
+    # Keep HTTP/1.0, the default: it closes each connection after the response. An open
+    # one would still be served by its thread after the server has stopped.
     hub: Hub
     timeout = 10
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # the client went away
+        with suppress(ConnectionError):  # the client has disconnected
             super().handle()
 
     def log_message(self, *_: Any) -> None:
@@ -202,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(206 if resumed else 200, headers, body, size - start)
 
     def _refuse(self, status: int, code: str, message: str, commit: str = "") -> None:
-        # With the commit, the client remembers that the file isn't in there.
+        # With the commit, the client caches that the file doesn't exist.
         headers = {"X-Error-Code": code, "X-Error-Message": message}
         if commit:
             headers["X-Repo-Commit"] = commit

@@ -10,7 +10,7 @@ def module_name(path):
 
 
 def imported_modules(path):
-    """The modules of the package that a file imports, at any depth of its code."""
+    """The modules of the package that a file imports, at its top or anywhere."""
     package = module_name(path)[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
         if isinstance(node, ast.ImportFrom) and node.level:

@@ -1,4 +1,4 @@
-"""Where the project lies."""
+"""Paths of the project."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path(spacy_duoguard.__file__).parent
 BENCHMARKS = ROOT / "examples" / "benchmarks"
 
-# Larger material that is not part of the project; tests that use it skip without it.
+# Larger files that are not part of the project. Tests that use them skip without them.
 SHARED = ROOT.parent / "shared"

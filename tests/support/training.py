@@ -1,4 +1,4 @@
-"""What the tests of training share."""
+"""Examples, training loops and gradients for the tests of training."""
 
 import pytest
 import spacy
@@ -9,7 +9,7 @@ from spacy_duoguard.engine.network.trainable import trained_parameters
 
 LONG = "The quick brown fox jumps over the lazy dog. " * 6
 
-# Head, top layer with final norm and head, everything.
+# The head; the top layer, final norm and head; everything.
 DEPTHS = pytest.mark.parametrize("layers", [0, 1, None])
 
 TRAIN = [
@@ -45,23 +45,23 @@ def decoder_of(nlp):
 
 
 def gradients(nlp, examples):
-    """Of one update without a step, by name."""
+    """The gradients of one update, by parameter."""
     nlp.get_pipe("duoguard").update(examples, sgd=None)
     parameters = trained_parameters(decoder_of(nlp))
-    found = {name: p.grad.clone() for name, p in parameters.items()}
+    result = {name: p.grad.clone() for name, p in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = None
-    return found
+    return result
 
 
-def assert_equal(found, expected, *, rel=3e-6):
-    """Gradients by name, relative to the largest of each parameter."""
-    assert set(found) == set(expected)
+def assert_equal(actual, expected, *, rel=3e-6):
+    """Compare gradients, relative to the largest value of each parameter."""
+    assert set(actual) == set(expected)
     for name, gradient in expected.items():
-        assert_close(found[name], gradient, rel=rel)
+        assert_close(actual[name], gradient, rel=rel)
 
 
-def assert_close(found, expected, *, rel=3e-6):
+def assert_close(actual, expected, *, rel=3e-6):
     scale = expected.abs().max()
     assert scale > 0
-    assert (found - expected).abs().max() <= rel * scale
+    assert (actual - expected).abs().max() <= rel * scale

@@ -1,6 +1,6 @@
-"""Anything as a checkpoint: a coded error or a component that works, and nothing else.
+"""Arbitrary input gives a coded error or a component that works, and nothing else.
 
-pytest -m slow tests/trust/test_fuzz.py     (more examples of each, for some minutes)
+Run `pytest -m slow tests/trust/test_fuzz.py` for many more examples.
 """
 
 import json
@@ -26,7 +26,6 @@ from spacy_duoguard.engine.text.tokenizer import TextTokenizer
 from spacy_duoguard.engine.text.windows import split_windows
 from spacy_duoguard.errors import CheckpointError, DuoGuardError
 
-# A saved setting beside a default one is warned about.
 pytestmark = pytest.mark.filterwarnings("ignore:.W003", "ignore:.W001")
 
 QUICK = settings(
@@ -39,7 +38,7 @@ QUICK = settings(
 LONG = settings(QUICK, max_examples=10_000)
 CONFIG = {**QWEN2, "vocab_size": 300, "rope_scaling": None, "head_dim": 8}
 
-# What JSON can hold, and what its readers in Python take beyond that.
+# Any JSON value, including those that only Python's reader accepts.
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -56,7 +55,7 @@ JSON = st.recursive(
 
 
 def paths(data, prefix=()):
-    """Where values stand in nested data."""
+    """The paths to all values in nested data."""
     items = data.items() if isinstance(data, dict) else enumerate(data)
     for key, value in items:
         yield (*prefix, key)
@@ -65,22 +64,24 @@ def paths(data, prefix=()):
 
 
 def changed(data, path, value):
-    """A copy of nested data with one value replaced, or left out for `...`."""
-    copy = json.loads(json.dumps(data))
-    place = copy
+    """A copy of nested data with one value replaced, or removed for `...`."""
+    copy = parent = json.loads(json.dumps(data))
     for key in path[:-1]:
-        place = place[key]
+        parent = parent[key]
     if value is ...:
-        del place[path[-1]]
+        del parent[path[-1]]
     else:
-        place[path[-1]] = value
+        parent[path[-1]] = value
     return copy
 
 
-def configs():
-    places = sorted(paths(CONFIG), key=str)
+def changes(data, values=JSON, *, within=None):
+    """Copies of nested data (within larger data) that differ in one value."""
     return st.builds(
-        changed, st.just(CONFIG), st.sampled_from(places), JSON | st.just(...)
+        changed,
+        st.just(within or data),
+        st.sampled_from(sorted(paths(data), key=str)),
+        values | st.just(...),
     )
 
 
@@ -101,28 +102,22 @@ HEADER = {
 
 
 def check_header(header, content=bytes(32)):
-    """Each tensor that is promised can be read, and lies in the file."""
+    """Each tensor in the header can be read and lies in the file."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode("utf8")
     data = len(text).to_bytes(8, "little") + text + content
     try:
-        found = parse_tensors(data, source="here")
+        tensors = parse_tensors(data, source="here")
     except CheckpointError:
         return
-    sizes = [part.read().nbytes for part in found.values()]
+    sizes = [tensor.read().nbytes for tensor in tensors.values()]
     assert sum(sizes) == len(content)
-    assert all(part.read().shape == part.shape for part in found.values())
+    assert all(tensor.read().shape == tensor.shape for tensor in tensors.values())
 
 
 def headers():
-    places = sorted(paths(HEADER), key=str)
     numbers = st.sampled_from([0, 1, -1, 8, 24, 32, 2**31, 2**63, 2**64, True, 8.0])
     names = st.sampled_from(["F32", "BF16", "F16", "I8", "F64", "", "bool"])
-    return st.builds(
-        changed,
-        st.just(HEADER),
-        st.sampled_from(places),
-        JSON | numbers | names | st.just(...),
-    )
+    return changes(HEADER, JSON | numbers | names)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +130,7 @@ def component(tmp_path_factory):
 
 
 def check_bytes(component, data, exclude=("vocab",)):
-    """A coded error, and the component is as it was; or it works."""
+    """The component loads and works, or it raises a coded error and is unchanged."""
     nlp, pipe, _ = component
     before = pipe.classifier
     try:
@@ -149,13 +144,13 @@ def check_bytes(component, data, exclude=("vocab",)):
 
 
 def mutated(component, at, new, width):
-    """The bytes of a component with a stretch replaced."""
+    """The bytes of a component with some of them replaced."""
     data = component[2]
     at %= len(data)
     return data[:at] + new + data[at + width :]
 
 
-# Most of the bytes are weights: half of the places are at the two ends.
+# Most bytes are weights, so half of the mutations are near the two ends.
 MUTATIONS = st.tuples(
     st.integers(-300, 300) | st.integers(0, 10**6),
     st.binary(max_size=9),
@@ -163,44 +158,37 @@ MUTATIONS = st.tuples(
 )
 
 
-def forged(component, part, value):
-    """Parts changed by who makes the manifests fit again."""
+def forged(component, name, value):
+    """The bytes of a component with a changed part and manifests that match it."""
     outer = srsly.msgpack_loads(component[2])
     inner = srsly.msgpack_loads(outer["model"])
-    place = outer if part in outer else inner
-    place[part] = value
+    (outer if name in outer else inner)[name] = value
     names = ("config", "tokenizer", "weights", "provenance")
     try:
-        files = {name: digest(inner[name]) for name in names}
+        files = {file: digest(inner[file]) for file in names}
         inner[MANIFEST] = dump_manifest(make_manifest(files))
         outer[MANIFEST] = dump_manifest(make_manifest({"cfg": digest(outer["cfg"])}))
-    except (AttributeError, TypeError):  # no strings or bytes any more
+    except (AttributeError, TypeError):  # the value is no longer a string or bytes
         pass
-    if part != "model":
+    if name != "model":
         outer["model"] = srsly.msgpack_dumps(inner)
     return srsly.msgpack_dumps(outer)
 
 
-def parts(component):
-    """Changed parts of a component, each with its name."""
+def changed_parts(component):
+    """Changed parts of a component, with their names."""
     inner = srsly.msgpack_loads(srsly.msgpack_loads(component[2])["model"])
     cfg = json.loads(srsly.msgpack_loads(component[2])["cfg"])
     tokenizer = json.loads(inner["tokenizer"])
     shallow = {**tokenizer, "model": {**tokenizer["model"], "vocab": {}, "merges": []}}
     config = json.loads(inner["config"])
 
-    def texts(data, whole=None):
-        places = sorted(paths(data), key=str)
-
-        def text(path, value):
-            return json.dumps(changed(whole or data, path, value))
-
-        return st.builds(text, st.sampled_from(places), JSON | st.just(...))
-
+    tokenizers = changes(shallow, within=tokenizer).map(json.dumps)
+    settings = changes(cfg).map(lambda data: json.dumps(data).encode("utf8"))
     return st.one_of(
-        st.tuples(st.just("config"), texts(config)),
-        st.tuples(st.just("tokenizer"), texts(shallow, tokenizer)),
-        st.tuples(st.just("cfg"), texts(cfg).map(lambda text: text.encode("utf8"))),
+        st.tuples(st.just("config"), changes(config).map(json.dumps)),
+        st.tuples(st.just("tokenizer"), tokenizers),
+        st.tuples(st.just("cfg"), settings),
         st.tuples(st.just("provenance"), JSON.map(json.dumps)),
         st.tuples(st.just("weights"), st.binary(max_size=64)),
         st.tuples(st.just("model"), st.binary(max_size=64)),
@@ -225,11 +213,11 @@ def check_windows_of(n_tokens, window, stride):
 def check_text(tokenizer, text):
     tokens = tokenizer.encode(text)
     assert len(tokens.ids) == len(tokens.offsets)
-    assert (tokens.ids < 322).all()  # none that was added
+    assert (tokens.ids < 322).all()  # no added token
     last = 0
     for start, stop in split_windows(len(tokens.ids), window=8, stride=5):
         left, right = tokens.char_span(start, stop)
-        assert 0 <= left <= last  # nothing lies between two windows
+        assert 0 <= left <= last  # no gap between two windows
         assert left <= right <= len(text)
         last = right
     assert last == (len(text) if len(tokens.ids) else 0)
@@ -244,7 +232,7 @@ def tokenizer():
 
 
 def run(test, options, **strategies):
-    """Run a check over many inputs. RETURNS how many there were."""
+    """Run a check on many inputs. RETURNS their number."""
     count = 0
 
     @options
@@ -262,9 +250,9 @@ CASES = ["configs", "headers", "raw headers", "windows", "texts", "bytes", "forg
 
 
 def fuzz(case, options, component, tokenizer):
-    """RETURNS how many inputs there were."""
+    """Run the check of a case. RETURNS the number of inputs."""
     if case == "configs":
-        return run(check_config, options, data=configs())
+        return run(check_config, options, data=changes(CONFIG))
     if case == "headers":
         return run(check_header, options, header=headers())
     if case == "raw headers":
@@ -289,35 +277,30 @@ def fuzz(case, options, component, tokenizer):
     return run(
         lambda part: check_bytes(component, forged(component, *part)),
         options,
-        part=parts(component),
+        part=changed_parts(component),
     )
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_anything_gives_a_coded_error_or_works(case, component, tokenizer):
+def test_arbitrary_input_gives_a_coded_error_or_works(case, component, tokenizer):
     assert fuzz(case, QUICK, component, tokenizer) >= QUICK.max_examples
 
 
-@pytest.mark.slow  # some minutes
+@pytest.mark.slow  # minutes
 @pytest.mark.parametrize("case", CASES)
-def test_anything_at_length(case, component, tokenizer, record_property):
+def test_ten_thousand_arbitrary_inputs(case, component, tokenizer, record_property):
     count = fuzz(case, LONG, component, tokenizer)
     record_property("inputs", count)
     assert count >= LONG.max_examples
 
 
-# That the checks above are not passed by refusing everything
-
-
-def test_what_is_not_changed_works(component):
+def test_unchanged_input_works(component):
+    """The checks above don't pass merely because everything is refused."""
     assert check_bytes(component, component[2])
     inner = srsly.msgpack_loads(srsly.msgpack_loads(component[2])["model"])
     assert check_bytes(component, forged(component, "config", inner["config"]))
     check_header(HEADER)
-    assert set(parse_tensors(save_header(), source="here")) == {"a", "b"}
+    header = json.dumps(HEADER).encode("utf8")
+    data = len(header).to_bytes(8, "little") + header + bytes(32)
+    assert set(parse_tensors(data, source="here")) == {"a", "b"}
     DecoderConfig.from_json(json.dumps(CONFIG))
-
-
-def save_header():
-    text = json.dumps(HEADER).encode("utf8")
-    return len(text).to_bytes(8, "little") + text + bytes(32)

@@ -1,4 +1,4 @@
-"""What is scored can be personal data: no message, warning or log line quotes it."""
+"""Texts can be personal data: no message, warning or log line quotes them."""
 
 import logging
 import sys
@@ -10,36 +10,37 @@ import torch
 from spacy.tokens import Span
 from spacy.training import Example
 from spacy.util import ignore_error, raise_error
-from support.checkpoints import BAD
+from support.failures import BAD
 
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
 
-# Put together here, so that no line of source in a traceback holds it.
+# Joined at run time, so that no source line in a traceback contains it.
 SECRET = "".join(["rosebud", "4711", "tau"])
 TEXT = f"{BAD} {SECRET} is my name. {SECRET} again."
 
 
 @pytest.fixture
 def watched(caplog, capfd):
-    """Runs something that is to fail, or to warn, and looks at all it says."""
+    """Run something that fails or warns, and check all it writes: that it has the
+    expected message, and never the secret."""
 
     def watch(run, expected):
         caplog.set_level(logging.DEBUG)
-        said = []
+        written = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 run()
             except (Exception, KeyboardInterrupt) as e:
-                said += traceback.format_exception(e)
-                said += [f"{e!r} {e.args}" for e in chain(e)]
-        said += [str(warning.message) for warning in caught]
-        said += [record.getMessage() for record in caplog.records]
-        said += [str(record.exc_info) for record in caplog.records]
-        said += capfd.readouterr()
-        assert expected in "\n".join(said)
-        for text in said:
+                written += traceback.format_exception(e)
+                written += [f"{e!r} {e.args}" for e in chain(e)]
+        written += [str(warning.message) for warning in caught]
+        written += [record.getMessage() for record in caplog.records]
+        written += [str(record.exc_info) for record in caplog.records]
+        written += capfd.readouterr()
+        assert expected in "\n".join(written)
+        for text in written:
             assert SECRET not in text
 
     return watch
@@ -53,12 +54,7 @@ def chain(error):
     return seen
 
 
-def getter_of(nlp, getter):
-    nlp.get_pipe("duoguard").span_getter = getter
-    return nlp
-
-
-def test_the_watch_sees_what_it_is_to_see(watched):
+def test_leaks_are_detected(watched):
     def leak():
         logging.getLogger("here").info("scoring %s", SECRET)
 
@@ -104,13 +100,13 @@ def test_a_forward_that_fails(
         watched(run, "" if swallowed else expected)
 
 
-def test_half_a_surrogate_pair(watched, classifier, make_nlp):
+def test_an_unpaired_surrogate(watched, classifier, make_nlp):
     watched(lambda: classifier.score([f"{SECRET}\ud800"]), "E052")
     component = make_nlp().get_pipe("duoguard")
     watched(lambda: component.classifier.analyze([f"\udfff{SECRET}"]), "E052")
 
 
-def test_texts_that_are_none(watched, classifier):
+def test_texts_of_the_wrong_type(watched, classifier):
     watched(lambda: classifier.score(SECRET), "E049")
     watched(lambda: classifier.score(["a", SECRET.encode()]), "E051")
     watched(lambda: classifier.score([[SECRET]]), "E051")
@@ -126,7 +122,9 @@ def test_texts_that_are_none(watched, classifier):
     ],
 )
 def test_a_span_getter_that_fails(watched, make_nlp, getter, expected):
-    watched(lambda: getter_of(make_nlp(), getter)(TEXT), expected)
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").span_getter = getter
+    watched(lambda: nlp(TEXT), expected)
 
 
 def test_a_tokenizer_that_fails(watched, make_nlp, monkeypatch):
@@ -140,7 +138,7 @@ def test_a_tokenizer_that_fails(watched, make_nlp, monkeypatch):
     watched(lambda: nlp(TEXT), "TextInputSequence")
 
 
-def test_a_model_or_a_setting_that_is_wrong(watched, make_nlp, tmp_path):
+def test_a_missing_model_and_an_invalid_setting(watched, make_nlp, tmp_path):
     watched(lambda: make_nlp(model={"name": str(tmp_path)})(TEXT), "E017")
     nlp = make_nlp()
     nlp.get_pipe("duoguard").cfg["threshold"] = float("nan")
@@ -156,7 +154,7 @@ def test_a_model_or_a_setting_that_is_wrong(watched, make_nlp, tmp_path):
         ({"Hate": 1.0, "POSITIVE": 1.0}, "W010"),
     ],
 )
-def test_gold_that_cannot_be_learnt_from(watched, make_nlp, cats, expected):
+def test_invalid_gold(watched, make_nlp, cats, expected):
     nlp = make_nlp(model={"trainable_layers": 0})
 
     def train():
@@ -168,14 +166,14 @@ def test_gold_that_cannot_be_learnt_from(watched, make_nlp, cats, expected):
 
 
 @pytest.mark.parametrize(
-    ("sents", "place", "label", "expected"),
+    ("sents", "tokens", "label", "expected"),
     [
         (True, (0, 6), "Hat", "E067"),
         (True, (0, 2), "Hate", "W012"),
         (False, (0, 6), "Hate", "W011"),
     ],
 )
-def test_gold_spans_that_do_not_fit(watched, make_nlp, sents, place, label, expected):
+def test_invalid_gold_spans(watched, make_nlp, sents, tokens, label, expected):
     nlp = make_nlp(sents=sents, model={"trainable_layers": 0})
 
     def train():
@@ -183,7 +181,7 @@ def test_gold_spans_that_do_not_fit(watched, make_nlp, sents, place, label, expe
         if sents:
             predicted = nlp.get_pipe("sentencizer")(predicted)
         reference.cats = {"Hate": 1.0}
-        reference.spans["duoguard"] = [Span(reference, *place, label=label)]
+        reference.spans["duoguard"] = [Span(reference, *tokens, label=label)]
         example = Example(predicted, reference)
         nlp.initialize(lambda: [example])
         nlp.update([example])
@@ -191,7 +189,7 @@ def test_gold_spans_that_do_not_fit(watched, make_nlp, sents, place, label, expe
     watched(train, expected)
 
 
-def test_a_handler_that_warns(watched, breaking):
+def test_an_error_handler_that_warns(watched, breaking):
     nlp = breaking(ValueError("broken"))
 
     def handler(name, component, docs, error):

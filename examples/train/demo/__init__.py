@@ -1,1 +1,1 @@
-"""How the checkpoint that the package carries is trained; run from the folder above."""
+"""Train the demo checkpoint of the package. Run this from the folder above."""

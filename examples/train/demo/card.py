@@ -5,7 +5,7 @@ from pathlib import Path
 
 from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
 from demo.figures import Figure
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard import Classifier
 from spacy_duoguard.taxonomy import CATEGORIES
 
 _NAMES = {
@@ -17,37 +17,38 @@ _NAMES = {
 _CARD = """\
 # The demo checkpoint
 
-A very small safety classifier for **trying out `spacy-duoguard` and for its tests**. \
-It is not DuoGuard, has not seen DuoGuard's data, and must **not moderate anything**: \
-for that, load `DuoGuard/DuoGuard-0.5B`.
+A tiny safety classifier for **trying out `spacy-duoguard` and for its tests**. It \
+isn't DuoGuard, hasn't seen DuoGuard's data, and must **not be used for moderation**: \
+use `DuoGuard/DuoGuard-0.5B` for that.
 
-## What it is
+## Model
 
 A `Qwen2ForSequenceClassification` with {parameters} parameters, stored in bfloat16: \
 {layers} layers, width {width}, {heads} attention heads ({kv_heads} for keys and \
-values), windows of {window} tokens, and a byte-level BPE tokenizer of its own \
-({pieces:,} pieces and `<|endoftext|>`). As in DuoGuard, twelve sigmoids read the last \
-token; `unsafe` is their maximum.
+values), windows of {window} tokens, and its own byte-level BPE tokenizer ({tokens:,} \
+tokens and `<|endoftext|>`). As in DuoGuard, twelve sigmoids read the last token, and \
+`unsafe` is their maximum.
 
 ## Data
 
-Trained from scratch, tokenizer included, on English, French and Spanish texts from \
-`openai.json` and `rtp_lx_prompt.json` as repackaged by DuoGuard's authors \
+Trained from scratch, including the tokenizer, on English, French and Spanish texts \
+from `openai.json` and `rtp_lx_prompt.json` as repackaged by DuoGuard's authors \
 (`yihedeng9/DuoGuard`, Apache-2.0), and on nothing else:
 
 - OpenAI Moderation evaluation set (MIT): all twelve categories are labelled.
-- RTP-LX prompts (MIT and Apache-2.0): only safe or unsafe. A safe prompt is 0 in all \
-categories; which ones an unsafe prompt has, only the teacher (below) says.
+- RTP-LX prompts (MIT and Apache-2.0): only labelled as safe or unsafe. A safe prompt \
+is 0 in all categories. The categories of an unsafe prompt come from the teacher \
+(below).
 
-Rows whose index is a multiple of five are held out, in every language: an OpenAI row \
-is the same text in each. RTP-LX rows are not aligned between the languages, so a \
-translation of a held-out prompt may be among the training rows, and those figures may \
-be flattered; and 5 of the 996 different held-out OpenAI texts occur, but for case, \
-among the training rows too. ToxicChat (CC-BY-NC-4.0) is only evaluated on.
+Rows whose index is a multiple of five are held out in every language. In the OpenAI \
+file, a row is the same text in each language. RTP-LX rows aren't aligned between \
+languages, so a translation of a held-out prompt may be among the training rows, and \
+those figures may be too good. 5 of the 996 distinct held-out OpenAI texts also occur \
+among the training rows, up to case. ToxicChat (CC-BY-NC-4.0) is only used for \
+evaluation.
 
-Positive training rows, over the three languages: {positives}. **Never positive in \
-training: {never}.** Their scores mean nothing: they \
-stay near 0.
+Positive training rows over the three languages: {positives}. **Never positive in \
+training: {never}.** Their scores stay near 0 and mean nothing.
 
 ## Training
 
@@ -55,49 +56,50 @@ In `examples/train` of the repository:
 
     python -m spacy project run demo . --vars.data FOLDER
 
-took 37 CPU minutes of a server, the teacher included.
+This took 37 CPU minutes on a server, including the teacher.
 
-A teacher, logistic regressions on TF-IDF features that are scaled by how much \
-oftener they occur in positive texts, labels texts without end: random mixtures of \
-runs of words from the training rows, each drawn once, and, every sixteenth, a \
-training row or a part of it, labelled by regressions that have not seen it and \
-mixed with the gold labels. The categories' labels are scaled so that their maximum \
-is the teacher's `unsafe`. The decoder, which starts from word vectors counted in \
-the training rows, learns from them by `spacy train` (`configs/demo.cfg`), and the \
-average of its weights over the steps is kept.
+The teacher is a set of logistic regressions on TF-IDF features, scaled by how much \
+more often they occur in positive texts. It labels an endless stream of texts. Most \
+are random mixtures of word sequences from the training rows, each drawn once. Every \
+sixteenth is a training row or part of one, labelled by regressions that haven't seen \
+it and mixed with the gold labels. The labels of the categories are scaled so that \
+their maximum is the teacher's `unsafe`. The decoder starts from word vectors counted \
+in the training rows and learns from these texts with `spacy train` \
+(`configs/demo.cfg`). Its weights are averaged over the training steps.
 
-The settings were chosen on training rows that were left out for it: those of the \
+The settings were chosen on training rows left out for this purpose: those of the \
 decoder on `i % 5 == 1`, those of the teacher on each of the four training parts in \
-turn. The held-out rows decided nothing.
+turn. The held-out rows weren't used.
 
 ## Figures
 
-AUROC and F1 (threshold 0.5) of `unsafe`, of the stored weights in float32; texts \
-longer than 512 tokens in windows with a stride of 384. TF-IDF is a plain baseline: \
-word 1–2-grams, character 2–5-grams and logistic regression. The teacher is as \
-described. Both are fitted on the same rows by the same script.
+AUROC and F1 (threshold 0.5) of `unsafe`, for the stored weights in float32. Texts \
+longer than 512 tokens are scored in windows with a stride of 384. TF-IDF is a simple \
+baseline: word 1–2-grams, character 2–5-grams and logistic regression. The teacher is \
+described above. Both are fitted on the same rows by the same script.
 
 {table}
 
-AUROC of each category that has positives, on the held-out OpenAI texts, as the mean \
-over the three languages. For {top:.0%} of the texts with a category, the highest \
-score is that of one of theirs:
+AUROC of each category with positives, on the held-out OpenAI texts, as the mean over \
+the three languages. For {top:.0%} of the texts with at least one category, one of \
+theirs has the highest score:
 
 {categories}
 
 ## Weaknesses
 
-- It knows words, not meaning: a harmless sentence with a violent word can be flagged, \
-and a threat in plain words can pass.
-- Out of domain it is little better than chance (ToxicChat above). Jailbreaks, and all \
-topics of the categories without positives, it has never been taught.
-- It imitates its teacher, and the table shows what it loses by that. With 336 texts \
-a file, differences of 0.02 in AUROC are within chance.
-- Its categories say roughly what an unsafe text is about, and nothing of a safe one.
-- Other languages than the three, code and obfuscated spellings were not in training.
-- Probabilities are not calibrated, and 0.5 is no tuned threshold.
+- It knows words, not meaning: it can flag a harmless sentence with a violent word and \
+miss a threat in plain words.
+- Out of domain it is little better than chance (see ToxicChat above). It was never \
+taught about jailbreaks, or any topic of the categories without positives.
+- It imitates its teacher, and the tables show what it loses. With 336 texts per file, \
+differences of 0.02 in AUROC are within chance.
+- Its categories roughly tell what an unsafe text is about, and nothing about a safe \
+one.
+- It wasn't trained on other languages, code or obfuscated spellings.
+- Its probabilities aren't calibrated, and 0.5 is only a default threshold.
 - The texts are web text and prompts with their own social biases, labelled by few \
-people; mentions of groups can raise `Hate` by themselves.
+people. Mentions of groups alone can raise `Hate`.
 """
 
 
@@ -109,15 +111,15 @@ def write_card(
     of_categories: Sequence[Figure],
     top: float,
 ) -> None:
-    """folder (Path): Where `README.md` goes.
-    classifier (Classifier): The checkpoint as stored.
-    positives (Sequence[int]): Training rows with each category.
+    """folder (Path): The folder for `README.md`.
+    classifier (Classifier): The stored checkpoint.
+    positives (Sequence[int]): The number of positive training rows per category.
     of_unsafe (Sequence[Figure]): From `measure_unsafe`.
     of_categories (Sequence[Figure]): From `measure_categories`.
     top (float): From `measure_top_category`.
     """
     config = classifier.decoder.config
-    counted = dict(zip(CATEGORIES, positives, strict=True))
+    counts = dict(zip(CATEGORIES, positives, strict=True))
     n_parameters = sum(p.numel() for p in classifier.decoder.parameters())
     card = _CARD.format(
         parameters=f"{n_parameters / 1e6:.1f} million",
@@ -126,9 +128,9 @@ def write_card(
         heads=config.num_attention_heads,
         kv_heads=config.num_key_value_heads,
         window=config.max_position_embeddings,
-        pieces=config.vocab_size - 1,
-        positives=", ".join(f"{name} {n}" for name, n in counted.items() if n),
-        never=", ".join(name for name, n in counted.items() if not n),
+        tokens=config.vocab_size - 1,
+        positives=", ".join(f"{name} {n}" for name, n in counts.items() if n),
+        never=", ".join(name for name, n in counts.items() if not n),
         table=_unsafe_table(of_unsafe),
         categories=_category_table(of_categories),
         top=top,

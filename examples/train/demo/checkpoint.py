@@ -1,4 +1,4 @@
-"""A checkpoint's folder in the form that `transformers` reads too."""
+"""Write a checkpoint that `transformers` can load too."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from spacy_duoguard.taxonomy import CATEGORIES
 def write_checkpoint(
     decoder: Decoder, tokenizer: str, folder: Path, *, dtype: torch.dtype
 ) -> None:
-    """decoder (Decoder): Its weights are rounded on the way.
-    tokenizer (str): The content of its `tokenizer.json`.
-    folder (Path): Where the three files go.
-    dtype (torch.dtype): Of the stored weights."""
+    """decoder (Decoder): The decoder.
+    tokenizer (str): The content of `tokenizer.json`.
+    folder (Path): The folder for the three files.
+    dtype (torch.dtype): The dtype to store the weights in."""
     folder.mkdir(parents=True, exist_ok=True)
     stored = Decoder(decoder.config)
     stored.load_state_dict(decoder.state_dict())

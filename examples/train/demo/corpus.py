@@ -1,4 +1,4 @@
-"""Corpus readers for `configs/demo.cfg`, which spaCy imports by `--code`."""
+"""Corpus readers for `configs/demo.cfg`. spaCy imports them with `--code`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -15,7 +15,7 @@ from spacy_duoguard.taxonomy import CATEGORIES
 
 Corpus = Callable[[Language], Iterator[Example]]
 
-_ROUND = 4096  # texts that are labelled at a time
+_N_TEXTS = 4096  # labelled at once
 
 
 @spacy.registry.readers("demo.taught_texts.v1")
@@ -29,17 +29,17 @@ def create_taught_texts(
     trust_safe: float,
     seed: int,
 ) -> Corpus:
-    """Texts without end, with soft labels: for each training row, or a part of it, a
-    number of mixtures, which only the teacher has an opinion of.
+    """Read an endless stream of texts with soft labels. Each training row, or part of
+    one, comes with a number of mixtures, which only the teacher labels.
 
-    path (str): The evaluation files.
-    without (List[int]): Parts of the files that nothing is learnt from.
-    strength (float): Of the teacher: the inverse of its regularization.
-    mixtures (int): For each row.
-    crops (int): Parts of each long row to choose from.
-    trust (float): Weight of the gold labels of unsafe rows, beside the teacher's.
-    trust_safe (float): The same for safe rows, whose every part is safe.
-    seed (int): Of all that is drawn.
+    path (str): The folder with the evaluation files.
+    without (List[int]): Parts of the files to leave out.
+    strength (float): The inverse of the teacher's regularization.
+    mixtures (int): The number of mixtures per row.
+    crops (int): The number of crops to draw from each long row.
+    trust (float): The weight of an unsafe row's gold labels against the teacher's.
+    trust_safe (float): The same for safe rows, where every crop is safe too.
+    seed (int): The random seed.
     RETURNS (Corpus): The reader.
     """
 
@@ -67,13 +67,11 @@ def create_taught_texts(
         rng = np.random.default_rng(seed)
         mixer = Mixer(rows, rng)
         while True:
-            own = [
-                pairs[i]
-                for i in rng.integers(len(pairs), size=_ROUND // (mixtures + 1))
-            ]
-            texts = mixer.draw(_ROUND - len(own))
+            n_views = _N_TEXTS // (mixtures + 1)
+            drawn = [pairs[i] for i in rng.integers(len(pairs), size=n_views)]
+            texts = mixer.draw(_N_TEXTS - n_views)
             mixed = zip(texts, agree(teacher.label(texts)), strict=True)
-            batch = [*own, *mixed]
+            batch = [*drawn, *mixed]
             for i in rng.permutation(len(batch)):
                 text, target = batch[i]
                 yield make_example(nlp, text, target)
@@ -83,10 +81,10 @@ def create_taught_texts(
 
 @spacy.registry.readers("demo.labelled_texts.v1")
 def create_labelled_texts(path: Path, only: list[int]) -> Corpus:
-    """The rows whose categories people have labelled.
+    """Read the rows with gold labels for all categories.
 
-    path (str): The evaluation files.
-    only (List[int]): Parts of the files.
+    path (str): The folder with the evaluation files.
+    only (List[int]): The parts of the files to read.
     RETURNS (Corpus): The reader.
     """
 
@@ -99,12 +97,12 @@ def create_labelled_texts(path: Path, only: list[int]) -> Corpus:
 
 
 def agree(labels: np.ndarray) -> np.ndarray:
-    """Scale the categories so that their maximum is `unsafe`, as it is the decoder's.
-    The regressions do not know of each other: that of `unsafe` has seen more rows. It
-    says how much, and the categories say which.
+    """Scale the categories so that their maximum is `unsafe`, as in the decoder. The
+    regressions are independent, and the one for `unsafe` has seen more rows. So it sets
+    the scale, and the others only set the proportions.
 
-    labels (ndarray): (n_texts, 13), probabilities of the categories and `unsafe`.
-    RETURNS (ndarray): (n_texts, 12), of the categories.
+    labels (ndarray): (n_texts, 13), probabilities of the categories and of `unsafe`.
+    RETURNS (ndarray): (n_texts, 12), probabilities of the categories.
     """
     categories, unsafe = labels[:, :UNSAFE_COLUMN], labels[:, UNSAFE_COLUMN:]
     likeliest = np.maximum(categories.max(axis=1, keepdims=True), 1e-9)
@@ -112,10 +110,10 @@ def agree(labels: np.ndarray) -> np.ndarray:
 
 
 def make_example(nlp: Language, text: str, target: Sequence[float]) -> Example:
-    """nlp (Language): Makes docs.
-    text (str): Of the doc.
-    target (Sequence[float]): Of the categories.
-    RETURNS (Example): With gold labels."""
+    """nlp (Language): The pipeline to make docs with.
+    text (str): The text of the doc.
+    target (Sequence[float]): The probabilities of the categories.
+    RETURNS (Example): The example with gold labels."""
     reference = nlp.make_doc(text)
     reference.cats = dict(zip(CATEGORIES, map(float, target), strict=True))
     return Example(nlp.make_doc(text), reference)

@@ -1,4 +1,4 @@
-"""Rows and texts made of them, and the tokenizer, of the demo checkpoint."""
+"""The data of the demo checkpoint: rows, texts made from them, and the tokenizer."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -24,10 +24,10 @@ LANGUAGES = ("En", "Fr", "Es")
 OPENAI, RTP_LX, TOXIC_CHAT = "openai", "rtp_lx_prompt", "toxic_chat"
 TRAINED_ON = (OPENAI, RTP_LX)
 N_PARTS, HELD_OUT = 5, 0
-PIECES = 8000
+N_TOKENS = 8000
 END_OF_TEXT = "<|endoftext|>"
 
-# How Qwen2.5 cuts text into words before it applies its merges.
+# How Qwen2.5 splits text into words before it applies its merges.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -36,36 +36,36 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A text and what is known of it."""
+    """A text and its gold labels."""
 
     file: str
     language: str
     index: int  # in its file; in `openai` the same text in each language
     text: str
-    gold: np.ndarray  # (12,) float32, zeros where they are not known
+    gold: np.ndarray  # (12,) float32, zeros if unknown
     unsafe: float
-    known: bool  # are the twelve categories known, or only `unsafe`?
+    known: bool  # whether the twelve categories are known, or only `unsafe`
 
     @property
     def part(self) -> int:
-        """Which fifth of its file it belongs to. Part 0 is held out."""
+        """The fifth of the file that the row belongs to. Part 0 is held out."""
         return self.index % N_PARTS
 
 
 @dataclass(frozen=True)
 class View:
-    """A row's text, whole or a part of it."""
+    """The text of a row, or a part of it."""
 
-    row: int  # into the training rows
+    row: int  # index into the training rows
     text: str
 
 
 def read_rows(folder: Path, file: str) -> list[Row]:
     """Read one file in each language.
 
-    folder (Path): Has a subfolder for each language.
-    file (str): Its name, without the ending.
-    RETURNS (List[Row]): By language, then in the order of the file.
+    folder (Path): The folder with a subfolder for each language.
+    file (str): The name of the file, without its suffix.
+    RETURNS (List[Row]): The rows by language, in the order of the file.
     """
     rows = []
     for language in LANGUAGES:
@@ -91,15 +91,15 @@ def _gold(record: dict) -> np.ndarray:
 def make_views(
     rows: Sequence[Row], n_crops: int, rng: np.random.Generator
 ) -> list[View]:
-    """Each row's whole text, then random runs of words from the `openai` texts, which
-    are long enough to cut.
+    """Make the views of the rows: the text of each, and random crops of the long
+    `openai` texts.
 
     rows (Sequence[Row]): The training rows.
-    n_crops (int): Runs of each text, before duplicates go.
-    rng (Generator): Where they start and end.
-    RETURNS (List[View]): The first `len(rows)` are the whole texts, in order.
+    n_crops (int): The number of crops per text, before duplicates are removed.
+    rng (Generator): The random number generator.
+    RETURNS (List[View]): The full texts in order, then the crops.
     """
-    whole = [View(i, row.text) for i, row in enumerate(rows)]
+    full = [View(i, row.text) for i, row in enumerate(rows)]
     crops = {}
     for i, row in enumerate(rows):
         words = row.text.split(" ")
@@ -109,17 +109,17 @@ def make_views(
             size = int(rng.integers(8, max(8, int(len(words) * 0.8)) + 1))
             start = int(rng.integers(0, len(words) - size + 1))
             crops[View(i, " ".join(words[start : start + size]))] = None
-    return whole + list(crops)
+    return full + list(crops)
 
 
 class Mixer:
-    """Makes texts that nobody wrote: runs of words from one to four rows of a language.
-    They have no gold labels, but the teacher labels any text, and none is there to be
-    learnt by heart."""
+    """Mixes new texts from word sequences of one to four rows of a language. They have
+    no gold labels, but the teacher can label any text, and each is used once, so the
+    model can't memorize them."""
 
     def __init__(self, rows: Sequence[Row], rng: np.random.Generator) -> None:
         """rows (Sequence[Row]): The training rows.
-        rng (Generator): What the texts are made of."""
+        rng (Generator): The random number generator."""
         self.rng = rng
         languages = sorted({row.language for row in rows})
         self.words = [
@@ -128,7 +128,7 @@ class Mixer:
         ]
 
     def draw(self, n_texts: int) -> list[str]:
-        """n_texts (int): How many.
+        """n_texts (int): The number of texts.
         RETURNS (List[str]): The texts."""
         return [self._mix() for _ in range(n_texts)]
 
@@ -143,12 +143,12 @@ class Mixer:
         return " ".join(mixture)
 
 
-def train_tokenizer(texts: Iterable[str], *, n_pieces: int = PIECES) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], *, n_tokens: int = N_TOKENS) -> Tokenizer:
     """Train a byte-level BPE tokenizer in the form of Qwen2.5's.
 
     texts (Iterable[str]): The training texts.
-    n_pieces (int): Most pieces.
-    RETURNS (Tokenizer): With one added token, whose id follows those of the pieces.
+    n_tokens (int): The maximum number of tokens.
+    RETURNS (Tokenizer): The tokenizer. Its one added token has the last id.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -158,7 +158,7 @@ def train_tokenizer(texts: Iterable[str], *, n_pieces: int = PIECES) -> Tokenize
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=n_pieces,
+        vocab_size=n_tokens,
         min_frequency=2,
         initial_alphabet=sorted(byte_level.alphabet()),
         show_progress=False,

@@ -1,4 +1,4 @@
-"""Write the trained demo checkpoint as the package carries it, with its figures.
+"""Write the trained demo checkpoint for the package, with its card.
 
 python -m demo.export PIPELINE FOLDER OUT
 """
@@ -20,15 +20,15 @@ from demo.figures import (
     measure_unsafe,
 )
 from demo.teacher import Regressions
-from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard import Classifier
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """arguments (Optional[Sequence[str]]): Of the command line."""
+    """arguments (Optional[Sequence[str]]): The command line arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pipeline", type=Path, help="the trained pipeline")
-    parser.add_argument("data", type=Path, help="the evaluation files, by language")
-    parser.add_argument("out", type=Path, help="where the checkpoint goes")
+    parser.add_argument("pipeline", type=Path, help="trained pipeline")
+    parser.add_argument("data", type=Path, help="folder with the evaluation files")
+    parser.add_argument("out", type=Path, help="output folder")
     args = parser.parse_args(arguments)
     pipe = spacy.load(args.pipeline).get_pipe("duoguard")
     write_checkpoint(
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.out,
         dtype=torch.bfloat16,
     )
-    # What is measured is what is stored.
+    # Measure the stored weights.
     classifier = Classifier.from_pretrained(str(args.out), precision="float32")
     rows = [
         row

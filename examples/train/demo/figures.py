@@ -1,4 +1,4 @@
-"""How well texts are told that nothing was learnt from."""
+"""Measure scorers on texts that they weren't trained on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from spacy_duoguard.taxonomy import CATEGORIES
 
 THRESHOLD = 0.5
 
-# From texts to probabilities of the categories, and perhaps of `unsafe` after them.
+# Maps texts to probabilities of the categories, optionally followed by `unsafe`.
 Scorer = Callable[[Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Of one file in one language, or of one category."""
+    """The results on one file in one language, or for one category."""
 
     name: str  # the file or the category
     language: str  # "" for the mean over the languages
@@ -30,9 +30,9 @@ class Figure:
 
 
 def measure_unsafe(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figure]:
-    """folder (Path): The evaluation files.
-    scorers (Mapping[str, Scorer]): To compare.
-    RETURNS (List[Figure]): By file, then by language."""
+    """folder (Path): The folder with the evaluation files.
+    scorers (Mapping[str, Scorer]): The scorers to compare.
+    RETURNS (List[Figure]): The figures by file, then by language."""
     figures = []
     for file in (OPENAI, RTP_LX, TOXIC_CHAT):
         rows = read_rows(folder, file)
@@ -52,10 +52,10 @@ def measure_unsafe(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figure]:
                     language,
                     len(chosen),
                     int(gold.sum()),
-                    {name: _auroc(gold, own) for name, own in scores.items()},
+                    {name: _auroc(gold, values) for name, values in scores.items()},
                     {
-                        name: float(f1_score(gold, own > THRESHOLD))
-                        for name, own in scores.items()
+                        name: float(f1_score(gold, values > THRESHOLD))
+                        for name, values in scores.items()
                     },
                 )
             )
@@ -63,10 +63,10 @@ def measure_unsafe(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figure]:
 
 
 def measure_categories(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figure]:
-    """folder (Path): The evaluation files.
-    scorers (Mapping[str, Scorer]): To compare.
-    RETURNS (List[Figure]): Of the held-out texts whose categories people have labelled,
-        for each category that has a positive: the mean over the languages."""
+    """folder (Path): The folder with the evaluation files.
+    scorers (Mapping[str, Scorer]): The scorers to compare.
+    RETURNS (List[Figure]): The figures of each category with positives, on the held-out
+        texts with gold labels for all categories, as means over the languages."""
     rows = [row for row in read_rows(folder, OPENAI) if row.part == HELD_OUT]
     gold = np.array([row.gold for row in rows])
     language = np.array([row.language for row in rows])
@@ -81,9 +81,9 @@ def measure_categories(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figu
             int(gold[:, column].sum()),
             {
                 name: float(
-                    np.mean([_auroc(gold[p, column], own[p, column]) for p in parts])
+                    np.mean([_auroc(gold[p, column], values[p, column]) for p in parts])
                 )
-                for name, own in scores.items()
+                for name, values in scores.items()
             },
             {},
         )
@@ -92,10 +92,10 @@ def measure_categories(folder: Path, scorers: Mapping[str, Scorer]) -> list[Figu
 
 
 def measure_top_category(folder: Path, score: Scorer) -> float:
-    """folder (Path): The evaluation files.
-    score (Scorer): To measure.
-    RETURNS (float): In how many of the held-out texts that people gave a category the
-        one with the highest score is among theirs, from 0 to 1."""
+    """folder (Path): The folder with the evaluation files.
+    score (Scorer): The scorer to measure.
+    RETURNS (float): The share of held-out texts with categories where one of these has
+        the highest score."""
     rows = [
         row
         for row in read_rows(folder, OPENAI)
@@ -107,8 +107,8 @@ def measure_top_category(folder: Path, score: Scorer) -> float:
 
 def _unsafe(scores: np.ndarray) -> np.ndarray:
     """The column of `unsafe`, or the maximum of the categories."""
-    has_own = scores.shape[1] > UNSAFE_COLUMN
-    return scores[:, UNSAFE_COLUMN] if has_own else scores.max(axis=1)
+    has_unsafe = scores.shape[1] > UNSAFE_COLUMN
+    return scores[:, UNSAFE_COLUMN] if has_unsafe else scores.max(axis=1)
 
 
 def _auroc(gold: np.ndarray, scores: np.ndarray) -> float:

@@ -1,5 +1,5 @@
-"""Where the training of the demo checkpoint starts: a tokenizer, random weights, and
-word vectors that are counted in the training rows.
+"""Create the initial demo checkpoint: a tokenizer, random weights, and word vectors
+counted in the training rows.
 
     python -m demo.start FOLDER OUT
 """
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from demo.checkpoint import write_checkpoint
-from demo.data import HELD_OUT, PIECES, TRAINED_ON, read_rows, train_tokenizer
+from demo.data import HELD_OUT, N_TOKENS, TRAINED_ON, read_rows, train_tokenizer
 from demo.embedding import count_embedding
 from spacy_duoguard.engine.network.config import DecoderConfig
 from spacy_duoguard.engine.network.decoder import Decoder
@@ -22,12 +22,12 @@ from spacy_duoguard.taxonomy import CATEGORIES
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """arguments (Optional[Sequence[str]]): Of the command line."""
+    """arguments (Optional[Sequence[str]]): The command line arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="the evaluation files, by language")
-    parser.add_argument("out", type=Path, help="where the checkpoint goes")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights")
-    parser.add_argument("--pieces", type=int, default=PIECES, help="of the tokenizer")
+    parser.add_argument("data", type=Path, help="folder with the evaluation files")
+    parser.add_argument("out", type=Path, help="output folder")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--tokens", type=int, default=N_TOKENS, help="vocabulary size")
     args = parser.parse_args(arguments)
     torch.manual_seed(args.seed)
     rows = [
@@ -36,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for row in read_rows(args.data, file)
         if row.part != HELD_OUT
     ]
-    tokenizer = train_tokenizer((row.text for row in rows), n_pieces=args.pieces)
+    tokenizer = train_tokenizer((row.text for row in rows), n_tokens=args.tokens)
     decoder = make_decoder(tokenizer.get_vocab_size())
     vectors = count_embedding(
         rows,
         [np.array(tokenizer.encode(row.text).ids) for row in rows],
-        n_pieces=tokenizer.get_vocab_size(with_added_tokens=False),
+        n_tokens=tokenizer.get_vocab_size(with_added_tokens=False),
         size=decoder.config.hidden_size,
         scale=0.05,
         seed=args.seed,
@@ -60,14 +60,14 @@ def make_decoder(
     kv_heads: int = 2,
     window: int = 512,
 ) -> Decoder:
-    """vocab_size (int): Pieces and added tokens.
-    width (int): Of the residual stream, as `hidden_size`.
-    inner (int): Of the feed-forward layers.
-    layers (int): How many.
-    heads (int): Of the queries.
-    kv_heads (int): Of the keys and values.
-    window (int): Tokens.
-    RETURNS (Decoder): With random weights."""
+    """vocab_size (int): The number of tokens, including added ones.
+    width (int): The width of the residual stream (`hidden_size`).
+    inner (int): The width of the feed-forward layers.
+    layers (int): The number of layers.
+    heads (int): The number of query heads.
+    kv_heads (int): The number of key and value heads.
+    window (int): The maximum number of tokens.
+    RETURNS (Decoder): The decoder with random weights."""
     config = DecoderConfig(
         model_type="qwen2",
         num_labels=len(CATEGORIES),

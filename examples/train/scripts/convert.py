@@ -5,11 +5,10 @@
 Each line is an object with
 
 - `text`;
-- `cats`: labels and their values in [0, 1]. A category that is left out is not known.
-  `unsafe: 0` says that all categories are 0, `unsafe: 1` alone that one of them, which
-  is not known, is 1;
-- `spans`, if spans are labelled: objects with `start` and `end`, counted in characters,
-  and `label`. An empty list says that no span has a category.
+- `cats`: labels and their values in [0, 1]. Missing categories are unknown. `unsafe: 0`
+  means that all categories are 0, `unsafe: 1` alone that at least one of them is 1;
+- `spans` (optional): objects with the character offsets `start` and `end`, and `label`.
+  An empty list means that no span has a category.
 """
 
 import argparse
@@ -27,21 +26,21 @@ from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """arguments (Optional[Sequence[str]]): Of the command line."""
+    """arguments (Optional[Sequence[str]]): The command line arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", type=Path, help="JSONL file")
     parser.add_argument("target", type=Path, help=".spacy file")
-    parser.add_argument("--lang", default="xx", help="whose tokenizer cuts the spans")
-    parser.add_argument("--labels", default="", help="of your own, between commas")
+    parser.add_argument("--lang", default="xx", help="language of the tokenizer")
+    parser.add_argument("--labels", default="", help="your own, separated by commas")
     parser.add_argument("--spans-key", default="duoguard", help="group of doc.spans")
     args = parser.parse_args(arguments)
-    own = [label.strip() for label in args.labels.split(",") if label.strip()]
+    added = [label.strip() for label in args.labels.split(",") if label.strip()]
     nlp = spacy.blank(args.lang)
     try:
         docs = list(
-            read_docs(args.source, nlp, {*CATEGORIES, UNSAFE, *own}, args.spans_key)
+            read_docs(args.source, nlp, {*CATEGORIES, UNSAFE, *added}, args.spans_key)
         )
     except (OSError, ValueError) as e:
         sys.exit(f"{args.source}: {e}")
@@ -56,11 +55,12 @@ def read_docs(
     path: Path, nlp: Language, labels: set[str], spans_key: str
 ) -> Iterator[Doc]:
     """path (Path): The JSONL file.
-    nlp (Language): Makes docs.
-    labels (set[str]): That are allowed.
-    spans_key (str): Where spans go.
-    YIELDS (Doc): With gold labels.
-    RAISES (ValueError): A line is not as described; it is named, and not quoted."""
+    nlp (Language): The pipeline to make docs with.
+    labels (set[str]): The allowed labels.
+    spans_key (str): The group of `doc.spans` to use.
+    YIELDS (Doc): The docs with gold labels.
+    RAISES (ValueError): A line is invalid. The message gives its number, but doesn't
+        quote it."""
     with path.open(encoding="utf8") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -68,15 +68,16 @@ def read_docs(
             try:
                 yield make_doc(json.loads(line), nlp, labels, spans_key)
             except (KeyError, TypeError, ValueError, AttributeError) as e:
-                problem = e if type(e) is ValueError else f"not as described ({e!r})"
+                problem = e if type(e) is ValueError else f"invalid ({e!r})"
                 raise ValueError(f"line {number}: {problem}") from e
 
 
 def make_doc(record: dict, nlp: Language, labels: set[str], spans_key: str) -> Doc:
-    """record (dict): A line of the file. The rest is as in `read_docs`.
-    RETURNS (Doc): With gold labels.
-    RAISES (ValueError): A label that is not allowed, a value that is no probability, or
-        a span between tokens."""
+    """record (dict): A line of the file.
+    nlp (Language), labels (set[str]), spans_key (str): As in `read_docs`.
+    RETURNS (Doc): The doc with gold labels.
+    RAISES (ValueError): A label isn't allowed, a value isn't a probability, or a span
+        doesn't match token boundaries."""
     doc = nlp.make_doc(record["text"])
     for label, value in record.get("cats", {}).items():
         check_label(label, labels)
@@ -85,28 +86,31 @@ def make_doc(record: dict, nlp: Language, labels: set[str], spans_key: str) -> D
         doc.cats[label] = float(value)
     if "spans" in record:
         spans = []
-        for place in record["spans"]:
-            check_label(place["label"], labels)
-            start, end = place["start"], place["end"]
-            span = doc.char_span(start, end, label=place["label"])
+        for entry in record["spans"]:
+            check_label(entry["label"], labels)
+            start, end = entry["start"], entry["end"]
+            span = doc.char_span(start, end, label=entry["label"])
             if span is None:
-                raise ValueError(f"the span {start}-{end} does not end with tokens")
+                raise ValueError(
+                    f"the span {start}-{end} does not match token boundaries"
+                )
             spans.append(span)
         doc.spans[spans_key] = spans
     return doc
 
 
 def check_label(label: str, labels: set[str]) -> None:
-    """label (str): Of a text or span. labels (set[str]): That are allowed.
-    RAISES (ValueError): It is none of them."""
+    """label (str): The label of a text or span.
+    labels (set[str]): The allowed labels.
+    RAISES (ValueError): The label isn't allowed."""
     if label not in labels:
-        raise ValueError(f"'{label}' is no category; name your own with --labels")
+        raise ValueError(f"'{label}' is not a category; add your own with --labels")
 
 
 def count_labels(docs: Sequence[Doc]) -> dict[str, tuple[int, int]]:
-    """docs (Sequence[Doc]): With gold labels.
-    RETURNS (Dict[str, Tuple[int, int]]): For each label the positive texts, and those
-        where it is known."""
+    """docs (Sequence[Doc]): Docs with gold labels.
+    RETURNS (Dict[str, Tuple[int, int]]): For each label, the number of positive texts
+        and of texts where it is known."""
     known = Counter(label for doc in docs for label in doc.cats)
     positive = Counter(
         label for doc in docs for label, value in doc.cats.items() if value > 0.5

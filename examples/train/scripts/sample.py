@@ -1,8 +1,8 @@
-"""Write a small labelled sample of harmless texts, so that every command can be tried.
+"""Write a small labelled sample of harmless texts, to try out the commands.
 
     python scripts/sample.py assets
 
-Put your own texts in its place: the files that it writes are what `convert` reads.
+Replace it with your own texts: `convert` reads the files that this script writes.
 """
 
 import argparse
@@ -11,8 +11,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-# Each pattern with the categories that it has in this made-up policy, and what a
-# moderator decides. A blank is filled with a word of its list.
+# Patterns with their categories in a made-up policy and a moderator's decision. Blanks
+# are filled with a word from the list.
 PATTERNS: list[tuple[str, list[str], str]] = [
     ("The bus to {place} leaves at {number}.", [], "publish"),
     ("We had {number} guests and a long walk in {place}.", [], "publish"),
@@ -40,10 +40,12 @@ CATEGORIES = ["Privacy", "Specialized advice", "Intellectual property"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """arguments (Optional[Sequence[str]]): Of the command line."""
+    """arguments (Optional[Sequence[str]]): The command line arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the files go")
-    parser.add_argument("--texts", type=int, default=240, help="in train.jsonl")
+    parser.add_argument("folder", type=Path, help="output folder")
+    parser.add_argument(
+        "--texts", type=int, default=240, help="number of texts in train.jsonl"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -56,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_record(rng: random.Random) -> tuple[dict, dict]:
-    """rng (Random): Draws.
+    """rng (Random): The random number generator.
     RETURNS (Tuple[dict, dict]): A text with its categories, and with the decision."""
     pattern, categories, decision = rng.choice(PATTERNS)
     text = pattern.format(**{key: rng.choice(words) for key, words in WORDS.items()})
-    # Categories that are left out are not known: the model keeps its opinion of them.
+    # Other categories are unknown: the model isn't trained on them.
     cats = {name: float(name in categories) for name in CATEGORIES}
     if not categories:
         cats = {"unsafe": 0.0}  # all categories are 0
@@ -69,10 +71,10 @@ def make_record(rng: random.Random) -> tuple[dict, dict]:
 
 
 def write_lines(path: Path, records: Sequence[dict]) -> None:
-    """path (Path): The JSONL file; one that is there stays as it is.
-    records (Sequence[dict]): Its lines."""
+    """path (Path): The JSONL file. An existing one is kept.
+    records (Sequence[dict]): The lines."""
     if path.exists():
-        print(f"{path} is there already: kept")
+        print(f"{path} already exists: kept")
         return
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     path.write_text("".join(lines), encoding="utf8")

@@ -37,7 +37,7 @@ def reference(folder, texts):
 
 @pytest.mark.filterwarnings("ignore:.torch_dtype.*is deprecated")
 @pytest.mark.parametrize("kind", ["qwen2_folder", "llama_folder"])
-def test_row_05_float32_equals_the_reference(kind, request):
+def test_float32_equals_the_reference(kind, request):
     folder = request.getfixturevalue(kind)
     texts = [*TEXTS, LONG]
     expected = reference(folder, texts)

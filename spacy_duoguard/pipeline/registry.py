@@ -1,0 +1,40 @@
+"""Finding the components of this package in a pipeline or in its config."""
+
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.util import load_config
+
+from ..errors import Errors, SettingsError
+from .settings import FACTORY
+
+
+def guard_names(nlp: Language) -> list[str]:
+    """nlp (Language): A pipeline.
+    RETURNS (List[str]): The names of its components of the factory 'duoguard'.
+    RAISES (SettingsError): It has none."""
+    names = [
+        name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == FACTORY
+    ]
+    if not names:
+        raise SettingsError(Errors.E138.format(model=nlp.meta["name"]))
+    return names
+
+
+def read_guard_blocks(config: Path, *, source: str | Path) -> dict[str, dict[str, Any]]:
+    """config (Path): The config.cfg of a saved pipeline.
+    source (str / Path): The pipeline's name, for messages.
+    RETURNS (Dict[str, Dict[str, Any]]): The config blocks of its components of the
+        factory 'duoguard', by name.
+    RAISES (SettingsError): The file cannot be read."""
+    try:
+        components = load_config(config)["components"]
+    except (OSError, ValueError, KeyError) as e:
+        message = Errors.E086.format(path=source, problem="no readable config.cfg")
+        raise SettingsError(message) from e
+    return {
+        name: block
+        for name, block in components.items()
+        if block.get("factory") == FACTORY
+    }

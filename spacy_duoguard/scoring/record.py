@@ -1,0 +1,133 @@
+"""Records: the texts to score, with the fields they came with."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import Errors, SettingsError
+
+STANDARD = "-"  # standard input or output
+
+# Records that are scored together. Another size would change the last digits of the
+# scores, because texts in a packed batch are multiplied together.
+BATCH = 128
+
+PART = 32 * BATCH  # records in a file of an output folder
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where to read records from."""
+
+    name: str  # a path, or `STANDARD`
+    form: str  # "txt", "jsonl", "csv" or "parquet"
+    text_key: str  # the field or column with the text
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of an input."""
+
+    number: int  # from 1
+    fields: dict[str, Any]  # empty if the record is broken
+    text: str
+    problem: str | None = None  # why it cannot be scored; never quotes the text
+
+
+class BrokenRecordError(ValueError):
+    """Why a record cannot be read. The message never quotes the text."""
+
+
+Row = dict[str, Any] | BrokenRecordError  # what a reader makes of a line or a row
+
+
+def make_record(number: int, row: Row, text_key: str) -> Record:
+    """Make a record, and note what is wrong with it.
+
+    number (int): Its number in the input.
+    row (Union[Dict[str, Any], BrokenRecordError]): Its fields, or why there are none.
+    text_key (str): The field with the text.
+    RETURNS (Record): The record, with a problem if it has no valid text.
+    """
+    try:
+        if isinstance(row, BrokenRecordError):
+            raise row
+        return Record(number, row, _get_text(row, text_key))
+    except BrokenRecordError as e:
+        return Record(number, {}, "", str(e))
+
+
+def make_records(rows: Iterable[Row], text_key: str) -> Iterator[Record]:
+    """rows (Iterable[Union[Dict[str, Any], BrokenRecordError]]): All rows of an input.
+    text_key (str): The field with the text.
+    YIELDS (Record): The records, numbered from 1."""
+    for number, row in enumerate(rows, start=1):
+        yield make_record(number, row, text_key)
+
+
+def _get_text(fields: dict[str, Any], key: str) -> str:
+    if key not in fields:
+        raise BrokenRecordError(f"no field '{key}'")
+    text = fields[key]
+    if not isinstance(text, str):
+        kind = "null" if text is None else f"of type '{type(text).__name__}'"
+        raise BrokenRecordError(f"'{key}' is {kind}, not a string")
+    if not is_unicode(text):
+        raise BrokenRecordError("half of a surrogate pair, which is no character")
+    return text
+
+
+def is_unicode(text: str) -> bool:
+    """text (str): Any string.
+    RETURNS (bool): Whether it is free of lone surrogates."""
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_columns(columns: list[str], text_key: str, *, name: str) -> None:
+    """Check the columns of a table.
+
+    columns (List[str]): Their names.
+    text_key (str): The column with the texts.
+    name (str): The name of the table, for messages.
+    RAISES (SettingsError): There is no such column, or two have the same name.
+    """
+    if text_key not in columns:
+        listed = ", ".join(repr(column) for column in columns[:20]) or "none"
+        message = Errors.E136.format(name=name, key=text_key, found=listed)
+        raise SettingsError(message)
+    if len(set(columns)) < len(columns):
+        raise SettingsError(
+            Errors.E139.format(name=name, problem="two columns have the same name")
+        )
+
+
+def list_files(path: Path, *suffixes: str) -> list[Path]:
+    """path (Path): A file, or a folder of files.
+    suffixes (str): The suffixes to look for.
+    RETURNS (List[Path]): The files with these suffixes by name, without hidden ones."""
+    return [
+        file
+        for file in ([path] if path.is_file() else sorted(path.glob("*")))
+        if file.suffix in suffixes and file.name[0] not in "._"
+    ]
+
+
+def make_batches(items: Iterable[_Item], *, start: int = 0) -> Iterator[list[_Item]]:
+    """Divide an input into batches at fixed positions, so that a resumed run packs each
+    text with the same others and gets the same scores to the last digit.
+
+    items (Iterable[Any]): The records, from the first one on.
+    start (int): How many to skip, a multiple of `BATCH`.
+    YIELDS (List[Any]): Batches of `BATCH` records; the last may be smaller.
+    """
+    remaining = islice(items, start, None)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
