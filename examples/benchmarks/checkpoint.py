@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import spacy_duoguard
-from spacy_duoguard.engine.checkpoint.weights import tensor_slots
+from spacy_duoguard.engine.checkpoint.tensor_names import checkpoint_tensors
 from spacy_duoguard.engine.network.config import DecoderConfig
 from spacy_duoguard.taxonomy import CATEGORIES
 
@@ -71,8 +71,8 @@ def make_checkpoint(folder: Path, *, tokenizer: Path | None, tiny: bool) -> None
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf8")
     draw = torch.Generator().manual_seed(0)
     tensors = {}
-    for name, slot in tensor_slots(DecoderConfig.from_dict(config)).items():
-        noise = torch.randn(slot.shape, generator=draw) * 0.02
+    for name, target in checkpoint_tensors(DecoderConfig.from_dict(config)).items():
+        noise = torch.randn(target.shape, generator=draw) * 0.02
         tensors[name] = (1 + noise if "norm" in name else noise).to(torch.bfloat16)
     tensors["score.weight"] *= (
         10  # logits with a deviation of 3, as from a trained head

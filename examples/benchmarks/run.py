@@ -114,9 +114,9 @@ def _measure(options: argparse.Namespace, folder: Path, cache: Path) -> dict[str
 
 
 def _precisions() -> list[str]:
-    from spacy_duoguard.engine.network.int8_linear import eight_bit_products
+    from spacy_duoguard.engine.network.int8_linear import int8_products
 
-    eight = eight_bit_products() and not torch.cuda.is_available()
+    eight = int8_products() and not torch.cuda.is_available()
     return ["bfloat16", *(["int8"] if eight else [])]
 
 

@@ -13,7 +13,12 @@ from spacy.util import load_config, load_model, minibatch
 from thinc.api import Config
 from wasabi import msg
 
-from ..engine.checkpoint.atomic_folder import place, staged
+from ..engine.checkpoint.atomic_folder import (
+    locate,
+    replace_folder,
+    restore_folder,
+    staged,
+)
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
@@ -155,7 +160,7 @@ def _write(folder: Path, name: str, calibration: Calibration) -> None:
     """Write thresholds into a saved pipeline. Replacing config.cfg, which comes last,
     is what puts them into effect: its values override those of the component."""
     changes = {"threshold": calibration.threshold, "thresholds": calibration.thresholds}
-    saved = json.loads(place(folder / name, "cfg").read_bytes())
+    saved = json.loads(locate(folder / name, "cfg").read_bytes())
     for part in ("settings", "configured"):
         saved[part].update(changes)
     with staged(folder / name, keep=True) as aside:
@@ -168,21 +173,13 @@ def _write(folder: Path, name: str, calibration: Calibration) -> None:
 
 def _copy(source: Path, target: Path, change: Callable[[Path], None]) -> None:
     """Copy a pipeline and change the copy before it gets its name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        shutil.copytree(source, aside)
+    with replace_folder(target) as aside:
+        shutil.copytree(source, aside, dirs_exist_ok=True)
         change(aside)
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.unlink(missing_ok=True)
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _check_output(output: Path, request: Request) -> None:
+    restore_folder(output)
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if taken and not request.force:
         raise SettingsError(Errors.E085.format(path=output))

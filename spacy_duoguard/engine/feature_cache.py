@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from .network.decoder import Decoder
-from .network.tensor_versions import Versions
+from .network.tensor_versions import TensorVersions
 
 # For each of the two stores: about 150,000 texts of one window at hidden size 896.
 MAX_BYTES = 2**29
@@ -67,7 +67,7 @@ class FeatureCache:
         self._decoder = decoder
         self._texts = FeatureStore(max_bytes)
         self._batches = FeatureStore(max_bytes)
-        self._versions = Versions(self._frozen())
+        self._versions = TensorVersions(self._frozen())
 
     @property
     def texts(self) -> FeatureStore:
@@ -98,9 +98,9 @@ class FeatureCache:
         self._batches.truncate(0)
 
     def _check(self) -> None:
-        if not self._versions.hold(self._frozen()):
+        if not self._versions.match(self._frozen()):
             self.forget()
-            self._versions = Versions(self._frozen())
+            self._versions = TensorVersions(self._frozen())
 
     def _frozen(self) -> list[Tensor]:
         head = self._decoder.score.weight

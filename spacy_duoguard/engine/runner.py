@@ -28,7 +28,7 @@ class Runner:
         """
         self.decoder = decoder
         self.settings = settings
-        self.current = CurrentForward(decoder, eight_bit=settings.precision == "int8")
+        self.current = CurrentForward(decoder, int8=settings.precision == "int8")
         self.cache: FeatureCache | None = None  # while only the head is trained
 
     def forward(self) -> Forward:

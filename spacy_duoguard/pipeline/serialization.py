@@ -8,15 +8,15 @@ import srsly
 from spacy.pipeline import TrainablePipe
 from spacy.vocab import Vocab
 
-from ..engine.checkpoint.atomic_folder import place, staged
+from ..engine.checkpoint.atomic_folder import locate, staged
 from ..engine.checkpoint.manifest import (
     MANIFEST,
-    compare,
+    check_digest,
     digest,
     dump_manifest,
+    make_manifest,
     parse_manifest,
     read_manifest,
-    seal,
 )
 from ..errors import CheckpointError, Errors
 from .architecture import get_shim
@@ -30,7 +30,9 @@ def to_bytes(component: TrainablePipe, exclude: Iterable[str]) -> bytes:
     """component (DuoGuard), exclude (Iterable[str]): As for `DuoGuard.to_bytes`.
     RETURNS (bytes): The serialized component."""
     contents = _dump(component, exclude)
-    manifest = seal({name: digest(content) for name, content in contents.items()})
+    manifest = make_manifest(
+        {name: digest(content) for name, content in contents.items()}
+    )
     if "model" not in exclude:
         contents["model"] = get_shim(component.model).to_bytes()
     return srsly.msgpack_dumps({**contents, MANIFEST: dump_manifest(manifest)})
@@ -47,7 +49,7 @@ def from_bytes(component: TrainablePipe, data: bytes, exclude: Iterable[str]) ->
         if not isinstance(content, bytes):
             raise CheckpointError(Errors.E106.format(source=_BYTES, part=name))
         if name != "model":  # has its own manifest
-            compare(manifest, name, digest(content), source=_BYTES)
+            check_digest(manifest, name, digest(content), source=_BYTES)
         return content
 
     shim = get_shim(component.model)
@@ -68,15 +70,15 @@ def to_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> Non
 def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> None:
     """component (DuoGuard), path (Path), exclude (Iterable[str]): As for
     `DuoGuard.from_disk`."""
-    manifest = read_manifest(place(path, MANIFEST))
+    manifest = read_manifest(locate(path, MANIFEST))
 
     def read(name: str) -> bytes:
         if name not in manifest["files"]:
             raise CheckpointError(Errors.E106.format(source=path, part=name))
-        file = place(path, name)
+        file = locate(path, name)
         content = file.read_bytes() if file.is_file() else None
         found = None if content is None else digest(content)
-        compare(manifest, name, found, source=str(path))
+        check_digest(manifest, name, found, source=str(path))
         return content or b""
 
     def read_model() -> None:

@@ -2,12 +2,12 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..engine.checkpoint.atomic_folder import replace_folder, restore_folder
 from ..errors import DuoGuardError, Errors, ScoringError, SettingsError
 from .inputs import read_text_file
 from .jsonl import to_line
@@ -76,18 +76,9 @@ class FolderRun:
         RAISES (SettingsError): As in `check`.
         RAISES (ScoringError): Ray failed. `output` is unchanged."""
         files = self.check()
-        output = self.output.resolve()
-        aside = output.with_name(f".{output.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
+        with replace_folder(self.output.resolve()) as aside:
             self._write(files, aside)
-            counts = _count(aside)
-            if output.exists():
-                shutil.rmtree(output)
-            aside.rename(output)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        return counts
+            return _count(aside)
 
     def check(self) -> list[Path]:
         """RETURNS (List[Path]): The files to read, by name.
@@ -98,6 +89,7 @@ class FolderRun:
             raise SettingsError(Errors.E159.format(path=self.source))
         if output == source or output in source.parents:
             raise SettingsError(Errors.E162.format(path=self.output))
+        restore_folder(output)
         if output.exists() and not (self.overwrite and _holds_parts(output)):
             raise SettingsError(Errors.E160.format(path=self.output))
         return files

@@ -23,7 +23,7 @@ from support.training import (
 )
 from thinc.api import SGD, Adam
 
-from spacy_duoguard.engine.checkpoint.weights import tensor_slots
+from spacy_duoguard.engine.checkpoint.tensor_names import checkpoint_tensors
 from spacy_duoguard.engine.network.trainable import trained_parameters
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation.reference import reference_model
@@ -146,10 +146,10 @@ def test_gradients_equal_those_of_transformers(make_nlp, layers):
         target = torch.tensor(0.25)
         F.binary_cross_entropy_with_logits(logit, target).backward()
     theirs = dict(model.named_parameters())
-    for name, slot in tensor_slots(classifier.decoder.config).items():
-        if slot.parameter in ours:
-            rows = slice(slot.start, slot.start + slot.shape[0])
-            assert_close(ours[slot.parameter][rows], theirs[name].grad, rel=1e-4)
+    for name, target in checkpoint_tensors(classifier.decoder.config).items():
+        if target.parameter in ours:
+            gradient = ours[target.parameter][target.rows]
+            assert_close(gradient, theirs[name].grad, rel=1e-4)
 
 
 def test_windows_share_the_label_through_the_maximum(make_nlp):

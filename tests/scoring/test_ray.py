@@ -120,6 +120,9 @@ def test_unusable_folders_are_refused(tmp_path):
     (source / "a.jsonl").write_text("{}")
     with pytest.raises(SettingsError, match="E160"):
         FolderRun(source, output).run()
+    output.rename(tmp_path / ".out.duoguard-old")  # as a killed run can leave it
+    with pytest.raises(SettingsError, match="E160"):
+        FolderRun(source, output).check()
     (output / "notes.txt").write_text("not ours")
     with pytest.raises(SettingsError, match="E160"):
         FolderRun(source, output, overwrite=True).run()

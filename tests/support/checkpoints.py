@@ -18,8 +18,8 @@ from tokenizers import (
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
-from spacy_duoguard.engine.checkpoint.manifest import MANIFEST, seal_folder
-from spacy_duoguard.engine.checkpoint.weights import tensor_slots
+from spacy_duoguard.engine.checkpoint.manifest import MANIFEST, add_manifest
+from spacy_duoguard.engine.checkpoint.tensor_names import checkpoint_tensors
 from spacy_duoguard.engine.network.config import DecoderConfig
 from spacy_duoguard.taxonomy import CATEGORIES
 
@@ -155,8 +155,8 @@ def random_tensors(config: DecoderConfig, *, seed: int = 0) -> dict[str, torch.T
     """Weights large enough for attention and positions to affect the scores."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
-    for name, slot in tensor_slots(config).items():
-        values = torch.randn(slot.shape, generator=generator)
+    for name, target in checkpoint_tensors(config).items():
+        values = torch.randn(target.shape, generator=generator)
         norm = "norm" in name
         tensors[name] = 1.0 + 0.1 * values if norm else 0.3 * values
     return tensors
@@ -211,4 +211,4 @@ def reseal(folder: Path) -> None:
         if sealed.is_dir():
             entries = json.loads((sealed / MANIFEST).read_text(encoding="utf8"))
             del entries["files"], entries["sha256"]
-            seal_folder(sealed, **entries)
+            add_manifest(sealed, **entries)

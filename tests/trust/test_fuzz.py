@@ -18,7 +18,7 @@ from spacy_duoguard.engine.checkpoint.manifest import (
     MANIFEST,
     digest,
     dump_manifest,
-    seal,
+    make_manifest,
 )
 from spacy_duoguard.engine.checkpoint.safetensors import parse_tensors
 from spacy_duoguard.engine.network.config import DecoderConfig
@@ -166,8 +166,8 @@ def forged(component, name, value):
     names = ("config", "tokenizer", "weights", "provenance")
     try:
         files = {file: digest(inner[file]) for file in names}
-        inner[MANIFEST] = dump_manifest(seal(files))
-        outer[MANIFEST] = dump_manifest(seal({"cfg": digest(outer["cfg"])}))
+        inner[MANIFEST] = dump_manifest(make_manifest(files))
+        outer[MANIFEST] = dump_manifest(make_manifest({"cfg": digest(outer["cfg"])}))
     except (AttributeError, TypeError):  # the value is no longer a string or bytes
         pass
     if name != "model":

@@ -1,22 +1,31 @@
-"""A folder whose files change all at once.
+"""Folders that change all at once.
 
-The new files are written into a folder inside of it and get onto the disk there. The
-new version holds from the moment when that folder is renamed, in one step, to a name
-under which it counts. Then its files are moved to their places one by one, the manifest
-last; until that is done, each file is looked for in both. So what is killed leaves the
-old version or the new one, and a reader needs no right to write. Whatever else lies in
-the folder stays there.
+`staged` replaces some files of a folder and keeps the rest. New files are written to a
+subfolder and synced to disk. Renaming that subfolder makes them the current version, in
+one step. Then they are moved to their final paths one by one, the manifest last. Until
+that is done, files are looked up in both places. So an interrupted save leaves either
+the old version or the new one, and reading needs no write access.
+
+`replace_folder` replaces a folder as a whole. It is written beside the old one, and two
+renames swap them. If the process is killed between the two, `restore_folder` brings the
+old one back.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import CheckpointError, Errors
-from .files import sync
-from .manifest import MANIFEST, read_manifest, seal, seal_folder, write_manifest
+from .files import try_sync
+from .manifest import (
+    MANIFEST,
+    add_manifest,
+    make_manifest,
+    read_manifest,
+    write_manifest,
+)
 
 _WRITING = ".duoguard-writing"
 _STAGED = ".duoguard-staged"
@@ -24,38 +33,73 @@ _STAGED = ".duoguard-staged"
 
 @contextmanager
 def staged(folder: Path, *, keep: bool = False) -> Iterator[Path]:
-    """Replace the files of a folder.
+    """Replace the files of a folder. Files that are not in its manifest are kept.
 
-    folder (Path): The folder, made if it does not exist.
-    keep (bool): Whether files of the present version that are not written anew belong
-        to the new one.
-    YIELDS (Path): Where to write; with a manifest of its own, or one is made.
+    folder (Path): The folder, created if it does not exist.
+    keep (bool): Whether the new version includes those files of the current one that
+        are not written again.
+    YIELDS (Path): The folder to write to. A manifest is added if it has none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _settle(folder)
+    _move_staged(folder)
     aside = folder / _WRITING
     _remove(aside)
     aside.mkdir()
     try:
         yield aside
-        _complete(aside, folder if keep else None)
-        for path in sorted(aside.rglob("*")):
-            _sync(path)
-        _sync(aside)
+        _complete_manifest(aside, folder if keep else None)
+        _sync_tree(aside)
         os.rename(aside, folder / _STAGED)
     finally:
         _remove(aside)
-    _sync(folder)
-    _settle(folder)
+    try_sync(folder)
+    _move_staged(folder)
 
 
-def place(folder: Path, name: str) -> Path:
-    """Where a file of a folder lies, also after a save that was cut off.
+@contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Replace a folder as a whole, or create it.
+
+    folder (Path): The folder. A file or link of that name is replaced too.
+    YIELDS (Path): The folder to write to.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    restore_folder(folder)
+    aside = folder.with_name(f".{folder.name}.duoguard-new")
+    _remove(aside)
+    aside.mkdir()
+    try:
+        yield aside
+        _sync_tree(aside)
+        if os.path.lexists(folder):
+            os.rename(folder, _replaced(folder))
+        os.rename(aside, folder)
+        try_sync(folder.parent)
+    finally:
+        _remove(aside)
+        restore_folder(folder)
+
+
+def restore_folder(folder: Path) -> None:
+    """Clean up after a `replace_folder` that was killed. Call this before checking
+    whether the folder exists.
+
+    folder (Path): The folder. If it is missing, the version before is restored.
+    """
+    replaced = _replaced(folder)
+    if os.path.lexists(folder):
+        _remove(replaced)
+    elif os.path.lexists(replaced):
+        os.rename(replaced, folder)
+
+
+def locate(folder: Path, name: str) -> Path:
+    """Find a file of a folder, even after an interrupted save.
 
     folder (Path): The folder.
-    name (str): Of the file, with "/" for one in a folder inside.
+    name (str): The name of the file, with "/" if it is in a subfolder.
     RETURNS (Path): Its path, whether it exists or not.
-    RAISES (CheckpointError): It is a link, or lies behind one.
+    RAISES (CheckpointError): It is a link, or is reached through one.
     """
     staged_folder = folder / _STAGED
     for root in (staged_folder, folder):
@@ -68,36 +112,41 @@ def place(folder: Path, name: str) -> Path:
     return folder.joinpath(name)
 
 
-def is_cut_off(folder: Path) -> bool:
+def is_interrupted(folder: Path) -> bool:
     """folder (Path): A folder.
-    RETURNS (bool): Whether a save left files that are not in their places yet."""
+    RETURNS (bool): Whether an interrupted save left files to be moved."""
     return (folder / _STAGED).is_dir()
 
 
-def _complete(aside: Path, present: Path | None) -> None:
+def _complete_manifest(aside: Path, current: Path | None) -> None:
     if not (aside / MANIFEST).is_file():
-        seal_folder(aside)
-    if present is not None:
-        old = read_manifest(present / MANIFEST)["files"]
+        add_manifest(aside)
+    if current is not None:
+        old = read_manifest(current / MANIFEST)["files"]
         new = read_manifest(aside / MANIFEST)["files"]
-        write_manifest(aside, seal({**old, **new}))
+        write_manifest(aside, make_manifest({**old, **new}))
 
 
-def _settle(folder: Path) -> None:
-    """Move the files of the version that holds to their places."""
+def _move_staged(folder: Path) -> None:
+    """Move the files of the current version to their final paths."""
     source = folder / _STAGED
     if source.is_symlink() or not source.is_dir():
         return
     files = [path for path in source.rglob("*") if path.is_file()]
-    # The manifest at last: a file that it does not fit is looked for here until then.
+    # The manifest last: until then, files that it does not match are looked up here.
     for path in sorted(files, key=lambda path: (path == source / MANIFEST, path)):
         target = folder / path.relative_to(source)
         if target.parent != folder and target.parent.is_symlink():
-            target.parent.unlink()  # what it leads to is not ours to write to
+            target.parent.unlink()  # never write through a link
         target.parent.mkdir(exist_ok=True)
         os.replace(path, target)
-        _sync(target.parent)
+        try_sync(target.parent)
     shutil.rmtree(source)
+
+
+def _replaced(folder: Path) -> Path:
+    """Where a folder is kept until the new one has taken its name."""
+    return folder.with_name(f".{folder.name}.duoguard-old")
 
 
 def _remove(path: Path) -> None:
@@ -107,6 +156,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _sync(path: Path) -> None:
-    with suppress(OSError):  # some systems cannot open a folder
-        sync(path)
+def _sync_tree(folder: Path) -> None:
+    for path in (*sorted(folder.rglob("*")), folder):
+        try_sync(path)

@@ -1,4 +1,4 @@
-"""What a model's folder holds: decoder, tokenizer, and where they came from."""
+"""Loading and saving a model: decoder, tokenizer and their provenance."""
 
 import json
 import warnings
@@ -19,12 +19,12 @@ from .atomic_folder import staged
 from .files import parse_json
 from .manifest import (
     MANIFEST,
-    compare,
+    add_manifest,
+    check_digest,
     digest,
     dump_manifest,
+    make_manifest,
     parse_manifest,
-    seal,
-    seal_folder,
 )
 from .processes import share_weights
 from .provenance import (
@@ -35,16 +35,16 @@ from .provenance import (
     read_file,
     read_provenance,
 )
+from .published import published_tokenizer
 from .repository import (
     DEMO,
-    KNOWN_TOKENIZERS,
     HubRepository,
     Repository,
     SavedFolder,
     open_repository,
 )
-from .safetensors import Stored, parse_tensors
-from .self_test import check_canary, sing
+from .safetensors import StoredTensor, parse_tensors
+from .self_test import check_self_test, run_self_test
 from .weights import (
     WEIGHTS,
     dump_weights,
@@ -77,54 +77,55 @@ def load_bundle(
     tokenizer: str | None = None,
     tokenizer_revision: str = "main",
 ) -> Bundle:
-    """Load from a folder or from the hub; the arguments are those of
-    `Classifier.from_pretrained`."""
+    """Load from a folder or from the hub. See `Classifier.from_pretrained` for the
+    arguments."""
     model = open_repository(name, revision=revision)
     if tokenizer is None and isinstance(model, HubRepository):
-        tokenizer = KNOWN_TOKENIZERS.get(name)
-    home = model
+        tokenizer = published_tokenizer(name)
+    tokenizer_source = model
     if tokenizer is not None:
-        home = open_repository(tokenizer, revision=tokenizer_revision)
+        tokenizer_source = open_repository(tokenizer, revision=tokenizer_revision)
     provenance = {
         "model": name,
         "revision": revision,
         "tokenizer": tokenizer,
         "tokenizer_revision": tokenizer_revision if tokenizer else revision,
     }
-    return _load(model, home, settings, provenance)
+    return _load(model, tokenizer_source, settings, provenance)
 
 
 def read_bundle(path: str | Path, settings: Settings, *, inner: str = "") -> Bundle:
-    """Load what `write_bundle` wrote, to the bit; never from anywhere else.
+    """Load what `write_bundle` wrote. It must be complete and unchanged.
 
     path (str / Path): The folder.
-    settings (Settings): Where and how to compute.
-    inner (str): A folder inside, where a larger save has put it.
-    RETURNS (Bundle): The same parts.
-    RAISES (CheckpointError): Files that are missing or not as they were saved.
+    settings (Settings): The settings to load with.
+    inner (str): The subfolder to load from, if the model is part of a larger save.
+    RETURNS (Bundle): The model.
+    RAISES (CheckpointError): A file is missing or was changed.
     """
     folder = SavedFolder(Path(path), inner)
     return _load(folder, folder, settings, {}, restore=True)
 
 
 def write_bundle(bundle: Bundle, path: str | Path) -> None:
-    """Write a folder that `load_bundle` reads, and `transformers` too. What is killed
-    leaves the version of before, or this one.
+    """Write a folder that `load_bundle` and `transformers` can load. If interrupted, it
+    leaves either the previous version or the new one.
 
-    path (str / Path): The folder, made if it does not exist.
+    bundle (Bundle): The model.
+    path (str / Path): The folder, created if it does not exist.
     """
     with staged(Path(path)) as aside:
         fill_folder(bundle, aside)
 
 
 def fill_folder(bundle: Bundle, folder: Path) -> None:
-    """As `write_bundle`, into a new folder whose fate is the caller's.
+    """Like `write_bundle`, into a new folder that the caller puts in place.
 
-    bundle (Bundle): What to write.
-    folder (Path): The folder, which is there.
-    RAISES (CheckpointError): The weights give no scores.
+    bundle (Bundle): The model.
+    folder (Path): The existing, empty folder.
+    RAISES (CheckpointError): The weights give scores that are not finite.
     """
-    canary = sing(bundle.decoder, bundle.tokenizer)
+    self_test = run_self_test(bundle.decoder, bundle.tokenizer)
     write_weights(bundle.decoder, folder / WEIGHTS)
     provenance = {"format_version": FORMAT_VERSION, **_record(bundle)}
     for filename, text in (
@@ -133,20 +134,21 @@ def fill_folder(bundle: Bundle, folder: Path) -> None:
         (PROVENANCE, json.dumps(provenance, indent=2)),
     ):
         (folder / filename).write_bytes(text.encode("utf8"))
-    seal_folder(folder, canary=canary)
+    add_manifest(folder, self_test=self_test)
 
 
 def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
-    """bundle (Bundle): What to write.
+    """bundle (Bundle): The model.
     RETURNS (Dict[str, Any]): Strings and bytes, for `bundle_from_dict`."""
-    canary = sing(bundle.decoder, bundle.tokenizer)
+    self_test = run_self_test(bundle.decoder, bundle.tokenizer)
     parts: dict[str, Any] = {
         "config": _config_json(bundle.decoder),
         "tokenizer": bundle.tokenizer.data,
         "weights": dump_weights(bundle.decoder),
         "provenance": json.dumps(_record(bundle)),
     }
-    manifest = seal({name: digest(part) for name, part in parts.items()}, canary=canary)
+    digests = {name: digest(part) for name, part in parts.items()}
+    manifest = make_manifest(digests, self_test=self_test)
     return {
         "format_version": FORMAT_VERSION,
         **parts,
@@ -156,9 +158,9 @@ def bundle_to_dict(bundle: Bundle) -> dict[str, Any]:
 
 def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
     """data (Any): From `bundle_to_dict`.
-    settings (Settings): Where and how to compute.
-    RETURNS (Bundle): The same parts.
-    RAISES (CheckpointError): They are not as they were."""
+    settings (Settings): The settings to load with.
+    RETURNS (Bundle): The model.
+    RAISES (CheckpointError): The data is not complete and unchanged."""
     source = "the saved bytes"
     kinds = {"config": str, "tokenizer": str, "weights": bytes, "provenance": str}
     if not isinstance(data, Mapping) or not all(
@@ -170,7 +172,7 @@ def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
     check_format(data.get("format_version"), source)
     manifest = parse_manifest(data.get(MANIFEST), source=source)
     for name in kinds:
-        compare(manifest, name, digest(data[name]), source=source)
+        check_digest(manifest, name, digest(data[name]), source=source)
     return _build(
         DecoderConfig.from_json(data["config"]),
         TextTokenizer(data["tokenizer"], source=source),
@@ -179,36 +181,36 @@ def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
         source=source,
         provenance=parse_json(data["provenance"], source, PROVENANCE),
         restore=True,
-        canary=manifest.get("canary"),
+        self_test=manifest.get("self_test"),
     )
 
 
 def _load(
     model: Repository,
-    home: Repository,
+    tokenizer_source: Repository,
     settings: Settings,
     provenance: dict[str, Any],
     *,
     restore: bool = False,
 ) -> Bundle:
-    """Load the weights of one place and the tokenizer of another."""
+    """Load weights and tokenizer, which may come from two repositories."""
     manifest = check_saved(model, required=restore)
     config = DecoderConfig.from_json(read_file(model, CONFIG))
     remedy = "Set tokenizer to the folder or hub name of the one it was trained with."
-    data = read_file(home, TOKENIZER, remedy=remedy)
-    commits = {"commit": model.commit, "tokenizer_commit": home.commit}
-    own = read_provenance(model)
-    if home is not model:
-        own = {key: value for key, value in own.items() if "tokenizer" not in key}
+    data = read_file(tokenizer_source, TOKENIZER, remedy=remedy)
+    commits = {"commit": model.commit, "tokenizer_commit": tokenizer_source.commit}
+    saved = read_provenance(model)
+    if tokenizer_source is not model:
+        saved = {key: value for key, value in saved.items() if "tokenizer" not in key}
     return _build(
         config,
-        TextTokenizer(data, source=home.name),
+        TextTokenizer(data, source=tokenizer_source.name),
         settings,
         lambda: open_weights(model),
         source=model.name,
-        provenance={**provenance, **commits, **own},
+        provenance={**provenance, **commits, **saved},
         restore=restore,
-        canary=manifest.get("canary") if home is model else None,
+        self_test=manifest.get("self_test") if tokenizer_source is model else None,
     )
 
 
@@ -219,10 +221,10 @@ def check_parts(
 
     config (DecoderConfig): The architecture.
     tokenizer (TextTokenizer): The tokenizer.
-    settings (Settings): The windows.
-    RAISES (CheckpointError): A head that is not for our categories, or a tokenizer
-        that is another model's.
-    RAISES (SettingsError): Windows that leave gaps or exceed the model's positions.
+    settings (Settings): The settings, with window and stride.
+    RAISES (CheckpointError): The head has other categories, or the tokenizer belongs to
+        another model.
+    RAISES (SettingsError): Windows leave gaps or exceed the model's positions.
     """
     expected, positions = len(config.labels), config.max_position_embeddings
     if config.num_labels != expected:
@@ -241,17 +243,17 @@ def _build(
     config: DecoderConfig,
     tokenizer: TextTokenizer,
     settings: Settings,
-    weights: Callable[[], Mapping[str, Stored]],
+    weights: Callable[[], Mapping[str, StoredTensor]],
     *,
     source: str,
     provenance: dict[str, Any],
     restore: bool = False,
-    canary: Any = None,
+    self_test: Any = None,
 ) -> Bundle:
-    if provenance.get("model") == DEMO:  # also where it was saved under another name
+    if provenance.get("model") == DEMO:  # also if it was saved elsewhere since
         warnings.warn(Warnings.W001, stacklevel=2)
     leave_parents_threads()
-    check_parts(config, tokenizer, settings)  # before a gigabyte is downloaded
+    check_parts(config, tokenizer, settings)  # before downloading a gigabyte
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
     trained = _read_trained(provenance.pop(TRAINED, 0), config, source)
@@ -263,13 +265,13 @@ def _build(
         dtype=dtype,
         trained_layers=trained if restore else 0,
     )
-    if canary is not None:
-        check_canary(canary, decoder, tokenizer, source=source)
+    if self_test is not None:
+        check_self_test(self_test, decoder, tokenizer, source=source)
     return Bundle(decoder, tokenizer, provenance)
 
 
 def _record(bundle: Bundle) -> dict[str, Any]:
-    """What is to be known of the weights beside themselves."""
+    """The provenance to save, with the number of trained layers."""
     trained = bundle.decoder.trained_layers
     return {**bundle.provenance, **({} if trained == 0 else {TRAINED: trained})}
 

@@ -1,50 +1,49 @@
-"""Where a decoder's weights lie on the disk, and which of them are still the same."""
+"""The files that a decoder was loaded from, and which weights changed since."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from ..network.tensor_versions import Versions
-from .safetensors import MappedFile, Stored
+from ..network.tensor_versions import TensorVersions
+from .safetensors import MappedFile, StoredTensor
 
 
 class Origin:
-    """What is to be known of the files that a decoder was loaded from. It belongs to
-    that decoder alone: copies, which have weights of their own, have none."""
+    """The files that a decoder was loaded from. A copy of the decoder, which has
+    its own weights, has no origin."""
 
     def __init__(
         self,
         decoder: nn.Module,
-        stored: Mapping[str, Stored],
+        stored: Mapping[str, StoredTensor],
         mapped: Mapping[str, MappedFile],
     ) -> None:
-        """decoder (nn.Module): With its weights, as they were loaded.
-        stored (Mapping[str, Stored]): What they were loaded from.
-        mapped (Mapping[str, MappedFile]): The parameters that are mapped from a file.
+        """decoder (nn.Module): The decoder, just loaded.
+        stored (Mapping[str, StoredTensor]): The tensors it was loaded from.
+        mapped (Mapping[str, MappedFile]): The file of each parameter that is mapped.
         """
-        found = {part.file for part in stored.values()}
-        self.files = [file for file in found if file is not None]
+        files = {tensor.file for tensor in stored.values()}
+        self.files = [file for file in files if file is not None]
         self.mapped = dict(mapped)
         self._versions = {
-            name: Versions([parameter])
+            name: TensorVersions([parameter])
             for name, parameter in decoder.named_parameters()
         }
 
     def check(self) -> None:
-        """RAISES (CheckpointError): A file that weights are mapped from was written
-        to: they are not those that were loaded."""
+        """RAISES (CheckpointError): A file that is in use was modified."""
         for file in set(self.mapped.values()):
             file.check()
 
     def changed(self, decoder: nn.Module) -> dict[str, nn.Parameter]:
         """decoder (nn.Module): The decoder.
-        RETURNS (Dict[str, nn.Parameter]): What was written to or replaced since it was
-            loaded, by name."""
+        RETURNS (Dict[str, nn.Parameter]): The parameters that were replaced or written
+            to since it was loaded, by name."""
         return {
             name: parameter
             for name, parameter in decoder.named_parameters()
-            if name not in self._versions or not self._versions[name].hold([parameter])
+            if name not in self._versions or not self._versions[name].match([parameter])
         }
 
     def __reduce__(self) -> tuple[Any, ...]:

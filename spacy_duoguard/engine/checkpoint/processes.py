@@ -1,8 +1,7 @@
-"""Decoders in several processes: what is the same is in memory once.
+"""Sharing a decoder's weights between processes.
 
-A process that is spawned receives the places of the weights in their files, and maps
-them, instead of the weights. (One that is forked shares all that its parent has;
-`forward` lays out before what scores.)
+A spawned process receives the paths of the weight files instead of the weights, and
+maps them. (A forked one shares its parent's memory; see `network/inference.py`.)
 """
 
 from multiprocessing.reduction import ForkingPickler
@@ -23,12 +22,12 @@ Files = list[tuple[Path, Fingerprint]]
 
 
 def send_decoder(decoder: Decoder) -> Any:
-    """How `multiprocessing` pickles a decoder for a process of the same machine. What
-    was changed since it was loaded is sent, in memory that torch shares.
+    """Pickle a decoder for a process on the same machine. Weights that changed since it
+    was loaded are sent in memory that torch shares.
 
     decoder (Decoder): The decoder.
-    RETURNS (Any): As of `__reduce__`.
-    RAISES (CheckpointError): A file that its weights are mapped from was written to.
+    RETURNS (Any): See `object.__reduce__`.
+    RAISES (CheckpointError): A file that its weights are mapped from was modified.
     """
     origin = decoder.origin
     parameters = dict(decoder.named_parameters())
@@ -36,9 +35,9 @@ def send_decoder(decoder: Decoder) -> Any:
         return decoder.__reduce_ex__(4)
     origin.check()
     changed = origin.changed(decoder)
-    same = sum(parameters[n].nbytes for n in origin.mapped if n not in changed)
-    # Where little is mapped, as if the precision is another, torch's way is better.
-    little = 2 * same < sum(parameter.nbytes for parameter in parameters.values())
+    mapped = sum(parameters[n].nbytes for n in origin.mapped if n not in changed)
+    # If little is mapped, for example in another precision, torch's way is better.
+    little = 2 * mapped < sum(parameter.nbytes for parameter in parameters.values())
     if little or not all(file.in_place() for file in origin.files):
         return decoder.__reduce_ex__(4)
     files = [(file.path, file.fingerprint) for file in origin.files]
@@ -61,12 +60,12 @@ def _rebuild(
 ) -> Decoder:
     stored = {}
     for path, fingerprint in files:
-        part = open_tensors(path)
-        # The file that was checked when it was loaded, and not another of its name.
-        opened = next(iter(part.values())).file
+        tensors = open_tensors(path)
+        # It must be the file whose content was checked when the decoder was loaded.
+        opened = next(iter(tensors.values())).file
         if opened is None or opened.fingerprint != fingerprint:
             raise CheckpointError(Errors.E100.format(file=path))
-        stored.update(part)
+        stored.update(tensors)
     return fill(
         Decoder(config, device="meta", dtype=dtype),
         stored,
@@ -77,5 +76,5 @@ def _rebuild(
 
 
 def share_weights() -> None:
-    """Make `multiprocessing` pickle decoders in this way."""
+    """Make `multiprocessing` use `send_decoder`."""
     ForkingPickler.register(Decoder, send_decoder)

@@ -1,4 +1,4 @@
-"""What is written beside a model's weights: where they came from, and a manifest."""
+"""The files beside a model's weights: their provenance and the manifest."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ PROVENANCE = "duoguard.json"
 
 
 def check_saved(repository: Repository, *, required: bool) -> dict[str, Any]:
-    """Check that a saved folder is as it was saved.
+    """Check that the files of a saved folder were not changed.
 
-    repository (Repository): Where it is.
-    required (bool): Whether there must be a manifest: who leaves it out could change
-        the rest.
-    RETURNS (Dict[str, Any]): The manifest; empty for a folder that others made.
-    RAISES (CheckpointError): A file is not as it was saved, or there is no manifest.
+    repository (Repository): The folder.
+    required (bool): Whether there must be a manifest. Without one, files could be
+        changed unnoticed.
+    RETURNS (Dict[str, Any]): The manifest; empty if the folder has none.
+    RAISES (CheckpointError): A file was changed, or the manifest is missing.
     """
     path = repository.find(MANIFEST) if isinstance(repository, Folder) else None
     if path is None and not required:
@@ -32,23 +32,25 @@ def check_saved(repository: Repository, *, required: bool) -> dict[str, Any]:
         raise CheckpointError(message)
     manifest = read_manifest(path)
 
-    def place(name: str) -> Path:
+    def locate(name: str) -> Path:
         return repository.find(name) or path.with_name(name)
 
-    check_files(manifest, place, source=repository.name)
+    check_files(manifest, locate, source=repository.name)
     return manifest
 
 
 def read_file(repository: Repository, filename: str, *, remedy: str = "") -> str:
-    """As `hub.require`. RETURNS (str): The content of the file."""
+    """Like `repository.require`.
+
+    RETURNS (str): The content of the file."""
     return read_text(require(repository, filename, remedy=remedy))
 
 
 def read_provenance(repository: Repository) -> dict[str, Any]:
-    """repository (Repository): Where the model is.
-    RETURNS (Dict[str, Any]): What was noted when it was saved; nothing for a folder
-        that others made.
-    RAISES (CheckpointError): It cannot be read, or is of another format."""
+    """repository (Repository): The model.
+    RETURNS (Dict[str, Any]): Names, revisions and commits of its sources; empty if it
+        was not saved by this package.
+    RAISES (CheckpointError): The file cannot be read, or has another format."""
     if not isinstance(repository, Folder) or repository.find(PROVENANCE) is None:
         return {}
     text = read_file(repository, PROVENANCE)
@@ -58,8 +60,9 @@ def read_provenance(repository: Repository) -> dict[str, Any]:
 
 
 def check_format(version: Any, source: str) -> None:
-    """version (Any): What a save says of its format. source (str): Where it is.
-    RAISES (CheckpointError): Not the format that is read here."""
+    """version (Any): The format version of a save.
+    source (str): Where it came from, for messages.
+    RAISES (CheckpointError): It is not `FORMAT_VERSION`."""
     if version != FORMAT_VERSION:
         message = Errors.E021.format(
             name=source, version=version, supported=FORMAT_VERSION

@@ -1,22 +1,15 @@
-"""Where a checkpoint's files are: a folder, the package, or the hub."""
+"""The source of a checkpoint's files: a folder, the package, or the hub."""
 
 import re
 from pathlib import Path
 
 from ...errors import CheckpointError, DownloadError, Errors
-from .atomic_folder import is_cut_off, place
+from .atomic_folder import is_interrupted, locate
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parents[2] / "demo"
 
-# The tokenizers of the models that are published without one (model cards).
-KNOWN_TOKENIZERS: dict[str, str] = {
-    "DuoGuard/DuoGuard-0.5B": "Qwen/Qwen2.5-0.5B",
-    "DuoGuard/DuoGuard-1.5B-transfer": "Qwen/Qwen2.5-1.5B",
-    "DuoGuard/DuoGuard-1B-Llama-3.2-transfer": "meta-llama/Llama-3.2-1B",
-}
-
-# As huggingface_hub checks them, which would blame the network.
+# The rule of huggingface_hub, whose own error would blame the network.
 _HUB_NAME = re.compile(r"(?!.*(--|\.\.))[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -30,33 +23,35 @@ class Folder:
 
     def find(self, filename: str) -> Path | None:
         """filename (str): A file directly in the folder.
-        RETURNS (Optional[Path]): Its path, None where there is none."""
+        RETURNS (Optional[Path]): Its path, None if there is none."""
         path = self.path / filename
         return path if path.is_file() else None
 
 
 class SavedFolder(Folder):
-    """A folder that `write_bundle` wrote. Nothing outside of it is read, and after a
-    save that was cut off its files are those of one version.
+    """A folder written by `write_bundle`. Nothing outside of it is read, and all files
+    are of one version, even after an interrupted save.
 
     path (Path): The folder.
-    inner (str): A folder inside, in which the files are.
+    inner (str): The subfolder with the files, if any.
     """
 
     def __init__(self, path: Path, inner: str = "") -> None:
         super().__init__(path / inner)
-        self._place = lambda name: place(path, f"{inner}/{name}" if inner else name)
+        self.root, self.inner = path, inner
 
     def find(self, filename: str) -> Path | None:
-        """As `Folder.find`.
+        """See `Folder.find`.
+
         RAISES (CheckpointError): The file is a link."""
-        path = self._place(filename)
+        name = f"{self.inner}/{filename}" if self.inner else filename
+        path = locate(self.root, name)
         return path if path.is_file() else None
 
 
 class HubRepository:
-    """A repository of the hub. Files arrive one by one in the cache that
-    `huggingface_hub` keeps, all of the commit that the first one came from."""
+    """A repository on the hub. Files are downloaded one by one into the cache of
+    `huggingface_hub`, all from the commit of the first one."""
 
     def __init__(self, name: str, revision: str) -> None:
         self.name = name
@@ -65,11 +60,11 @@ class HubRepository:
 
     def find(self, filename: str) -> Path | None:
         """filename (str): A file of the repository.
-        RETURNS (Optional[Path]): Its path in the cache, None where the repository has
-            no such file.
-        RAISES (DownloadError): It could not be had, for another reason.
+        RETURNS (Optional[Path]): Its path in the cache, None if the repository has no
+            such file.
+        RAISES (DownloadError): The download failed for any other reason.
         """
-        # Imported here: it costs a tenth of a second that local folders need not pay.
+        # Imported here to save local folders a tenth of a second.
         from huggingface_hub import errors as hub
         from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
@@ -84,15 +79,15 @@ class HubRepository:
             message = Errors.E032.format(name=self.name, revision=revision)
             raise DownloadError(message) from e
         except hub.LocalEntryNotFoundError as e:
-            # The cache notes files that the hub does not have, by an object instead
-            # of a path: without a network that answer still holds.
+            # For a file that the hub does not have, the cache holds an object instead
+            # of a path. That answer is still valid without a network.
             cached = try_to_load_from_cache(self.name, filename, revision=revision)
             if cached is not None and not isinstance(cached, str):
                 return None
             raise self._failed(filename, e) from e
         except hub.EntryNotFoundError:
             return None
-        except Exception as e:  # requests', httpx' and the operating system's own
+        except Exception as e:  # from requests, httpx or the operating system
             raise self._failed(filename, e) from e
         self.commit = Path(path).parent.name
         return Path(path)
@@ -112,18 +107,18 @@ Repository = Folder | HubRepository
 
 
 def open_repository(name: str, *, revision: str = "main") -> Repository:
-    """Find out what a name stands for. Nothing is downloaded yet.
+    """Resolve the name of a model or tokenizer. Nothing is downloaded yet.
 
     name (str): A folder, a hub name, or "demo".
     revision (str): Branch, tag or commit, for a hub name.
-    RETURNS (Repository): The place to look for files.
-    RAISES (CheckpointError): The name is neither.
+    RETURNS (Repository): The source of its files.
+    RAISES (CheckpointError): The name is none of these.
     """
     if name == DEMO:
         return Folder(DEMO_FOLDER)
     if name and _is_folder(name):
         folder = Path(name).expanduser()
-        return SavedFolder(folder) if is_cut_off(folder) else Folder(folder)
+        return SavedFolder(folder) if is_interrupted(folder) else Folder(folder)
     if _HUB_NAME.fullmatch(name):
         return HubRepository(name, revision)
     raise CheckpointError(Errors.E020.format(name=name))
@@ -137,11 +132,11 @@ def _is_folder(name: str) -> bool:
 
 
 def require(repository: Repository, filename: str, *, remedy: str = "") -> Path:
-    """As `repository.find`, for a file that must be there.
+    """Like `repository.find`, for a file that must exist.
 
-    repository (Repository): The place to look.
+    repository (Repository): The source.
     filename (str): The file.
-    remedy (str): What to do where it is missing.
+    remedy (str): What to do if it is missing, for the message.
     RETURNS (Path): Its path.
     RAISES (CheckpointError): There is no such file.
     """
@@ -150,7 +145,7 @@ def require(repository: Repository, filename: str, *, remedy: str = "") -> Path:
         message = Errors.E017.format(
             source=repository.name,
             wanted=filename,
-            remedy=remedy or "Give a folder or repository that has it.",
+            remedy=remedy or "Use a folder or repository that has it.",
         )
         raise CheckpointError(message)
     return path

@@ -1,5 +1,5 @@
-"""Safetensors files: what a header tells is checked before anything is read of it, and
-tensors are mapped from the disk rather than copied."""
+"""Safetensors files. The header is checked before any tensor is read, and tensors are
+mapped from disk rather than copied."""
 
 import json
 import math
@@ -24,14 +24,14 @@ _RANK_LIMIT = 8
 _NAME_LIMIT = 80  # characters of a name in a message
 
 
-class Stored(NamedTuple):
-    """A tensor of a file, not read yet."""
+class StoredTensor(NamedTuple):
+    """A tensor in a file, not read yet."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
     read: Callable[[], Tensor]
     file: "MappedFile | None" = None
-    start: int = 0  # bytes from the begin of the file
+    start: int = 0  # bytes from the beginning of the file
 
     @property
     def stop(self) -> int:
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """What changes when a file is written to or another takes its place."""
+    """Properties that change when a file is modified or replaced."""
 
     device: int
     inode: int
@@ -48,21 +48,21 @@ class Fingerprint(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Fingerprint":
-        """status (os.stat_result): Of a file."""
+        """status (os.stat_result): The status of a file."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class MappedFile:
-    """A file in memory as far as it is read, in pages that all processes share.
+    """A file mapped into memory, in pages that all processes share.
 
-    Writing to a tensor of it changes neither the file nor what others see: the system
-    then copies the page. Writing to the file is another matter: `check` finds out.
-    Replacing the file by another of its name, as `to_disk` does, leaves this one alone.
+    Writing to a tensor changes neither the file nor what other processes see, because
+    the system copies the page first. Writing to the file does change the tensors:
+    `check` detects it. Replacing the file by renaming, as `to_disk` does, is safe.
     """
 
     def __init__(self, path: Path) -> None:
         """path (Path): The file.
-        RAISES (OSError, ValueError): It cannot be mapped."""
+        RAISES (OSError, ValueError): The file cannot be mapped."""
         self.path = path.absolute()
         self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._handle)
@@ -70,21 +70,21 @@ class MappedFile:
         self.content = mmap.mmap(self._handle, 0, access=mmap.ACCESS_COPY)
 
     def check(self) -> None:
-        """RAISES (CheckpointError): The file was written to since it was mapped."""
+        """RAISES (CheckpointError): The file was modified after it was mapped."""
         if Fingerprint.of(os.fstat(self._handle)) != self.fingerprint:
             raise CheckpointError(Errors.E100.format(file=self.path))
 
     def in_place(self) -> bool:
-        """RETURNS (bool): Whether its path still leads to it, as it was mapped."""
+        """RETURNS (bool): Whether the path still leads to this unmodified file."""
         try:
             return Fingerprint.of(os.stat(self.path)) == self.fingerprint
         except OSError:
             return False
 
     def tensor(self, start: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """start (int): Bytes from the begin of the file.
-        shape (Sequence[int]), dtype (torch.dtype): Of the tensor.
-        RETURNS (Tensor): Over the mapped pages."""
+        """start (int): Bytes from the beginning of the file.
+        shape (Sequence[int]), dtype (torch.dtype): The tensor's shape and dtype.
+        RETURNS (Tensor): A view of the mapped pages."""
         count = math.prod(shape)
         if not count:
             return torch.empty(tuple(shape), dtype=dtype)
@@ -92,23 +92,23 @@ class MappedFile:
         return flat.view(tuple(shape))
 
 
-def open_tensors(path: Path) -> dict[str, Stored]:
+def open_tensors(path: Path) -> dict[str, StoredTensor]:
     """Map a safetensors file and read its header.
 
     path (Path): The file.
-    RETURNS (Dict[str, Stored]): Its tensors by name.
-    RAISES (CheckpointError): It is damaged, lies about itself, or has a dtype that is
-        no float.
+    RETURNS (Dict[str, StoredTensor]): The tensors by name.
+    RAISES (CheckpointError): The file is damaged, its header is wrong, or a dtype is
+        not a float.
     """
-    # A file that is mapped cannot be replaced on Windows, as a save would.
+    # On Windows a mapped file could not be replaced when saving.
     if os.name == "nt":
         return parse_tensors(path.read_bytes(), source=path.name)
     try:
         file = MappedFile(path)
-    except (OSError, ValueError) as e:  # mmap's of an empty file
+    except (OSError, ValueError) as e:  # ValueError: the file is empty
         raise _damaged(path.name, type(e).__name__) from e
     return {
-        name: Stored(
+        name: StoredTensor(
             dtype,
             shape,
             lambda start=start, shape=shape, dtype=dtype: file.tensor(  # type: ignore[misc]
@@ -121,12 +121,12 @@ def open_tensors(path: Path) -> dict[str, Stored]:
     }
 
 
-def parse_tensors(data: bytes, *, source: str) -> dict[str, Stored]:
-    """As `open_tensors`, from the content of a file.
+def parse_tensors(data: bytes, *, source: str) -> dict[str, StoredTensor]:
+    """Like `open_tensors`, from the content of a file.
 
     data (bytes): The content.
     source (str): Where it came from, for messages.
-    RETURNS (Dict[str, Stored]): The tensors by name, each copied when it is read.
+    RETURNS (Dict[str, StoredTensor]): The tensors by name, each copied when read.
     """
 
     def read(dtype: torch.dtype, shape: tuple[int, ...], start: int) -> Tensor:
@@ -138,52 +138,52 @@ def parse_tensors(data: bytes, *, source: str) -> dict[str, Stored]:
         ).view(tuple(shape))
 
     return {
-        name: Stored(dtype, shape, lambda place=place: read(*place))  # type: ignore[misc]
-        for name, place in _read_header(data, source).items()
-        for dtype, shape, _ in [place]
+        name: StoredTensor(*entry[:2], lambda entry=entry: read(*entry))  # type: ignore[misc]
+        for name, entry in _read_header(data, source).items()
     }
 
 
-def joined(parts: Sequence[Stored], dtype: torch.dtype) -> Tensor | None:
-    """Tensors that lie one behind the other in a mapped file, as one.
+def join_mapped(blocks: Sequence[StoredTensor], dtype: torch.dtype) -> Tensor | None:
+    """View consecutive tensors of a mapped file as one.
 
-    parts (Sequence[Stored]): Tensors that differ in their first dimension only.
-    dtype (torch.dtype): What it is to be.
-    RETURNS (Optional[Tensor]): Over the mapped pages; None where they cannot be had so.
+    blocks (Sequence[StoredTensor]): Tensors that only differ in their first dimension.
+    dtype (torch.dtype): The dtype of the result.
+    RETURNS (Optional[Tensor]): A view of the mapped pages; None if the tensors are not
+        consecutive, aligned and of that dtype.
     """
-    first = parts[0]
-    adjacent = all(before.stop == after.start for before, after in pairwise(parts))
-    same = all(part.file is first.file and part.dtype == dtype for part in parts)
+    first = blocks[0]
+    adjacent = all(before.stop == after.start for before, after in pairwise(blocks))
+    same = all(block.file is first.file and block.dtype == dtype for block in blocks)
     if first.file is None or not (adjacent and same) or first.start % dtype.itemsize:
         return None
-    shape = (sum(part.shape[0] for part in parts), *first.shape[1:])
+    shape = (sum(block.shape[0] for block in blocks), *first.shape[1:])
     return first.file.tensor(first.start, shape, dtype)
 
 
 def _read_header(
     content: bytes | mmap.mmap, source: str
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...], int]]:
-    """The dtype, shape and first byte of each tensor. Together the tensors must be all
-    that follows the header, without gap or overlap."""
+    """Read the dtype, shape and first byte of each tensor. Together the tensors must
+    fill the rest of the file, without gaps or overlap."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > min(_HEADER_LIMIT, len(content) - 8):
         raise _damaged(source, "the header is cut off or too long")
     try:
-        header = json.loads(content[8 : 8 + length], object_pairs_hook=_without_doubles)
+        header = json.loads(content[8 : 8 + length], object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as e:
-        raise _damaged(source, "the header is no JSON without doubles") from e
+        raise _damaged(source, "the header is not JSON with unique keys") from e
     if not isinstance(header, dict):
-        raise _damaged(source, "the header is no JSON object")
+        raise _damaged(source, "the header is not a JSON object")
     header.pop("__metadata__", None)
     first = 8 + length
-    places = {}
+    tensors = {}
     spans = []
     for name, entry in header.items():
         dtype, shape, start, stop = _read_entry(entry, name, source)
         if stop - start != math.prod(shape) * dtype.itemsize:
-            problem = f"'{name[:_NAME_LIMIT]}' has another size than its shape"
+            problem = f"'{name[:_NAME_LIMIT]}' has a size that does not fit its shape"
             raise _damaged(source, problem)
-        places[name] = dtype, shape, first + start
+        tensors[name] = dtype, shape, first + start
         spans.append((start, stop))
     end = 0
     for start, stop in sorted(spans):
@@ -192,7 +192,7 @@ def _read_header(
         end = stop
     if first + end != len(content):
         raise _damaged(source, "the tensors do not end where the file does")
-    return places
+    return tensors
 
 
 def _read_entry(
@@ -201,17 +201,19 @@ def _read_entry(
     name = name[:_NAME_LIMIT]
     keys = {"dtype", "shape", "data_offsets"}
     if not isinstance(entry, dict) or set(entry) != keys:
-        raise _damaged(source, f"'{name}' has not just {', '.join(sorted(keys))}")
+        raise _damaged(
+            source, f"'{name}' does not have exactly {', '.join(sorted(keys))}"
+        )
     shape, offsets = entry["shape"], entry["data_offsets"]
     counts = isinstance(shape, list) and isinstance(offsets, list)
     if not counts or not all(_is_count(n) for n in (*shape, *offsets)):
-        raise _damaged(source, f"'{name}' has a shape or offsets that are no counts")
+        raise _damaged(source, f"'{name}' has a shape or offsets that are not counts")
     if len(shape) > _RANK_LIMIT or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise _damaged(source, f"'{name}' has an impossible shape or offsets")
     dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        found = str(entry["dtype"])[:8]
-        problem = f"'{name}' is {found}, not one of {', '.join(DTYPES)}"
+        other = str(entry["dtype"])[:8]
+        problem = f"'{name}' is {other}, not one of {', '.join(DTYPES)}"
         raise CheckpointError(Errors.E015.format(source=source, problem=problem))
     return dtype, tuple(shape), offsets[0], offsets[1]
 
@@ -220,11 +222,11 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise ValueError("duplicate key")
+    return unique
 
 
 def _damaged(source: str, problem: str) -> CheckpointError:

@@ -1,5 +1,5 @@
-"""A few fixed texts whose scores are saved with a model and computed again when it is
-loaded: by other software and on other hardware, the same numbers?"""
+"""The self-test of a saved model: the scores of a few texts are saved with it and
+compared on loading, which may happen with other software or on other hardware."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from ..network.decoder import Decoder
 from ..network.packing import pack
 from ..text.tokenizer import TextTokenizer
 
-# Words, digits, white space, other scripts, a composed character, what looks like a
-# control token: what tokenizers and their releases differ in.
+# Words, digits, white space, other scripts, composed characters and what looks like a
+# control token: this is where tokenizers and their releases differ.
 TEXTS = (
     "How to kill a python process?",
     "I hate you!  \n\nCall 0800-1234567 now.",
@@ -21,27 +21,26 @@ TEXTS = (
     "日本語 العربية привет 🙂",
     "<|endoftext|>",
 )
-# A window of the model may be short.
-_LENGTH = 64
+_MAX_TOKENS = 64  # a model's window may be short
 
-# The largest difference of a probability. Float32 differs between machines by the order
-# of its sums, some 1e-5. Bfloat16 keeps 8 bits: on the full architecture the largest
-# difference from float32 was 0.03 over 500 texts. Weights, settings or products that
-# are wrong give differences of the order of 1.
+# The largest difference of a probability. In float32 the order of sums differs between
+# machines, which makes about 1e-5. Bfloat16 keeps 8 bits: with the full architecture
+# the largest difference from float32 was 0.03 over 500 texts. Wrong weights, settings
+# or products cause differences of the order of 1.
 TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 
-def sing(decoder: Decoder, tokenizer: TextTokenizer) -> dict[str, Any]:
-    """Score the texts, plainly: without weights laid out for the hardware.
+def run_self_test(decoder: Decoder, tokenizer: TextTokenizer) -> dict[str, Any]:
+    """Score the texts with the plain forward pass.
 
     decoder (Decoder): The decoder.
     tokenizer (TextTokenizer): Its tokenizer.
-    RETURNS (Dict[str, Any]): For each text its "ids" and its "probabilities", and the
-        "dtype" computed with; JSON-serializable.
+    RETURNS (Dict[str, Any]): The "ids" and "probabilities" of each text, and the
+        "dtype" of the computation. JSON-serializable.
     RAISES (CheckpointError): A probability is not finite.
     """
     ids = [
-        tokenizer.add_special_tokens(tokenizer.encode(text).ids[:_LENGTH])
+        tokenizer.add_special_tokens(tokenizer.encode(text).ids[:_MAX_TOKENS])
         for text in TEXTS
     ]
     with torch.inference_mode():
@@ -56,28 +55,28 @@ def sing(decoder: Decoder, tokenizer: TextTokenizer) -> dict[str, Any]:
     }
 
 
-def check_canary(
+def check_self_test(
     saved: Any, decoder: Decoder, tokenizer: TextTokenizer, *, source: str
 ) -> None:
-    """Compare the scores with those that were saved.
+    """Repeat the self-test and compare its results with the saved ones.
 
-    saved (Any): From `sing`.
-    decoder (Decoder), tokenizer (TextTokenizer): As they were loaded.
-    source (str): Where they came from, for messages.
-    RAISES (CheckpointError): Other ids, or scores that differ by more than rounding.
+    saved (Any): From `run_self_test`.
+    decoder (Decoder), tokenizer (TextTokenizer): The loaded model.
+    source (str): Where it came from, for messages.
+    RAISES (CheckpointError): The ids differ, or scores differ by more than rounding.
     """
-    now = sing(decoder, tokenizer)
-    if not isinstance(saved, Mapping) or saved.get("ids") != now["ids"]:
-        problem = "its texts are cut into other tokens"
+    current = run_self_test(decoder, tokenizer)
+    if not isinstance(saved, Mapping) or saved.get("ids") != current["ids"]:
+        problem = "the test texts have other tokens"
         raise CheckpointError(Errors.E104.format(source=source, problem=problem))
-    low = "bfloat16" in (saved.get("dtype"), now["dtype"])
+    low = "bfloat16" in (saved.get("dtype"), current["dtype"])
     tolerance = TOLERANCES[torch.bfloat16 if low else torch.float32]
-    after = np.array(now["probabilities"])
+    actual = np.array(current["probabilities"])
     try:
-        before = np.array(saved.get("probabilities"), dtype=np.float64)
-        off = float(np.abs(before.reshape(after.shape) - after).max())
-    except (TypeError, ValueError):  # no numbers, or not as many
-        off = float("nan")
-    if not off <= tolerance:
-        problem = f"a probability is off by {off:.3g}, more than {tolerance:g}"
+        expected = np.array(saved.get("probabilities"), dtype=np.float64)
+        difference = float(np.abs(expected.reshape(actual.shape) - actual).max())
+    except (TypeError, ValueError):  # not numbers, or too many or too few
+        difference = float("nan")
+    if not difference <= tolerance:
+        problem = f"a probability is off by {difference:.3g}, more than {tolerance:g}"
         raise CheckpointError(Errors.E104.format(source=source, problem=problem))

@@ -1,8 +1,8 @@
-"""Products with weights in oneDNN's blocked layout, for inference on a CPU.
+"""Linear layers with weights in oneDNN's blocked layout, for inference on a CPU.
 
-Laid out once in the order in which the kernels read them, weights are multiplied
-faster, above all with few rows. The operators are private to torch: they are used
-where a small product with them is right, and the plain ones elsewhere.
+The weights are reordered once into the order in which the kernels read them. This makes
+products faster, especially with few rows. The operators are private to torch, so they
+are only used where a small test product comes out right.
 """
 
 from functools import cache
@@ -11,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# The layout is best chosen for batches; products of a few rows lose nothing by it.
+# The layout is chosen for batches; products of a few rows are just as fast with it.
 _ROWS = 512
 
 
 class BlockedLinear:
-    """What a linear layer computes."""
+    """A linear layer."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        """weight (Tensor): (out_features, in_features). bias (Optional[Tensor]):
-        (out_features,)."""
+        """weight (Tensor): (out_features, in_features).
+        bias (Optional[Tensor]): (out_features,)."""
         self.dtype = weight.dtype
         self.weight = torch.ops.mkldnn._reorder_linear_weight(
             weight.detach().contiguous(), _ROWS
@@ -39,17 +39,17 @@ class BlockedLinear:
         )
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
-        """other (Tensor): What to multiply the outputs with, of their shape."""
+        """other (Tensor): Factors of the outputs, in the same shape."""
         return torch.ops.mkldnn._linear_pointwise.binary(
             x, other, self.weight, self.bias, "mul"
         )
 
 
 class BlockedGate:
-    """silu(gate(x)) * up(x), both inside the products."""
+    """silu(gate(x)) * up(x), fused into the products."""
 
     def __init__(self, gate_up: nn.Linear) -> None:
-        """gate_up (nn.Linear): Gate and up, one above the other."""
+        """gate_up (nn.Linear): The rows of the gate, then those of `up`."""
         weights = gate_up.weight.chunk(2)
         biases = (None, None) if gate_up.bias is None else gate_up.bias.chunk(2)
         self.gate, self.up = map(BlockedLinear, weights, biases)
@@ -63,10 +63,10 @@ class BlockedGate:
 
 @cache
 def blocked_products(dtype: torch.dtype) -> bool:
-    """Whether this torch and this CPU have the operators, and they are right.
+    """Check whether this torch and this CPU have the operators and compute correctly.
 
-    dtype (torch.dtype): Of the weights.
-    RETURNS (bool): False where the plain products are to be used.
+    dtype (torch.dtype): The dtype of the weights.
+    RETURNS (bool): Whether to use them instead of plain products.
     """
     draw = torch.Generator().manual_seed(0)
     mlp = torch.randn(2 * 32, 16, generator=draw).to(dtype)
@@ -76,7 +76,7 @@ def blocked_products(dtype: torch.dtype) -> bool:
     gate, up = F.linear(x, mlp).chunk(2, dim=-1)
     try:
         with torch.inference_mode():
-            found = BlockedGate(linear)(x)
+            output = BlockedGate(linear)(x)
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
-    return torch.allclose(found, F.silu(gate) * up, rtol=0.05, atol=0.05)
+    return torch.allclose(output, F.silu(gate) * up, rtol=0.05, atol=0.05)

@@ -1,4 +1,4 @@
-"""The architecture of a checkpoint, read from `config.json` by an allow-list."""
+"""The architecture of a checkpoint. Only known keys of `config.json` are read."""
 
 import json
 import math
@@ -14,8 +14,8 @@ ARCHITECTURES = {
     "LlamaForSequenceClassification": "llama",
 }
 
-# Keys that change the mathematics, with the only values that are implemented.
-# Every key that is neither here nor read below is ignored.
+# Keys that change the mathematics, and the values that are implemented. Any key that is
+# neither here nor read below is ignored.
 _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
     "use_sliding_window": (None, False),
@@ -27,7 +27,7 @@ _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Llama3Scaling:
-    """The `llama3` stretching of the rotary wavelengths (Llama 3.1 and later)."""
+    """The `llama3` scaling of the rotary wavelengths (Llama 3.1 and later)."""
 
     factor: float
     low_freq_factor: float
@@ -58,7 +58,7 @@ class DecoderConfig:
     mlp_bias: bool = False
     tie_word_embeddings: bool = False
     pad_token_id: int | None = None
-    extra_labels: tuple[str, ...] = ()  # categories of the user's own
+    extra_labels: tuple[str, ...] = ()  # categories added by the user
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,12 +67,12 @@ class DecoderConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "DecoderConfig":
-        """Read the text of a `config.json` that `transformers` 4.x or 5.x wrote.
+        """Parse a `config.json` written by `transformers` 4.x or 5.x.
 
-        text (str): The file's content.
+        text (str): The content of the file.
         RETURNS (DecoderConfig): The architecture.
-        RAISES (CheckpointError): Not JSON, an architecture or a setting that is
-            not implemented, or a size that is missing or impossible.
+        RAISES (CheckpointError): The text is not JSON, an architecture or a setting is
+            not implemented, or a size is missing or impossible.
         """
         try:
             data = json.loads(text)
@@ -84,7 +84,7 @@ class DecoderConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "DecoderConfig":
-        """As `from_json`, from the parsed object."""
+        """Like `from_json`, from the parsed object."""
         model_type = _read_architecture(data)
         _refuse_other_mathematics(data, model_type)
         rope_theta, rope_scaling = _read_rope(data)
@@ -113,23 +113,22 @@ class DecoderConfig:
             extra_labels=_extra_labels(data),
         )
         if config.num_attention_heads % config.num_key_value_heads:
-            problem = "num_attention_heads is no multiple of num_key_value_heads"
+            problem = "num_attention_heads is not a multiple of num_key_value_heads"
             raise CheckpointError(Errors.E010.format(problem=problem))
         if config.head_dim % 2:
             raise CheckpointError(Errors.E010.format(problem="head_dim is odd"))
         return config
 
     def to_dict(self, labels: tuple[str, ...] = ()) -> dict[str, Any]:
-        """The configuration as `transformers` writes it (in the form that both 4.x
-        and 5.x read), so that a saved folder also loads there.
+        """Convert to the configuration of `transformers`, in a form that 4.x and 5.x
+        read, so that a saved folder also loads there.
 
-        labels (Tuple[str, ...]): Names of the rows of the head.
+        labels (Tuple[str, ...]): Names for the rows of the head.
         RETURNS (Dict[str, Any]): JSON-serializable.
         """
         data = asdict(self)
-        derived_keys = ("num_labels", "extra_labels", "qkv_bias", "o_bias", "mlp_bias")
-        for derived in derived_keys:
-            del data[derived]
+        for key in ("num_labels", "extra_labels", "qkv_bias", "o_bias", "mlp_bias"):
+            del data[key]
         names = labels or tuple(f"LABEL_{i}" for i in range(self.num_labels))
         data["architectures"] = [
             name for name, kind in ARCHITECTURES.items() if kind == self.model_type
@@ -176,9 +175,9 @@ def _refuse_other_mathematics(data: Mapping[str, Any], model_type: str) -> None:
 
 
 def _read_rope(data: Mapping[str, Any]) -> tuple[float, Llama3Scaling | None]:
-    """Rotary settings in the form of transformers 4.x (`rope_theta` and
-    `rope_scaling`) or of 5.x (`rope_parameters`). A config with neither is refused:
-    a default base would change every score without a word."""
+    """Read rotary settings in the form of transformers 4.x (`rope_theta` and
+    `rope_scaling`) or 5.x (`rope_parameters`). A config with neither is refused: a
+    default base would silently change every score."""
     new = data.get("rope_parameters")
     old = data.get("rope_scaling")
     if new is not None and not isinstance(new, dict):
@@ -223,12 +222,12 @@ def _read_scaling(rope: Mapping[str, Any]) -> Llama3Scaling | None:
 
 
 def _num_labels(data: Mapping[str, Any]) -> int:
-    """`transformers` writes `id2label` unless there are two labels, its default."""
+    """`transformers` omits `id2label` if there are two labels, its default."""
     id2label = data.get("id2label")
     if id2label is None:
         return 2
     if not isinstance(id2label, dict) or not id2label:
-        raise CheckpointError(Errors.E010.format(problem="id2label is no object"))
+        raise CheckpointError(Errors.E010.format(problem="id2label is not an object"))
     names = [str(id2label.get(str(i))) for i in range(len(id2label))]
     if names != list(CATEGORIES) and sorted(names) == sorted(CATEGORIES):
         raise CheckpointError(Errors.E022.format(found=names[0]))
@@ -236,18 +235,18 @@ def _num_labels(data: Mapping[str, Any]) -> int:
 
 
 def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The categories that follow the twelve; none if others than those come first."""
+    """The categories after the twelve; none if the first twelve are others."""
     id2label = data.get("id2label") or {}
     names = [str(id2label.get(str(i), "")) for i in range(len(id2label))]
-    own = names[len(CATEGORIES) :]
-    given = names[: len(CATEGORIES)] == list(CATEGORIES)
-    if not given or not all(is_label(name) for name in own):
+    ours, extra = names[: len(CATEGORIES)], names[len(CATEGORIES) :]
+    if ours != list(CATEGORIES) or not all(map(is_label, extra)):
         return ()
-    return tuple(own) if len({*names}) == len(names) else ()
+    return tuple(extra) if len({*names}) == len(names) else ()
 
 
 def is_label(name: Any) -> bool:
-    """name (Any): A name for a category. RETURNS (bool): Whether it can be one."""
+    """name (Any): The name of a category.
+    RETURNS (bool): Whether it is a valid one."""
     return isinstance(name, str) and bool(name.strip()) and name != UNSAFE
 
 
@@ -275,10 +274,10 @@ def _optional_id(data: Mapping[str, Any], key: str) -> int | None:
 
 
 def _number(value: Any) -> float:
-    """A finite number, or 0.0 for what is none: all numbers here must be positive."""
+    """A finite number, or 0.0 for anything else: all numbers here must be positive."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0.0
     try:
         return float(value) if math.isfinite(value) else 0.0
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer too large for a float
         return 0.0

@@ -1,7 +1,7 @@
-"""The decoder's forward on a CPU, for inference: the plain one's numbers, sooner.
+"""The decoder's forward pass on a CPU, for inference: same numbers, less time.
 
-What it does beside the products of `blocked` and `eight_bit`: only the rows that the
-head reads go through the last layer's output projection and feed-forward, feed-forward
+Besides the products of `blocked_linear` and `int8_linear`: only the rows that the head
+reads go through the last layer's output projection and feed-forward, feed-forward
 layers run over blocks of rows that stay in the cache, and bfloat16 attends in blocks.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .attention import AttentionFunction, blocked_attention, packed_attention
 from .blocked_linear import BlockedGate, BlockedLinear, blocked_products
 from .decoder import Decoder, DecoderLayer, RMSNorm, Rotary
-from .int8_linear import EightBitGate, EightBitLinear
+from .int8_linear import Int8Gate, Int8Linear
 from .packing import PackedBatch
 
 # Rows of the feed-forward layers computed at once: the inner activations of 512 rows
@@ -25,28 +25,28 @@ Product = Callable[[Tensor], Tensor]
 
 
 class CpuForward:
-    """Packed batches → logits. Reads the decoder's weights when it is made; products
-    in a layout of their own hold a second copy of them."""
+    """Packed batches → logits. Reads the decoder's weights once; layers with a special
+    layout hold a second copy of them."""
 
-    def __init__(self, decoder: Decoder, *, eight_bit: bool = False) -> None:
-        """decoder (Decoder): On the CPU.
-        eight_bit (bool): Multiply in eight bits.
+    def __init__(self, decoder: Decoder, *, int8: bool = False) -> None:
+        """decoder (Decoder): A decoder on the CPU.
+        int8 (bool): Multiply in int8.
         """
         self.decoder = decoder
-        self.layers = [_Layer(layer, eight_bit) for layer in decoder.layers]  # type: ignore[arg-type]
+        self.layers = [_Layer(layer, int8) for layer in decoder.layers]  # type: ignore[arg-type]
 
     def __call__(self, batch: PackedBatch) -> Tensor:
-        """As `Decoder.forward`."""
+        """See `Decoder.forward`."""
         return self.decoder.score(self.pooled(batch))
 
     def pooled(self, batch: PackedBatch) -> Tensor:
-        """As `Decoder.pooled`."""
+        """See `Decoder.pooled`."""
         return self._pooled(batch, [layer.attend for layer in self.layers])
 
     def extend(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
     ) -> Tensor:
-        """As `Decoder.extend`."""
+        """See `Decoder.extend`."""
         return self.decoder.score(self._pooled(batch, attends))
 
     def _pooled(
@@ -66,20 +66,20 @@ class CpuForward:
 
 
 class _Layer:
-    """One layer with its weights laid out for inference."""
+    """One layer, its weights prepared for inference."""
 
-    def __init__(self, layer: DecoderLayer, eight_bit: bool) -> None:
+    def __init__(self, layer: DecoderLayer, int8: bool) -> None:
         attention, mlp = layer.attention, layer.mlp
         self.heads, self.kv_heads = attention.heads, attention.kv_heads
         self.head_dim = attention.head_dim
         self.dtype = attention.qkv_proj.weight.dtype
         self.input_norm, self.mlp_norm = layer.input_norm, layer.mlp_norm
-        linear = _choose_linear(self.dtype, eight_bit)
+        linear = _choose_linear(self.dtype, int8)
         self.qkv, self.o, self.down = map(
             linear, (attention.qkv_proj, attention.o_proj, mlp.down_proj)
         )
-        self.gate = _choose_gate(self.dtype, eight_bit)(mlp.gate_up_proj)
-        # In float32 torch's own kernel has the fast instructions.
+        self.gate = _choose_gate(self.dtype, int8)(mlp.gate_up_proj)
+        # In float32, torch's own kernel uses the fast instructions.
         low = self.dtype == torch.bfloat16
         self.attend: AttentionFunction = blocked_attention if low else packed_attention
 
@@ -91,8 +91,9 @@ class _Layer:
         attend: AttentionFunction,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """x (Tensor): (total, hidden_size), float32. rows (Optional[Tensor]): Rows to
-        return, None for all. RETURNS (Tensor): (rows, hidden_size), float32."""
+        """x (Tensor): (total, hidden_size), float32.
+        rows (Optional[Tensor]): The rows to return; None for all.
+        RETURNS (Tensor): (rows, hidden_size), float32."""
         query, key, value = self._project(_normed(x, self.input_norm), rotary)
         attended = attend(query, key, value, batch)
         if rows is not None:
@@ -110,25 +111,23 @@ class _Layer:
 
 
 def _normed(x: Tensor, norm: RMSNorm) -> Tensor:
-    """As `RMSNorm.forward`, in fewer passes."""
+    """Like `RMSNorm.forward`, in fewer passes over memory."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     scale = torch.rsqrt(length.square_() / x.shape[-1] + norm.eps)
     return (x * scale).mul_(norm.weight.float())
 
 
-def _choose_linear(
-    dtype: torch.dtype, eight_bit: bool
-) -> Callable[[nn.Linear], Product]:
-    if eight_bit:
-        return lambda linear: EightBitLinear(linear.weight, linear.bias)
+def _choose_linear(dtype: torch.dtype, int8: bool) -> Callable[[nn.Linear], Product]:
+    if int8:
+        return lambda linear: Int8Linear(linear.weight, linear.bias)
     if blocked_products(dtype):
         return lambda linear: BlockedLinear(linear.weight, linear.bias)
     return lambda linear: lambda x: linear(x.to(dtype))
 
 
-def _choose_gate(dtype: torch.dtype, eight_bit: bool) -> Callable[[nn.Linear], Product]:
-    if eight_bit:
-        return EightBitGate
+def _choose_gate(dtype: torch.dtype, int8: bool) -> Callable[[nn.Linear], Product]:
+    if int8:
+        return Int8Gate
     if blocked_products(dtype):
         return BlockedGate
     return lambda gate_up: lambda x: _gated(gate_up(x.to(dtype)))

@@ -1,7 +1,7 @@
-"""The decoder's forward on a CUDA device, for inference.
+"""The decoder's forward pass on a CUDA device, for inference.
 
-Large batches attend in one call over the packed rows. A single short text, whose many
-small kernels take longer to launch than to run, replays a recorded graph of them.
+Large batches attend in one call over the packed rows. For a single short text, the many
+small kernels take longer to launch than to run, so a recorded graph is replayed.
 """
 
 import threading
@@ -16,7 +16,7 @@ from .attention import AttentionFunction, packed_attention, varlen_attention
 from .decoder import Decoder
 from .packing import AttentionGroup, PackedBatch
 
-# Lengths that graphs are recorded for. A text is padded to the next one.
+# Graphs are recorded for these lengths. A text is padded to the next one.
 GRAPH_LENGTHS = (16, 32, 64, 128, 256, 512)
 
 
@@ -24,7 +24,7 @@ class CudaForward:
     """Packed batches → logits."""
 
     def __init__(self, decoder: Decoder) -> None:
-        """decoder (Decoder): On a CUDA device."""
+        """decoder (Decoder): A decoder on a CUDA device."""
         self.decoder = decoder
         half = decoder.dtype in (torch.bfloat16, torch.float16)
         varlen = half and _has_varlen(decoder.device)
@@ -36,11 +36,11 @@ class CudaForward:
         self._lock = threading.Lock()
 
     def __call__(self, batch: PackedBatch) -> Tensor:
-        """As `Decoder.forward`."""
+        """See `Decoder.forward`."""
         return self.decoder.score(self.pooled(batch))
 
     def pooled(self, batch: PackedBatch) -> Tensor:
-        """As `Decoder.pooled`."""
+        """See `Decoder.pooled`."""
         total = len(batch.token_ids)
         if len(batch.scored_rows) > 1 or total > GRAPH_LENGTHS[-1]:
             return self.decoder.pooled(batch, self.attend)
@@ -53,19 +53,19 @@ class CudaForward:
     def extend(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
     ) -> Tensor:
-        """As `Decoder.extend`."""
+        """See `Decoder.extend`."""
         return self.decoder.extend(batch, attends)
 
 
 class _Graph:
-    """The kernels of one padded text, recorded."""
+    """The recorded kernels of one padded text."""
 
     def __init__(self, decoder: Decoder, batch: PackedBatch) -> None:
         self.inputs = batch
         warm = torch.cuda.Stream(decoder.device)
         warm.wait_stream(torch.cuda.current_stream(decoder.device))
         with torch.cuda.device(decoder.device):
-            with torch.cuda.stream(warm):  # libraries set themselves up on first use
+            with torch.cuda.stream(warm):  # libraries initialize on first use
                 for _ in range(3):
                     decoder.pooled(batch)
             torch.cuda.current_stream(decoder.device).wait_stream(warm)
@@ -81,12 +81,12 @@ class _Graph:
 
 
 def pad_batch(batch: PackedBatch, length: int) -> PackedBatch:
-    """Pad a batch of one sequence on the right. Its last row stays where it is, and
-    causal attention never looks at what follows.
+    """Pad a batch of one sequence on the right. Its last row stays in place, and causal
+    attention never looks at the padding.
 
     batch (PackedBatch): One sequence of at most `length` tokens.
     length (int): The length to pad to.
-    RETURNS (PackedBatch): Tensors of its own, on the same device.
+    RETURNS (PackedBatch): The padded batch, in new tensors on the same device.
     """
     token_ids = batch.token_ids.new_zeros(length)
     token_ids[: len(batch.token_ids)] = batch.token_ids
@@ -103,7 +103,7 @@ def pad_batch(batch: PackedBatch, length: int) -> PackedBatch:
 
 @cache
 def _has_varlen(device: torch.device) -> bool:
-    """Whether this torch and this device have the variable-length kernel."""
+    """Check whether this torch and this device have the variable-length kernel."""
     batch = torch.zeros(4, 2, 64, dtype=torch.bfloat16, device=device)
     try:
         from torch.nn.attention.varlen import varlen_attn

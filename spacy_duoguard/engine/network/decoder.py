@@ -17,7 +17,7 @@ class WeightFiles(Protocol):
     """The files that a decoder's weights are mapped from."""
 
     def check(self) -> None:
-        """RAISES (CheckpointError): A file was written to since it was mapped."""
+        """RAISES (CheckpointError): A file was modified after it was mapped."""
 
 
 class RMSNorm(nn.Module):
@@ -29,8 +29,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (Tensor): (rows, size), float32. RETURNS (Tensor): The same shape and
-        dtype."""
+        """x (Tensor): (rows, size), float32.
+        RETURNS (Tensor): The same shape and dtype."""
         scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
         return x * scale * self.weight.float()
 
@@ -62,8 +62,9 @@ class Attention(nn.Module):
         attend: AttentionFunction,
         rows: Tensor | None,
     ) -> Tensor:
-        """x (Tensor): (total, hidden_size). rows (Optional[Tensor]): Rows to return,
-        None for all. RETURNS (Tensor): (rows, hidden_size)."""
+        """x (Tensor): (total, hidden_size).
+        rows (Optional[Tensor]): The rows to return; None for all.
+        RETURNS (Tensor): (rows, hidden_size)."""
         qkv = self.qkv_proj(x).view(len(x), -1, self.head_dim)
         rotated = rotary(qkv[:, : self.heads + self.kv_heads])
         query, key = rotated.split([self.heads, self.kv_heads], dim=1)
@@ -91,9 +92,9 @@ class SwiGLU(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Attention and feed-forward, each behind a norm and beside a residual. The
-    residual stream is float32: rounded to bfloat16 at each of its sums, it would
-    carry most of the error of a forward."""
+    """Attention and feed-forward, each with a norm before it and a residual connection.
+    The residual stream is float32: rounding each of its sums to bfloat16 would cause
+    most of a forward pass's error."""
 
     def __init__(self, config: DecoderConfig, **factory: Any) -> None:
         super().__init__()
@@ -105,7 +106,7 @@ class DecoderLayer(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype computed with, the residual stream apart."""
+        """The dtype of all computation except the residual stream."""
         return self.mlp_norm.weight.dtype
 
     def forward(
@@ -116,8 +117,9 @@ class DecoderLayer(nn.Module):
         attend: AttentionFunction = packed_attention,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """x (Tensor): (total, hidden_size), float32. rows (Optional[Tensor]): Rows to
-        return, None for all. RETURNS (Tensor): (rows, hidden_size), float32."""
+        """x (Tensor): (total, hidden_size), float32.
+        rows (Optional[Tensor]): The rows to return; None for all.
+        RETURNS (Tensor): (rows, hidden_size), float32."""
         dtype = self.dtype
         normed = self.input_norm(x).to(dtype)
         kept = x if rows is None else x[rows]
@@ -126,14 +128,14 @@ class DecoderLayer(nn.Module):
 
 
 class Rotary:
-    """Rotary position embedding of one batch: cosines and sines of its positions."""
+    """Rotary position embedding: the cosines and sines of a batch's positions."""
 
     def __init__(
         self, frequencies: Tensor, positions: Tensor, dtype: torch.dtype
     ) -> None:
         """frequencies (Tensor): (head_dim / 2,) float32, radians per position.
         positions (Tensor): (total,), on the same device.
-        dtype (torch.dtype): Of the queries and keys.
+        dtype (torch.dtype): The dtype of queries and keys.
         """
         # Angles in float32: at position 500 a bfloat16 angle is off by a radian.
         angles = positions.float()[:, None, None] * frequencies
@@ -155,8 +157,8 @@ class Rotary:
 class Decoder(nn.Module):
     """A decoder-only transformer with a linear head on each sequence's last token.
 
-    The head is float32 in every precision; all else has the dtype given, until it is
-    trained (`engine/trainable.py`).
+    The head is float32 in every precision. Everything else has the given dtype until it
+    is trained (see `trainable.py`).
     """
 
     def __init__(
@@ -168,9 +170,9 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        # Not a buffer: casting the module must leave the frequencies in float32.
+        # Not a buffer: the frequencies must stay float32 when the module is cast.
         self.frequencies = rotary_frequencies(config)
-        # How many of the top layers were trained, and so are float32; None is all.
+        # Number of trained top layers, which are float32; None if all are.
         self.trained_layers: int | None = 0
         self.origin: WeightFiles | None = None
         size, factory = config.hidden_size, {"device": device, "dtype": dtype}
@@ -189,11 +191,11 @@ class Decoder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype computed with, the head apart."""
+        """The dtype of all weights except the head, until they are trained."""
         return self.embedding.weight.dtype
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """batch (PackedBatch): Sequences on this module's device.
+        """batch (PackedBatch): A batch on this module's device.
         RETURNS (Tensor): Logits, (n_scored, num_labels), float32.
         """
         return self.score(self.pooled(batch))
@@ -201,23 +203,22 @@ class Decoder(nn.Module):
     def pooled(
         self, batch: PackedBatch, attend: AttentionFunction = packed_attention
     ) -> Tensor:
-        """What the head reads. The last layer computes no other rows.
+        """Compute the head's input. The last layer computes no other rows.
 
-        batch (PackedBatch): Sequences on this module's device.
-        attend (AttentionFunction): How to attend.
-        RETURNS (Tensor): The normed rows that the batch is scored after,
-            (n_scored, hidden_size), float32.
+        batch (PackedBatch): A batch on this module's device.
+        attend (AttentionFunction): The attention function.
+        RETURNS (Tensor): The normed scored rows, (n_scored, hidden_size), float32.
         """
         return self.norm(self.hidden(batch, attend, rows=batch.scored_rows))
 
     def extend(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
     ) -> Tensor:
-        """As `forward`, for tokens whose predecessors were read before.
+        """Like `forward`, for tokens that continue earlier ones.
 
         batch (PackedBatch): The new tokens.
-        attends (Sequence[AttentionFunction]): For each layer, how to attend to them
-            and to those before.
+        attends (Sequence[AttentionFunction]): For each layer, a function that attends
+            to the earlier tokens too.
         RETURNS (Tensor): Logits, (n_scored, num_labels), float32.
         """
         rows = self.hidden(batch, attends, rows=batch.scored_rows)
@@ -230,12 +231,12 @@ class Decoder(nn.Module):
         *,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """The last layer's output before the final norm.
+        """Compute the last layer's output, before the final norm.
 
-        batch (PackedBatch): Sequences on this module's device.
-        attend (AttentionFunction / Sequence[AttentionFunction]): How to attend, in all
-            layers or in each.
-        rows (Optional[Tensor]): The packed rows to return, None for all.
+        batch (PackedBatch): A batch on this module's device.
+        attend (AttentionFunction / Sequence[AttentionFunction]): One function for all
+            layers, or one for each.
+        rows (Optional[Tensor]): The packed rows to return; None for all.
         RETURNS (Tensor): (rows, hidden_size), float32.
         """
         x = self.embedding(batch.token_ids).float()
@@ -246,9 +247,7 @@ class Decoder(nn.Module):
         attends = attend if isinstance(attend, Sequence) else [attend] * (last + 1)
         for i, module in enumerate(self.layers):
             layer = cast(DecoderLayer, module)
-            if (
-                layer.dtype not in rotaries
-            ):  # a second where the top layers were trained
+            if layer.dtype not in rotaries:  # trained top layers need a second one
                 rotary = Rotary(self.frequencies, batch.positions, layer.dtype)
                 rotaries[layer.dtype] = rotary
             kept = rows if i == last else None
@@ -257,8 +256,8 @@ class Decoder(nn.Module):
 
 
 def rotary_frequencies(config: DecoderConfig) -> Tensor:
-    """Angular frequency of each pair of dimensions (Su et al. 2021), stretched for
-    long contexts where the config says so (Llama 3.1).
+    """Compute the angular frequency of each pair of dimensions (Su et al. 2021), scaled
+    for long contexts if the config says so (Llama 3.1).
 
     config (DecoderConfig): The architecture.
     RETURNS (Tensor): (head_dim / 2,), float32, radians per position.
@@ -271,8 +270,8 @@ def rotary_frequencies(config: DecoderConfig) -> Tensor:
 
 
 def _llama3_frequencies(frequencies: Tensor, scaling: Llama3Scaling) -> Tensor:
-    """Waves longer than the original context are stretched by `factor`, short ones
-    are kept, and between the two bounds the stretch fades in linearly."""
+    """Multiply wavelengths beyond the original context by `factor` and keep short ones.
+    Between the two bounds the effect increases linearly."""
     turns = (
         scaling.original_max_position_embeddings * frequencies / (2 * math.pi)
     )  # of each wave over the original context

@@ -1,25 +1,25 @@
-"""Which device, which precision, how many tokens at once."""
+"""Choosing a device, a precision and a batch size."""
 
 import re
 
 import torch
 
 from ...errors import Errors, SettingsError
-from .int8_linear import eight_bit_products
+from .int8_linear import int8_products
 
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16", "int8")
 
 _DEVICE = re.compile(r"auto|cpu|cuda|cuda:\d+|mps")
 
-# Tokens of a packed batch. On a CPU larger batches gain nothing once the products
-# are bound by arithmetic, and leave the cache; a GPU wants more to fill it.
-# `examples/benchmarks/budget.py` measures them anew.
+# Tokens per packed batch. On a CPU, larger batches gain nothing once products are bound
+# by arithmetic, and fall out of the cache; a GPU needs more to be busy. Measured with
+# `examples/benchmarks/budget.py`.
 _BATCH_TOKENS: dict[str, int] = {"cpu": 1024, "cuda": 65536, "mps": 8192}
 
 
 def check_device(device: str) -> None:
     """device (str): The setting.
-    RAISES (SettingsError): It is no device of the contract."""
+    RAISES (SettingsError): It is not a supported device."""
     if not isinstance(device, str) or not _DEVICE.fullmatch(device):
         raise SettingsError(Errors.E007.format(value=device))
 
@@ -33,7 +33,7 @@ def check_precision(precision: str) -> None:
 
 
 def resolve_device(device: str) -> torch.device:
-    """device (str): "auto" (CUDA where torch has it, else the CPU), "cpu", "cuda",
+    """device (str): "auto" (CUDA if torch has it, else the CPU), "cpu", "cuda",
         "cuda:N" or "mps".
     RETURNS (torch.device): The device.
     RAISES (SettingsError): Not a device, or not available here.
@@ -41,41 +41,41 @@ def resolve_device(device: str) -> torch.device:
     check_device(device)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found = torch.device(device)
+    resolved = torch.device(device)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = {
         "cpu": True,
-        "cuda": (found.index or 0) < gpus,
+        "cuda": (resolved.index or 0) < gpus,
         "mps": torch.backends.mps.is_available(),
     }
-    if not available[found.type]:
+    if not available[resolved.type]:
         seen = (
             f"{gpus} CUDA devices and {'an' if available['mps'] else 'no'} MPS device"
         )
         raise SettingsError(Errors.E008.format(value=device, found=seen))
-    return found
+    return resolved
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """precision (str): One of `PRECISIONS`.
-    device (torch.device): Where it is to be computed.
-    RETURNS (torch.dtype): "auto" is bfloat16 where the hardware multiplies it
-        natively (CUDA from 8.0, CPUs with AMX or AVX512-BF16), else float32. "int8" is
-        the same: what is not a product with weights, and what is saved, has this dtype.
-    RAISES (SettingsError): An unknown precision, or one that is not to be had here.
+    device (torch.device): The device to compute on.
+    RETURNS (torch.dtype): "auto" is bfloat16 if the hardware multiplies it natively
+        (CUDA from 8.0, CPUs with AMX or AVX512-BF16), else float32. So is "int8": this
+        is the dtype of saved weights, and of everything but the linear layers.
+    RAISES (SettingsError): An unknown precision, or one that is not available here.
     """
     check_precision(precision)
     if precision == "int8":
-        check_eight_bit(device)
+        check_int8(device)
     if precision in ("auto", "int8"):
         return torch.bfloat16 if _has_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
 
-def check_eight_bit(device: torch.device) -> None:
-    """device (torch.device): Where to multiply eight bits.
-    RAISES (SettingsError): It does not do that natively."""
-    if device.type != "cpu" or not eight_bit_products():
+def check_int8(device: torch.device) -> None:
+    """device (torch.device): The device to compute on.
+    RAISES (SettingsError): It does not multiply int8 natively."""
+    if device.type != "cpu" or not int8_products():
         raise SettingsError(Errors.E054.format(device=device))
 
 
@@ -90,6 +90,6 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def batch_tokens(device: torch.device) -> int:
-    """device (torch.device): Where the decoder is.
-    RETURNS (int): The budget of a packed batch, in tokens."""
+    """device (torch.device): The decoder's device.
+    RETURNS (int): The default budget of a packed batch, in tokens."""
     return _BATCH_TOKENS[device.type]

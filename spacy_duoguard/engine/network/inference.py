@@ -1,4 +1,4 @@
-"""Which forward scores: chosen by device and precision, made when first needed."""
+"""The forward pass for inference: chosen by device and precision, made on first use."""
 
 import os
 import threading
@@ -13,81 +13,81 @@ from .attention import AttentionFunction
 from .cpu import CpuForward
 from .cuda import CudaForward
 from .decoder import Decoder
-from .device import check_eight_bit
+from .device import check_int8
 from .packing import PackedBatch
-from .tensor_versions import Versions
+from .tensor_versions import TensorVersions
 
 
 class Forward(Protocol):
-    """A decoder's forward without gradients."""
+    """A decoder's forward pass without gradients."""
 
     def __call__(self, batch: PackedBatch, /) -> Tensor:
-        """As `Decoder.forward`."""
+        """See `Decoder.forward`."""
 
     def pooled(self, batch: PackedBatch, /) -> Tensor:
-        """As `Decoder.pooled`."""
+        """See `Decoder.pooled`."""
 
     def extend(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction], /
     ) -> Tensor:
-        """As `Decoder.extend`."""
+        """See `Decoder.extend`."""
 
 
-def make_forward(decoder: Decoder, *, eight_bit: bool) -> Forward:
-    """decoder (Decoder): On the device to compute on.
-    eight_bit (bool): Multiply in eight bits.
-    RETURNS (Forward): The fastest one for the device.
-    RAISES (SettingsError): Eight bits where the device does not multiply them.
+def make_forward(decoder: Decoder, *, int8: bool) -> Forward:
+    """decoder (Decoder): The decoder, on the device to compute on.
+    int8 (bool): Multiply in int8.
+    RETURNS (Forward): The fastest forward pass for the device.
+    RAISES (SettingsError): The device does not multiply int8.
     """
-    if eight_bit:
-        check_eight_bit(decoder.device)
+    if int8:
+        check_int8(decoder.device)
     if decoder.device.type == "cpu":
-        return CpuForward(decoder, eight_bit=eight_bit)
+        return CpuForward(decoder, int8=int8)
     if decoder.device.type == "cuda":
         return CudaForward(decoder)
     return decoder
 
 
-# Those of this process. Their classifiers keep them.
+# All of this process, kept alive by their classifiers.
 _alive: "weakref.WeakSet[CurrentForward]" = weakref.WeakSet()
 
 
 class CurrentForward:
-    """The forward of a decoder as its weights are now. Weights that were laid out for
-    the hardware are a copy: when the decoder's change, it is made anew."""
+    """The forward pass for a decoder's current weights. Weights that were reordered for
+    the hardware are copies: when the decoder's change, it is rebuilt."""
 
-    def __init__(self, decoder: Decoder, *, eight_bit: bool) -> None:
-        """decoder (Decoder), eight_bit (bool): As for `make_forward`."""
+    def __init__(self, decoder: Decoder, *, int8: bool) -> None:
+        """decoder (Decoder), int8 (bool): See `make_forward`."""
         self.decoder = decoder
-        self.eight_bit = eight_bit
-        self._made: tuple[Versions, Forward] | None = None
+        self.int8 = int8
+        self._cached: tuple[TensorVersions, Forward] | None = None
         self._lock = threading.Lock()
         _alive.add(self)
 
     def get(self) -> Forward:
-        """RETURNS (Forward): Of the present weights.
-        RAISES (CheckpointError): The file that they are mapped from was written to."""
+        """RETURNS (Forward): The forward pass for the current weights.
+        RAISES (CheckpointError): A file they are mapped from was modified."""
         if self.decoder.origin is not None and self.decoder.device.type == "cpu":
             self.decoder.origin.check()
         weights = list(self.decoder.layers.parameters())
         with self._lock:
-            if self._made is None or not self._made[0].hold(weights):
-                self._made = None  # two copies at once would double the memory
-                forward = make_forward(self.decoder, eight_bit=self.eight_bit)
-                self._made = Versions(weights), forward
-            return self._made[1]
+            if self._cached is None or not self._cached[0].match(weights):
+                self._cached = None  # two copies at once would double the memory
+                forward = make_forward(self.decoder, int8=self.int8)
+                self._cached = TensorVersions(weights), forward
+            return self._cached[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"decoder": self.decoder, "eight_bit": self.eight_bit}
+        return {"decoder": self.decoder, "int8": self.int8}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _made=None, _lock=threading.Lock())
+        self.__dict__.update(state, _cached=None, _lock=threading.Lock())
         _alive.add(self)
 
 
-def _lay_out() -> None:
-    """Make what scores before a process forks: the child then shares it. One thread
-    does it, since a pool of threads does not survive a fork."""
+def _build_before_fork() -> None:
+    """Build all forward passes before the process forks, so that the child shares them.
+    Use one thread: a thread pool does not survive a fork."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -100,4 +100,4 @@ def _lay_out() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lay_out)
+    os.register_at_fork(before=_build_before_fork)

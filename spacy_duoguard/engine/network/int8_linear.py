@@ -1,9 +1,8 @@
-"""Products in eight bits, for inference on a CPU.
+"""Linear layers in int8, for inference on a CPU.
 
-Each row of the activations and each output channel of the weights has a scale of its
-own, and both are symmetric: x ≈ q · peak / 127 with q in -127 … 127. Rows are scaled
-when they come (dynamic quantization), so a text's score does not depend on its batch
-mates.
+Every row of the activations and every output channel of the weights has its own scale.
+Both are symmetric: x ≈ q · peak / 127 with q in -127 … 127. Rows are scaled on the fly
+(dynamic quantization), so a text's score does not depend on the rest of its batch.
 """
 
 from functools import cache
@@ -12,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# oneDNN's kernels take unsigned activations: q + 128.
+# oneDNN's kernels expect unsigned activations: q + 128.
 _ZERO_POINT = 128
 _TINY = 1e-12  # the peak of a row of zeros
 
 
-class EightBitLinear:
-    """What a linear layer computes, up to rounding."""
+class Int8Linear:
+    """A linear layer, up to rounding."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """weight (Tensor): (out_features, in_features), of any float dtype.
@@ -46,14 +45,14 @@ class EightBitLinear:
         return output if self.bias is None else output.add_(self.bias)
 
 
-class EightBitGate:
+class Int8Gate:
     """silu(gate(x)) * up(x), up to rounding."""
 
     def __init__(self, gate_up: nn.Linear) -> None:
-        """gate_up (nn.Linear): Gate and up, one above the other."""
+        """gate_up (nn.Linear): The rows of the gate, then those of `up`."""
         weights = gate_up.weight.chunk(2)
         biases = (None, None) if gate_up.bias is None else gate_up.bias.chunk(2)
-        self.gate, self.up = map(EightBitLinear, weights, biases)
+        self.gate, self.up = map(Int8Linear, weights, biases)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (Tensor): (rows, hidden_size), of any float dtype. Overwritten.
@@ -65,10 +64,9 @@ class EightBitGate:
 
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """x (Tensor): (rows, features), float32. Overwritten.
-    RETURNS (Tuple[Tensor, Tensor]): The rows as uint8 around 128, and the scale of
-        each, (rows, 1) float32. A row that is not finite has a scale that is not."""
-    # Fast operations only: a norm of order infinity and a cast to uint8 each take many
-    # times as long as these.
+    RETURNS (Tuple[Tensor, Tensor]): The rows as uint8 around 128, and their scales,
+        (rows, 1) float32. A row that is not finite gets a scale that is not finite."""
+    # An infinity norm and a cast to uint8 would each take many times as long.
     peak = torch.maximum(x.amax(-1, keepdim=True), x.amin(-1, keepdim=True).neg_())
     peak = peak.clamp_(min=_TINY)
     rounded = x.mul_(127 / peak).round_().to(torch.int8)
@@ -76,16 +74,16 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def eight_bit_products() -> bool:
-    """RETURNS (bool): Whether this torch and this CPU multiply eight bits natively,
-    without intermediate sums that overflow."""
+def int8_products() -> bool:
+    """RETURNS (bool): Whether this torch and this CPU multiply int8 natively, without
+    overflow in intermediate sums."""
     if not torch.cpu._is_vnni_supported():
         return False
     draw = torch.Generator().manual_seed(0)
     weight, x = (torch.randn(rows, 64, generator=draw) for rows in (32, 3))
     try:
         with torch.inference_mode():
-            found = EightBitLinear(weight, None)(x.clone())
+            output = Int8Linear(weight, None)(x.clone())
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
-    return torch.allclose(found, F.linear(x, weight), atol=0.5)
+    return torch.allclose(output, F.linear(x, weight), atol=0.5)

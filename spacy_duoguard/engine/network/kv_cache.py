@@ -1,4 +1,4 @@
-"""Keys and values of windows that are read piece by piece, and attention over them."""
+"""Keys and values of windows that are read step by step, and attention over them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,29 @@ from torch import Tensor
 
 from .attention import AttentionFunction
 from .decoder import Decoder, DecoderLayer
-from .packing import PackedBatch
+from .packing import PackedBatch, group_lengths, pack, pad_rows, to_device
+
+# As in `packing`, but less: the padded rows attend to the whole window.
+_LENGTH_GAP = 4
 
 
 @dataclass(frozen=True)
 class Extension:
-    """Tokens that a window is read on by."""
+    """New tokens of a window."""
 
-    slot: int  # of the window's keys and values
-    past: int  # tokens that were read before
+    slot: int  # the window's keys and values
+    past: int  # number of tokens read before
     ids: np.ndarray  # (n_new,)
-    rows: np.ndarray  # (n_scored,) of the new tokens, after which to score
+    rows: np.ndarray  # (n_scored,) indices of the new tokens to score after
 
 
 class KeyValueCache:
-    """A slot for each open window. Slots that are closed are used again: memory is
-    bounded by the most windows that were open at once."""
+    """Keys and values, in a slot for each open window. Closed slots are reused: memory
+    is bounded by the largest number of windows that were open at once."""
 
     def __init__(self, decoder: Decoder, window: int) -> None:
-        """decoder (Decoder): Whose keys and values to keep.
-        window (int): Tokens of a window.
+        """decoder (Decoder): The decoder that computes the keys and values.
+        window (int): Tokens per window.
         """
         self.window = window
         self.device = decoder.device
@@ -43,25 +46,25 @@ class KeyValueCache:
 
     @property
     def n_slots(self) -> int:
-        """RETURNS (int): Slots that there is memory for, open or not."""
+        """RETURNS (int): Number of slots in memory, open or not."""
         return len(self.keys[0])
 
     def open(self) -> int:
-        """RETURNS (int): A slot."""
+        """RETURNS (int): A free slot, now in use."""
         if not self._free:
             n_new = max(1, self.n_slots)
             self._free = list(range(self.n_slots, self.n_slots + n_new))
             for store in (self.keys, self.values):
                 for i, dtype in enumerate(self.dtypes):
                     store[i] = torch.cat((store[i], self._empty(n_new, dtype)))
-        # The lowest ones: slots side by side are read in place.
+        # The lowest first: adjacent slots are read without a copy.
         self._free.sort(reverse=True)
         return self._free.pop()
 
     def close(self, slot: int) -> None:
-        """slot (int): To be used again."""
+        """slot (int): The slot to free."""
         for store in (*self.keys, *self.values):
-            store[slot] = 0.0  # a NaN that stayed would reach other windows
+            store[slot] = 0.0  # a NaN left behind would reach other windows
         self._free.append(slot)
 
     def _empty(self, n_slots: int, dtype: torch.dtype) -> Tensor:
@@ -71,62 +74,52 @@ class KeyValueCache:
 def pack_extensions(
     extensions: Sequence[Extension], device: torch.device
 ) -> PackedBatch:
-    """extensions (Sequence[Extension]): Of different slots.
-    device (torch.device): Where the decoder is.
-    RETURNS (PackedBatch): The new tokens end to end, for `CachedAttention` only: their
-        sequences begin in the cache."""
-    lengths = np.array([len(own.ids) for own in extensions])
-    ends = np.cumsum(lengths)
-    positions = [np.arange(own.past, own.past + len(own.ids)) for own in extensions]
-    pairs = zip(ends - lengths, extensions, strict=True)
-    scored = [start + own.rows for start, own in pairs]
-    ids = np.concatenate([own.ids for own in extensions]).astype(np.int64)
-    return PackedBatch(
-        token_ids=torch.from_numpy(ids).to(device),
-        positions=torch.from_numpy(np.concatenate(positions)).to(device),
-        scored_rows=torch.from_numpy(np.concatenate(scored)).to(device),
-        cu_seqlens=torch.from_numpy(np.append(0, ends).astype(np.int32)).to(device),
-        longest=int(lengths.max()),
-        groups=(),
+    """Lay new tokens end to end, for `CachedAttention` only.
+
+    extensions (Sequence[Extension]): Of different slots.
+    device (torch.device): The decoder's device.
+    RETURNS (PackedBatch): The batch, in which positions count the tokens before.
+    """
+    return pack(
+        [extension.ids for extension in extensions],
+        rows=[extension.rows for extension in extensions],
+        past=[extension.past for extension in extensions],
+        device=device,
     )
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Extensions of about the same length, which share one attention call."""
+    """Extensions of similar length, which share one attention call."""
 
     slots: Tensor | slice
     gather: Tensor  # (size, longest) packed row for each padded position
     keep: Tensor | None  # padded positions that hold a token, in packed order
-    hidden: Tensor  # (size, 1, 1, longest, reach) bool: not to be looked at
-    reach: int  # the most tokens of a window, old and new
+    hidden: Tensor  # (size, 1, 1, longest, reach) bool: masked out
+    reach: int  # tokens of the longest window, old and new
 
 
 class CachedAttention:
-    """Writes the keys and values of new tokens into the cache, and lets the tokens
-    attend to all of their window up to themselves."""
+    """Writes the keys and values of new tokens into the cache. Each token attends to
+    its window up to itself."""
 
     def __init__(self, cache: KeyValueCache, extensions: Sequence[Extension]) -> None:
-        """cache (KeyValueCache): With the tokens before.
-        extensions (Sequence[Extension]): Longest first, of a batch of
-            `pack_extensions`.
+        """cache (KeyValueCache): Holds the tokens before.
+        extensions (Sequence[Extension]): As given to `pack_extensions`, longest first.
         """
         self.cache = cache
         device = cache.device
-        slots = [np.full(len(own.ids), own.slot) for own in extensions]
-        self.slots = torch.from_numpy(np.concatenate(slots)).to(device)
-        lengths = np.array([len(own.ids) for own in extensions])
+        lengths = np.array([len(extension.ids) for extension in extensions])
+        slots = np.array([extension.slot for extension in extensions])
+        past = np.array([extension.past for extension in extensions])
         starts = np.cumsum(lengths) - lengths
-        self.groups = []
-        first = 0
-        while first < len(extensions):
-            longest = int(lengths[first])
-            # A little padding costs less than one more call.
-            near = lengths[first:] >= longest - max(4, longest // 8)
-            stop = first + (len(near) if near.all() else int(near.argmin()))
-            own = extensions[first:stop]
-            self.groups.append(_group(own, starts[first:stop], device))
-            first = stop
+        self.slots = to_device(np.repeat(slots, lengths), device)
+        self.groups = [
+            _make_group(
+                slots[group], past[group], lengths[group], starts[group], device
+            )
+            for group in group_lengths(lengths, gap=_LENGTH_GAP)
+        ]
 
     def layers(self) -> list[AttentionFunction]:
         """RETURNS (List[AttentionFunction]): One for each layer."""
@@ -156,26 +149,25 @@ class CachedAttention:
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def _group(
-    extensions: Sequence[Extension], starts: np.ndarray, device: torch.device
+def _make_group(
+    slots: np.ndarray,
+    past: np.ndarray,
+    lengths: np.ndarray,
+    starts: np.ndarray,
+    device: torch.device,
 ) -> _Group:
-    lengths = np.array([len(own.ids) for own in extensions])
-    past = np.array([own.past for own in extensions])
-    slots = np.array([own.slot for own in extensions])
-    longest, reach = int(lengths.max()), int((past + lengths).max())
-    column = np.arange(longest)[None]
-    # Padding repeats the last row; what comes out for it is dropped.
-    gather = starts[:, None] + np.minimum(column, lengths[:, None] - 1)
-    keep = np.flatnonzero(column < lengths[:, None])
-    last_seen = past[:, None] + np.minimum(column, lengths[:, None] - 1)
+    reach = int((past + lengths).max())
+    gather, keep = pad_rows(lengths, starts)
+    last_seen = past[:, None] + gather - starts[:, None]
     hidden = np.arange(reach)[None, None] > last_seen[:, :, None]
-    neighbours = bool((np.diff(slots) == 1).all())
-    place: Tensor | slice = slice(int(slots[0]), int(slots[-1]) + 1)
+    adjacent = bool((np.diff(slots) == 1).all())
     return _Group(
-        slots=place if neighbours else torch.from_numpy(slots).to(device),
-        gather=torch.from_numpy(gather).to(device),
-        keep=None if len(keep) == gather.size else torch.from_numpy(keep).to(device),
-        hidden=torch.from_numpy(hidden[:, None, None]).to(device),
+        slots=slice(int(slots[0]), int(slots[-1]) + 1)
+        if adjacent
+        else to_device(slots, device),
+        gather=to_device(gather, device),
+        keep=None if len(keep) == gather.size else to_device(keep, device),
+        hidden=to_device(hidden[:, None, None], device),
         reach=reach,
     )
 
@@ -183,10 +175,10 @@ def _group(
 def _attend_group(query: Tensor, key: Tensor, value: Tensor, group: _Group) -> Tensor:
     """query (Tensor): (size, longest, heads, head_dim).
     key (Tensor), value (Tensor): (size, kv_heads, reach, head_dim).
-    RETURNS (Tensor): (n_new, heads * head_dim), of the tokens that are no padding."""
+    RETURNS (Tensor): (n_new, heads * head_dim), without the padding."""
     size, longest, heads, width = query.shape
     kv_heads, reach = key.shape[1], key.shape[2]
-    shared = heads // kv_heads  # queries of one key, stacked into one product
+    shared = heads // kv_heads  # queries per key, stacked into one product
     query = (query * width**-0.5).view(size, longest, kv_heads, shared, width)
     stacked = query.permute(0, 2, 3, 1, 4).reshape(size, kv_heads, -1, width)
     scores = (stacked @ key.transpose(2, 3)).view(

@@ -1,17 +1,21 @@
 """Packed batches: sequences laid end to end, with no padding between them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+# Lengths of one attention call differ by at most this much, or an eighth of the
+# longest. Padding exists only inside attention, where a few rows cost less than one
+# more call.
+_LENGTH_GAP = 16
+
 
 @dataclass(frozen=True)
 class AttentionGroup:
-    """Neighbouring sequences of a packed batch of about the same length, which share
-    one attention call."""
+    """Adjacent sequences of similar length, which share one attention call."""
 
     rows: slice  # of the packed rows
     size: int  # sequences
@@ -22,19 +26,19 @@ class AttentionGroup:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """What the decoder reads. Total is the sum of the lengths: no row is padding."""
+    """The decoder's input. `total` is the sum of the lengths: no row is padding."""
 
     token_ids: Tensor  # (total,) int64
     positions: Tensor  # (total,) int64, from 0 within each sequence
     scored_rows: Tensor  # (n_scored,) int64, packed rows that the head reads
-    cu_seqlens: Tensor  # (n_sequences + 1,) int32, where sequences begin, and the end
+    cu_seqlens: Tensor  # (n_sequences + 1,) int32, start of each sequence, then total
     longest: int  # length of the longest sequence
     groups: tuple[AttentionGroup, ...]
 
 
 def plan_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
-    """Cut sequences into batches of at most `max_tokens` tokens. A sequence that is
-    longer than that makes a batch of its own.
+    """Divide sequences into batches of at most `max_tokens` tokens. A longer sequence
+    gets a batch to itself.
 
     lengths (Sequence[int]): The length of each sequence, in tokens.
     max_tokens (int): The budget of a batch.
@@ -56,6 +60,7 @@ def pack(
     sequences: Sequence[np.ndarray],
     *,
     rows: Sequence[np.ndarray] | None = None,
+    past: Sequence[int] | None = None,
     device: "torch.device | str" = "cpu",
 ) -> PackedBatch:
     """Lay sequences end to end.
@@ -63,73 +68,90 @@ def pack(
     sequences (Sequence[ndarray]): Token ids, each of shape (length,) with at least
         one id. Sorted by length they share the fewest attention calls; any order is
         correct.
-    rows (Optional[Sequence[ndarray]]): The tokens of each sequence after which it is
-        scored, ascending; None for the last one of each.
-    device (torch.device | str): Where the decoder is.
+    rows (Optional[Sequence[ndarray]]): For each sequence the indices of the tokens to
+        score after, ascending; None for its last token.
+    past (Optional[Sequence[int]]): For each sequence the number of tokens that a cache
+        holds already. The batch then has no attention groups: `CachedAttention` makes
+        its own.
+    device (torch.device | str): The decoder's device.
     RETURNS (PackedBatch): The batch.
     """
     lengths = np.asarray([len(ids) for ids in sequences], dtype=np.int64)
     ends = np.cumsum(lengths)
     starts = ends - lengths
-    positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
+    offsets = starts if past is None else starts - np.asarray(past)
+    positions = np.arange(ends[-1]) - np.repeat(offsets, lengths)
     token_ids = np.concatenate(list(sequences)).astype(np.int64)
     scored = ends - 1
     if rows is not None:
         scored = np.concatenate([s + r for s, r in zip(starts, rows, strict=True)])
+    groups = group_lengths(lengths, gap=_LENGTH_GAP) if past is None else ()
     return PackedBatch(
-        token_ids=_tensor(token_ids, device),
-        positions=_tensor(positions, device),
-        scored_rows=_tensor(scored, device),
-        cu_seqlens=_tensor(np.append(0, ends).astype(np.int32), device),
+        token_ids=to_device(token_ids, device),
+        positions=to_device(positions, device),
+        scored_rows=to_device(scored, device),
+        cu_seqlens=to_device(np.append(0, ends).astype(np.int32), device),
         longest=int(lengths.max()),
-        groups=tuple(_groups(lengths, starts, device)),
+        groups=tuple(_make_group(lengths[g], starts[g], device) for g in groups),
     )
 
 
-def _groups(
-    lengths: np.ndarray, starts: np.ndarray, device: "torch.device | str"
-) -> list[AttentionGroup]:
-    groups = []
-    first = 0
-    while first < len(lengths):
-        stop = first + 1
-        shortest = longest = lengths[first]
+def group_lengths(lengths: np.ndarray, *, gap: int) -> Iterator[slice]:
+    """Group adjacent sequences of similar length.
+
+    lengths (ndarray): (n_sequences,).
+    gap (int): The difference in length that a group may always have; an eighth of its
+        longest length is allowed too.
+    YIELDS (slice): Each group, in order. Together they cover all sequences.
+    """
+    start = 0
+    while start < len(lengths):
+        stop = start + 1
+        shortest = longest = lengths[start]
         while stop < len(lengths):
             shortest = min(shortest, lengths[stop])
             longest = max(longest, lengths[stop])
-            # Padding exists only inside attention, where a few rows cost less than
-            # one more call.
-            if longest - shortest > max(16, longest // 8):
+            if longest - shortest > max(gap, longest // 8):
                 break
             stop += 1
-        group = slice(first, stop)
-        groups.append(_group(lengths[group], starts[group], device))
-        first = stop
-    return groups
+        yield slice(start, stop)
+        start = stop
 
 
-def _group(
+def pad_rows(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pad a group of packed sequences on the right. Padding repeats the last row of a
+    sequence: no row that is kept attends to it.
+
+    lengths (ndarray): (size,).
+    starts (ndarray): (size,), the packed row of each sequence's first token.
+    RETURNS (Tuple[ndarray, ndarray]): The packed row for each padded position, (size,
+        longest), and the flat indices of those that hold a token, in packed order.
+    """
+    column = np.arange(lengths.max())[None]
+    gather = starts[:, None] + np.minimum(column, lengths[:, None] - 1)
+    return gather, np.flatnonzero(column < lengths[:, None])
+
+
+def _make_group(
     lengths: np.ndarray, starts: np.ndarray, device: "torch.device | str"
 ) -> AttentionGroup:
-    longest = int(lengths.max())
+    size, longest = len(lengths), int(lengths.max())
     rows = slice(int(starts[0]), int(starts[-1] + lengths[-1]))
     if int(lengths.min()) == longest:
-        return AttentionGroup(rows, len(lengths), longest, None, None)
-    column = np.arange(longest)[None]
-    # Padding repeats a sequence's last row: causal attention never looks at it.
-    gather = starts[:, None] + np.minimum(column, lengths[:, None] - 1)
-    keep = np.flatnonzero(column < lengths[:, None])
+        return AttentionGroup(rows, size, longest, None, None)
+    gather, keep = pad_rows(lengths, starts)
     return AttentionGroup(
-        rows,
-        len(lengths),
-        longest,
-        _tensor(gather.reshape(-1), device),
-        _tensor(keep, device),
+        *(rows, size, longest),
+        gather=to_device(gather.reshape(-1), device),
+        keep=to_device(keep, device),
     )
 
 
-def _tensor(array: np.ndarray, device: "torch.device | str") -> Tensor:
+def to_device(array: np.ndarray, device: "torch.device | str") -> Tensor:
+    """array (ndarray): What to copy.
+    device (torch.device | str): Where to.
+    RETURNS (Tensor): The copy. On CUDA the host does not wait for it."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
-    if torch.device(device).type == "cuda":  # the host need not wait for the copy
+    if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -7,21 +7,21 @@ import torch
 
 from ...errors import Warnings
 
-# The process that imported this module, or went on in one that did.
+# The process that imported this module, or the last fork of it seen here.
 _pid = os.getpid()
 
-# Whether it, or a process that it was forked from, loaded or scored with several
-# threads, so that torch has started its pool.
+# Whether that process or a parent loaded or scored with several threads, which starts
+# torch's thread pool.
 _pooled = False
 
 
 def leave_parents_threads() -> None:
-    """To be called before torch computes. Go on with one torch thread in a process that
-    was forked from the one that imported this module: it inherits the bookkeeping of
-    its parent's thread pool but not the threads, and would wait for them for ever.
+    """Switch a forked process to one torch thread. Call this before torch computes: a
+    fork inherits the bookkeeping of its parent's thread pool but not the threads, and
+    would wait for them forever.
 
-    The pool can have been started by somebody else's code, so this is done in every
-    such process; the warning is for those in which it was needed for all we know.
+    Other code may have started the pool, so this is done in every fork. The warning is
+    only shown if this package started it.
     """
     global _pid, _pooled
     threaded = torch.get_num_threads() > 1

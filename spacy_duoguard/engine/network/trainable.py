@@ -1,4 +1,4 @@
-"""What of a decoder is trained: its parts, their precision, the rows of its head."""
+"""The trainable part of a decoder: modules, their precision, rows of the head."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from .decoder import Decoder
 
 def check_trainable(layers: int | None) -> None:
     """layers (Optional[int]): The setting `trainable_layers`.
-    RAISES (SettingsError): Neither None nor a count."""
+    RAISES (SettingsError): It is neither None nor a count."""
     number = isinstance(layers, int) and not isinstance(layers, bool)
     if layers is not None and not (number and layers >= 0):
         raise SettingsError(Errors.E060.format(value=layers))
@@ -24,17 +24,17 @@ def check_trainable(layers: int | None) -> None:
 def check_depth(config: DecoderConfig, layers: int | None) -> None:
     """config (DecoderConfig): The architecture.
     layers (Optional[int]): The setting `trainable_layers`.
-    RAISES (SettingsError): More layers than there are."""
+    RAISES (SettingsError): It exceeds the number of layers."""
     depth = config.num_hidden_layers
     if layers is not None and layers > depth:
         raise SettingsError(Errors.E061.format(value=layers, depth=depth))
 
 
-def trainable_parts(decoder: Decoder, layers: int | None) -> list[nn.Module]:
+def trainable_modules(decoder: Decoder, layers: int | None) -> list[nn.Module]:
     """decoder (Decoder): The decoder.
     layers (Optional[int]): None for all of it, 0 for the head, n for the top n layers,
         the final norm and the head.
-    RETURNS (List[nn.Module]): The parts, which do not overlap."""
+    RETURNS (List[nn.Module]): The modules to train. They do not overlap."""
     if layers is None:
         return [decoder]
     if layers == 0:
@@ -43,37 +43,37 @@ def trainable_parts(decoder: Decoder, layers: int | None) -> list[nn.Module]:
 
 
 def widen(decoder: Decoder, layers: int | None) -> None:
-    """Make the parts that are trained float32, in place: in bfloat16 the steps of an
-    optimizer would be rounded away. What was trained before stays float32.
+    """Convert the trainable modules to float32, in place: in bfloat16 the steps of an
+    optimizer would be rounded away. Modules trained before stay float32.
 
     decoder (Decoder): The decoder.
-    layers (Optional[int]): As in `trainable_parts`.
+    layers (Optional[int]): See `trainable_modules`.
     """
-    for part in trainable_parts(decoder, layers):
-        part.float()
+    for module in trainable_modules(decoder, layers):
+        module.float()
     before = decoder.trained_layers
     widest = None if layers is None or before is None else max(layers, before)
     decoder.trained_layers = widest
 
 
 def prepare_training(decoder: Decoder, layers: int | None) -> None:
-    """Make the parts that are trained float32 and give them, and nothing else,
-    gradients. This is the only place that changes the dtype of a loaded decoder.
+    """Convert the trainable modules to float32 and enable gradients for them, and only
+    for them. Nothing else changes the dtype of a loaded decoder.
 
     decoder (Decoder): The decoder.
-    layers (Optional[int]): As in `trainable_parts`.
-    RAISES (SettingsError): More layers than there are.
+    layers (Optional[int]): See `trainable_modules`.
+    RAISES (SettingsError): `layers` exceeds the number of layers.
     """
     check_depth(decoder.config, layers)
     widen(decoder, layers)
     decoder.requires_grad_(False)
-    for part in trainable_parts(decoder, layers):
-        part.requires_grad_(True)
+    for module in trainable_modules(decoder, layers):
+        module.requires_grad_(True)
 
 
 def trained_parameters(decoder: Decoder) -> dict[str, nn.Parameter]:
     """decoder (Decoder): The decoder.
-    RETURNS (Dict[str, nn.Parameter]): What is being trained, by name."""
+    RETURNS (Dict[str, nn.Parameter]): The parameters with gradients, by name."""
     return {
         name: parameter
         for name, parameter in decoder.named_parameters()
@@ -82,9 +82,9 @@ def trained_parameters(decoder: Decoder) -> dict[str, nn.Parameter]:
 
 
 def add_labels(decoder: Decoder, labels: Sequence[str]) -> None:
-    """Append rows to the head, in place. A new row is the mean of the twelve: its
-    logit never exceeds their maximum, so that `unsafe` stays as it is until the row
-    is trained.
+    """Append rows to the head, in place. A new row is the mean of the first twelve. Its
+    logit never exceeds their maximum, so `unsafe` does not change until the row is
+    trained.
 
     decoder (Decoder): The decoder.
     labels (Sequence[str]): The new categories.
@@ -104,18 +104,18 @@ def add_labels(decoder: Decoder, labels: Sequence[str]) -> None:
 
 @contextmanager
 def swapped(decoder: Decoder, values: Mapping[str, Tensor]) -> Iterator[None]:
-    """Put other values into parameters, and the own ones back in the end, bit for bit.
+    """Temporarily replace the values of parameters. They are restored bit for bit.
 
     decoder (Decoder): The decoder.
-    values (Mapping[str, Tensor]): By the names of the parameters.
+    values (Mapping[str, Tensor]): The temporary values, by parameter name.
     """
     parameters = dict(decoder.named_parameters())
-    own = {name: parameters[name].detach().clone() for name in values}
+    original = {name: parameters[name].detach().clone() for name in values}
     try:
         _copy(parameters, values)
         yield
     finally:
-        _copy(parameters, own)
+        _copy(parameters, original)
 
 
 def _copy(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:

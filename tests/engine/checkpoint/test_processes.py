@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from support.checkpoints import QWEN2, TEXTS, shard, write_checkpoint
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.network import inference as forward
+from spacy_duoguard.engine.network import inference
 from spacy_duoguard.engine.network.trainable import add_labels, prepare_training
 from spacy_duoguard.errors import CheckpointError
 
@@ -100,9 +100,9 @@ def test_what_was_changed_is_sent_as_it_is(checkpoint, change):
     again = pickle.loads(sent(classifier))
     assert again.trained_layers == decoder.trained_layers
     assert again.config == decoder.config
-    found = with_decoder(classifier, again).score(TEXTS)
-    assert np.array_equal(found, expected)
-    assert found.shape == (len(TEXTS), 13 if change == "label" else 12)
+    scores = with_decoder(classifier, again).score(TEXTS)
+    assert np.array_equal(scores, expected)
+    assert scores.shape == (len(TEXTS), 13 if change == "label" else 12)
 
 
 def test_weights_in_another_precision_are_sent_by_torch(checkpoint):
@@ -186,12 +186,12 @@ def test_a_fork_shares_what_was_laid_out_before():
         "import os, torch; torch.set_num_threads(1)\n"
         "from spacy_duoguard.engine.classifier import Classifier\n"
         "c = Classifier.from_pretrained('demo', device='cpu')\n"
-        "assert c.runner.current._made is None\n"
+        "assert c.runner.current._cached is None\n"
         "pid = os.fork()\n"
-        "made = c.runner.current._made\n"
-        "before = made and made[1]\n"
+        "cached = c.runner.current._cached\n"
+        "before = cached and cached[1]\n"
         "c.score(['a'])\n"
-        "ok = before is not None and c.runner.current._made[1] is before\n"
+        "ok = before is not None and c.runner.current._cached[1] is before\n"
         "os._exit(not ok) if pid == 0 else None\n"
         "print(ok, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
@@ -204,21 +204,21 @@ def test_a_fork_shares_what_was_laid_out_before():
 def test_laying_out_leaves_torchs_threads_alone(checkpoint, monkeypatch):
     classifier = load(checkpoint())
     counts = []
-    get = forward.CurrentForward.get
+    get = inference.CurrentForward.get
 
     def noted(self):
         counts.append(torch.get_num_threads())
         return get(self)
 
-    monkeypatch.setattr(forward.CurrentForward, "get", noted)
+    monkeypatch.setattr(inference.CurrentForward, "get", noted)
     torch.set_num_threads(2)
     try:
-        forward._lay_out()
+        inference._build_before_fork()
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
     assert set(counts) == {1}
-    assert classifier.runner.current._made is not None
+    assert classifier.runner.current._cached is not None
 
 
 def test_mapped_tensors_are_those_of_the_file(checkpoint):

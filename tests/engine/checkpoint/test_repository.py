@@ -9,7 +9,7 @@ from support.checkpoints import QWEN2, TEXTS, shard, write_checkpoint
 from support.hub import Hub
 
 from spacy_duoguard.engine.checkpoint.bundle import PROVENANCE
-from spacy_duoguard.engine.checkpoint.repository import KNOWN_TOKENIZERS
+from spacy_duoguard.engine.checkpoint.published import PUBLISHED
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.errors import CheckpointError, DownloadError
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -99,7 +99,7 @@ def test_the_tokenizer_comes_from_a_repository_of_its_own(
     commit = hub.add(name, folder)
     loaded = load(name, tokenizer=tokenizer)
     assert np.array_equal(loaded.score(TEXTS), expected)
-    assert tokenizer or KNOWN_TOKENIZERS[name] == home
+    assert tokenizer or PUBLISHED[name].tokenizer == home
     assert loaded.provenance["commit"] == commit
     assert loaded.provenance["tokenizer"] == home
     assert loaded.provenance["tokenizer_commit"] == tokenizer_commit

@@ -37,16 +37,16 @@ def test_what_safetensors_writes_is_read_as_it_reads_it(tmp_path):
         open_tensors(tmp_path / "x.safetensors"),
     ):
         assert set(ours) == set(theirs)
-        for name, part in ours.items():
-            tensor = part.read()
-            assert tensor.dtype == part.dtype == theirs[name].dtype
-            assert tensor.shape == part.shape
+        for name, stored in ours.items():
+            tensor = stored.read()
+            assert tensor.dtype == stored.dtype == theirs[name].dtype
+            assert tensor.shape == stored.shape
             assert tensor.equal(theirs[name])
 
 
 LIES = {
     "overlap": {"a": A, "b": {**B, "data_offsets": [20, 28]}},
-    "the same place": {"a": A, "b": {**A}},
+    "the same offsets": {"a": A, "b": {**A}},
     "gap": {"a": A, "b": {**B, "data_offsets": [25, 33]}},
     "begins late": {"a": {**A, "data_offsets": [8, 32]}},
     "ends early": {"a": A},
@@ -100,10 +100,10 @@ def test_headers_that_are_none_are_refused(data):
         parse_tensors(data, source="here")
 
 
-def test_a_name_that_stands_twice_is_refused():
+def test_a_duplicate_name_is_refused():
     entry = json.dumps(A)
     text = f'{{"a": {entry}, "a": {entry}}}'
-    with pytest.raises(CheckpointError, match=r"E018.*without doubles"):
+    with pytest.raises(CheckpointError, match=r"E018.*unique keys"):
         parse_tensors(make(text.encode(), bytes(24)), source="here")
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from support.checkpoints import TEXTS, shard, write_index
 
 import spacy_duoguard
-from spacy_duoguard.engine.checkpoint import weights as checkpoint_module
+from spacy_duoguard.engine.checkpoint import weights as weights_module
 from spacy_duoguard.engine.checkpoint.repository import Folder
 from spacy_duoguard.engine.checkpoint.safetensors import parse_tensors
 from spacy_duoguard.engine.checkpoint.weights import (
@@ -209,7 +209,7 @@ def test_enormous_sizes_are_refused_before_anything_is_allocated(
     folder = checkpoint()
     data = json.loads((folder / "config.json").read_text(encoding="utf8"))
     (folder / "config.json").write_text(json.dumps({**data, **changes}))
-    monkeypatch.setattr(checkpoint_module, "Decoder", None)
+    monkeypatch.setattr(weights_module, "Decoder", None)
     start = time.process_time()
     tracemalloc.start()
     try:
@@ -252,9 +252,9 @@ def test_an_index_that_leads_elsewhere_is_refused(checkpoint, name):
     folder = checkpoint()
     index = shard(folder, 2)
     second = max(index["weight_map"].values())
-    for place in ("other.safetensors", "checkpoint/sub/model.safetensors"):
-        (folder.parent / place).parent.mkdir(exist_ok=True)
-        (folder.parent / place).write_bytes((folder / second).read_bytes())
+    for path in ("other.safetensors", "checkpoint/sub/model.safetensors"):
+        (folder.parent / path).parent.mkdir(exist_ok=True)
+        (folder.parent / path).write_bytes((folder / second).read_bytes())
     moved = {k: name if v == second else v for k, v in index["weight_map"].items()}
     write_index(folder, {"weight_map": moved})
     refused(folder, f"E018.*{INDEX}")
@@ -346,7 +346,7 @@ def test_weights_are_bit_equal_after_writing_and_reading(classifier, tmp_path, d
         copy = load_decoder(config, again, source="x", device=CPU, dtype=dtype)
         for name, parameter in decoder.named_parameters():
             assert copy.get_parameter(name).equal(parameter)
-    # The head has its own dtype, all else the one computed with.
+    # The head is float32, everything else has the given dtype.
     kinds = {name: tensor.dtype for name, tensor in expected.items()}
     assert kinds.pop("score.weight") == torch.float32
     assert set(kinds.values()) == {dtype}
@@ -390,7 +390,7 @@ def test_the_package_neither_unpickles_nor_runs_a_checkpoints_code():
     modules = {"pickle", "marshal", "dill", "cloudpickle", "joblib", "shelve"}
     calls = {"eval", "exec", "torch.load", "torch.jit.load", "np.load", "numpy.load"}
     methods = {"from_pretrained", "save_pretrained", "load_state_dict_from_url"}
-    own = {"Classifier.from_pretrained", "cls.from_pretrained"}
+    ours = {"Classifier.from_pretrained", "cls.from_pretrained"}
     for path in Path(spacy_duoguard.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
             if isinstance(node, ast.Import):
@@ -404,4 +404,4 @@ def test_the_package_neither_unpickles_nor_runs_a_checkpoints_code():
             elif isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in calls, path
-                assert called in own or called.split(".")[-1] not in methods, path
+                assert called in ours or called.split(".")[-1] not in methods, path

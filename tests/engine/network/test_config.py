@@ -99,14 +99,14 @@ def test_both_forms_of_rope_give_the_same_logits(checkpoint, base):
 
 
 @pytest.mark.parametrize(
-    "found", [..., None, "1000000", True, 0, -1.0, float("nan"), float("inf")]
+    "theta", [..., None, "1000000", True, 0, -1.0, float("nan"), float("inf")]
 )
-def test_a_config_without_a_rotary_base_is_refused(found):
+def test_a_config_without_a_rotary_base_is_refused(theta):
     with pytest.raises(CheckpointError, match="E013"):
-        read(rope_theta=found)
+        read(rope_theta=theta)
     rope = {"rope_type": "default"}
-    if found is not ...:
-        rope["rope_theta"] = found
+    if theta is not ...:
+        rope["rope_theta"] = theta
     with pytest.raises(CheckpointError, match="E013"):
         read(rope_theta=..., rope_parameters=rope)
 

@@ -107,8 +107,8 @@ def test_no_texts(classifier):
 
 
 def test_texts_may_be_an_iterator_and_not_a_string(classifier):
-    found = classifier.score(text for text in TEXTS)
-    assert np.array_equal(found, classifier.score(TEXTS))
+    actual = classifier.score(text for text in TEXTS)
+    assert np.array_equal(actual, classifier.score(TEXTS))
     with pytest.raises(SettingsError, match="E049"):
         classifier.score("The dog sleeps.")
     for wrong in (None, 3, b"bytes"):

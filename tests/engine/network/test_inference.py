@@ -21,8 +21,8 @@ from spacy_duoguard.engine.network.decoder import Decoder
 from spacy_duoguard.engine.network.device import resolve_precision
 from spacy_duoguard.engine.network.inference import CurrentForward, make_forward
 from spacy_duoguard.engine.network.int8_linear import (
-    EightBitLinear,
-    eight_bit_products,
+    Int8Linear,
+    int8_products,
     quantize_rows,
 )
 from spacy_duoguard.engine.network.packing import pack
@@ -31,8 +31,8 @@ from spacy_duoguard.errors import ScoringError, SettingsError
 CPU = torch.device("cpu")
 CONFIGS = {"qwen2": {**QWEN2, "vocab_size": 300}, "llama": {**LLAMA, "vocab_size": 300}}
 
-needs_eight_bit = pytest.mark.skipif(
-    not eight_bit_products(), reason="this CPU has no VNNI instructions"
+needs_int8 = pytest.mark.skipif(
+    not int8_products(), reason="this CPU has no VNNI instructions"
 )
 
 
@@ -73,9 +73,9 @@ def test_float32_equals_the_plain_forward(products, config, lengths):
     decoder = make_decoder(config)
     batch = make_batch(lengths, decoder)
     with torch.inference_mode():
-        expected, found = decoder(batch), CpuForward(decoder)(batch)
+        expected, actual = decoder(batch), CpuForward(decoder)(batch)
     assert expected.abs().max() > 0.5
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -103,9 +103,9 @@ def test_bfloat16_attention_in_blocks_equals_the_plain_one(lengths, llama):
         torch.randn(sum(lengths), n, config.head_dim, generator=draw).bfloat16()
         for n in heads
     ]
-    expected = cpu.packed_attention(*(part.float() for part in rows), batch)
-    found = cpu.blocked_attention(*rows, batch).float()
-    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+    expected = cpu.packed_attention(*(tensor.float() for tensor in rows), batch)
+    actual = cpu.blocked_attention(*rows, batch).float()
+    torch.testing.assert_close(actual, expected, rtol=0.05, atol=0.05)
 
 
 def test_rows_of_the_feed_forward_layers_are_computed_in_blocks(monkeypatch):
@@ -127,30 +127,30 @@ def test_layers_of_different_precision(products):
     decoder = make_decoder(dtype=torch.bfloat16)
     decoder.layers[-1].float()
     batch = make_batch([20, 3], decoder)
-    found = CpuForward(decoder)(batch).sigmoid()
+    actual = CpuForward(decoder)(batch).sigmoid()
     expected = make_decoder()(batch).sigmoid()
-    assert (found - expected).abs().max() < 3e-2
+    assert (actual - expected).abs().max() < 3e-2
 
 
-@needs_eight_bit
+@needs_int8
 @pytest.mark.parametrize("bias", [False, True])
-def test_eight_bit_product(bias):
+def test_int8_product(bias):
     draw = torch.Generator().manual_seed(0)
     weight = torch.randn(64, 96, generator=draw) * torch.logspace(-3, 2, 64)[:, None]
     offset = torch.randn(64, generator=draw) if bias else None
     x = torch.randn(17, 96, generator=draw) * torch.logspace(-3, 3, 17)[:, None]
     expected = torch.nn.functional.linear(x, weight, offset)
-    found = EightBitLinear(weight, offset)(x.clone())
+    actual = Int8Linear(weight, offset)(x.clone())
     # Rounding both factors to 1/127 of their peaks: an error of about 1 % of the
     # product of the row's and the channel's lengths, at any scale of either.
     scale = x.norm(dim=1, keepdim=True) * weight.norm(dim=1)
-    assert ((found - expected).abs() / scale).max() < 0.01
+    assert ((actual - expected).abs() / scale).max() < 0.01
 
 
-@needs_eight_bit
-def test_eight_bit_rows_do_not_depend_on_each_other():
+@needs_int8
+def test_int8_rows_do_not_depend_on_each_other():
     draw = torch.Generator().manual_seed(0)
-    product = EightBitLinear(torch.randn(64, 96, generator=draw), None)
+    product = Int8Linear(torch.randn(64, 96, generator=draw), None)
     x = torch.randn(40, 96, generator=draw)
     together = product(x.clone())
     alone = torch.cat([product(row[None].clone()) for row in x])
@@ -172,20 +172,20 @@ def test_a_row_that_is_not_finite_stays_so():
         assert scale.isfinite().tolist() == [[False], [True]]
 
 
-@needs_eight_bit
+@needs_int8
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_eight_bits_drift_little(config):
+def test_int8_drift_little(config):
     decoder = make_decoder(config)
     batch = make_batch([200, 130, 64, 20, 3, 1], decoder)
     with torch.inference_mode():
         expected = decoder(batch).sigmoid()
-        found = CpuForward(decoder, eight_bit=True)(batch).sigmoid()
-    difference = (found - expected).abs()
+        actual = CpuForward(decoder, int8=True)(batch).sigmoid()
+    difference = (actual - expected).abs()
     assert 0 < difference.mean() < 0.02
 
 
-@needs_eight_bit
-def test_eight_bits_through_the_classifier(qwen2_folder):
+@needs_int8
+def test_int8_through_the_classifier(qwen2_folder):
     plain = Classifier.from_pretrained(str(qwen2_folder), precision="auto")
     eight = Classifier.from_pretrained(str(qwen2_folder), precision="int8")
     texts = list(TEXTS)
@@ -200,14 +200,14 @@ def test_eight_bits_through_the_classifier(qwen2_folder):
         broken.score(texts)
 
 
-def test_eight_bits_where_they_are_not_to_be_had(monkeypatch):
+def test_int8_where_it_is_not_available(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
-    eight_bit_products.cache_clear()
+    int8_products.cache_clear()
     try:
         with pytest.raises(SettingsError, match=r"E054.*VNNI.*'auto'"):
             resolve_precision("int8", CPU)
     finally:
-        eight_bit_products.cache_clear()
+        int8_products.cache_clear()
     with pytest.raises(SettingsError, match=r"E054.*'cuda'"):
         resolve_precision("int8", torch.device("cuda"))
 
@@ -225,7 +225,7 @@ def test_private_products_are_used_only_where_they_are_right(monkeypatch):
 
 def test_changed_weights_are_seen():
     decoder = make_decoder()
-    forward = CurrentForward(decoder, eight_bit=False)
+    forward = CurrentForward(decoder, int8=False)
     batch = make_batch([9, 4], decoder)
     before = forward.get()(batch)
     assert forward.get() is forward.get()
@@ -244,7 +244,7 @@ def test_changed_weights_are_seen():
 def test_copies_leave_the_laid_out_weights_behind(classifier):
     expected = classifier.score(TEXTS)
     for copied in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
-        assert copied.runner.current._made is None
+        assert copied.runner.current._cached is None
         np.testing.assert_array_equal(copied.score(TEXTS), expected)
 
 
@@ -255,8 +255,8 @@ def test_threads_share_a_forward(qwen2_folder, precision):
     expected = [classifier.score([text]) for text in texts]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(4):
-            found = list(pool.map(lambda text: classifier.score([text]), texts))
-            np.testing.assert_array_equal(found, expected)
+            actual = list(pool.map(lambda text: classifier.score([text]), texts))
+            np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("length", GRAPH_LENGTHS[:3])
@@ -274,9 +274,9 @@ def test_a_padded_text_reads_as_itself(length):
 
 def test_a_decoder_on_another_device_scores_with_the_plain_forward():
     decoder = Decoder(DecoderConfig.from_dict(CONFIGS["qwen2"]), device="meta")
-    assert make_forward(decoder, eight_bit=False) is decoder
+    assert make_forward(decoder, int8=False) is decoder
     with pytest.raises(SettingsError, match="E054"):
-        make_forward(decoder, eight_bit=True)
+        make_forward(decoder, int8=True)
 
 
 def test_a_classifier_on_the_cpu_uses_the_fast_path(classifier):

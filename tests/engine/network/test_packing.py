@@ -84,21 +84,21 @@ def test_groups_cover_the_rows_in_order(lengths):
     starts = [end - length for end, length in zip(ends, lengths, strict=True)]
     first_row = first = 0
     for group in batch.groups:
-        own = lengths[first : first + group.size]
-        assert group.length == max(own)
-        assert group.rows == slice(first_row, first_row + sum(own))
-        assert max(own) - min(own) <= max(16, max(own) // 8)
+        grouped = lengths[first : first + group.size]
+        assert group.length == max(grouped)
+        assert group.rows == slice(first_row, first_row + sum(grouped))
+        assert max(grouped) - min(grouped) <= max(16, max(grouped) // 8)
         if group.gather is None:
             assert group.keep is None
-            assert set(own) == {group.length}
+            assert set(grouped) == {group.length}
         else:
             rows = group.gather.view(group.size, group.length).tolist()
-            for row, start, length in zip(rows, starts[first:], own, strict=False):
+            for row, start, length in zip(rows, starts[first:], grouped, strict=False):
                 assert row[:length] == list(range(start, start + length))
                 # Padding never looks at another sequence.
                 assert set(row) == set(range(start, start + length))
             kept = group.gather[group.keep].tolist()
-            assert kept == list(range(first_row, first_row + sum(own)))
+            assert kept == list(range(first_row, first_row + sum(grouped)))
         first_row, first = group.rows.stop, first + group.size
     assert (first_row, first) == (sum(lengths), len(lengths))
 
@@ -228,6 +228,6 @@ def test_gradients_of_a_batch_are_the_sum_of_the_single_ones(loaded):
     single = [gradients([ids], weights[[i]]) for i, ids in enumerate(sequences)]
     for name, gradient in packed.items():
         assert gradient.abs().max() > 0, name
-        expected = sum(part[name] for part in single)
+        expected = sum(alone[name] for alone in single)
         tolerance = 1e-4 * expected.abs().max().item()
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=tolerance)

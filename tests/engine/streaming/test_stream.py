@@ -12,7 +12,7 @@ from support.texts import texts
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.flags import first_flag
-from spacy_duoguard.engine.network.int8_linear import eight_bit_products
+from spacy_duoguard.engine.network.int8_linear import int8_products
 from spacy_duoguard.engine.streaming.stream import Stream, StreamBatch
 from spacy_duoguard.errors import ScoringError, SettingsError
 
@@ -121,7 +121,7 @@ def test_bfloat16_stays_within_the_contracts_bound(qwen2_folder):
 
 
 def test_eight_bits(qwen2_folder):
-    if not eight_bit_products():
+    if not int8_products():
         pytest.skip("this CPU does not multiply eight bits natively")
     classifier = Classifier.from_pretrained(
         str(qwen2_folder), precision="int8", device="cpu"
