@@ -148,9 +148,8 @@ def test_gradients_equal_those_of_transformers(make_nlp, layers):
     theirs = dict(model.named_parameters())
     for name, target in checkpoint_tensors(classifier.decoder.config).items():
         if target.parameter in ours:
-            assert_close(
-                ours[target.parameter][target.rows], theirs[name].grad, rel=1e-4
-            )
+            gradient = ours[target.parameter][target.rows]
+            assert_close(gradient, theirs[name].grad, rel=1e-4)
 
 
 def test_windows_share_the_label_through_the_maximum(make_nlp):
