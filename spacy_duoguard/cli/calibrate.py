@@ -10,20 +10,11 @@ from .options import Verbose
 
 Pipeline = Annotated[
     Path,
-    typer.Argument(
-        metavar="PIPELINE",
-        help="Folder of a saved pipeline",
-        exists=True,
-        file_okay=False,
-    ),
+    typer.Argument(help="Folder of a saved pipeline", exists=True, file_okay=False),
 ]
 Dev = Annotated[
     Path,
-    typer.Argument(
-        metavar="DEV",
-        help="Labelled texts: a .spacy file or a folder of them",
-        exists=True,
-    ),
+    typer.Argument(help="Labelled texts: .spacy file or folder of them", exists=True),
 ]
 TargetFpr = Annotated[
     float | None,
@@ -44,11 +35,7 @@ Unsafe = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Save a calibrated copy there and leave PIPELINE unchanged",
-    ),
+    typer.Option("--output", "-o", help="Save a copy there, leave PIPELINE unchanged"),
 ]
 Force = Annotated[
     bool, typer.Option("--force", "-F", help="Replace an existing --output")
@@ -59,19 +46,12 @@ Component = Annotated[
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option(
-        help="PNG file for the precision-recall curves. Default: next to the pipeline"
-    ),
+    typer.Option(help="PNG file for the curves. Default: next to the pipeline"),
 ]
 NoPlot = Annotated[bool, typer.Option("--no-plot", help="Don't save a picture")]
 Code = Annotated[
     Path | None,
-    typer.Option(
-        "--code",
-        "-c",
-        help="Python file with additional code to import first",
-        exists=True,
-    ),
+    typer.Option("--code", "-c", help="Python file to import first", exists=True),
 ]
 GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
 

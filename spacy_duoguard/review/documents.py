@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Errors, ResultsError
-from ..scoring.parquet import load_pyarrow
 from ..scoring.record import list_files
+from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
 from ..taxonomy import UNSAFE
 
@@ -81,29 +81,7 @@ def _read_records(path: Path) -> Iterator[Any]:
     if not files or not path.exists():
         raise ResultsError(Errors.E150.format(path=path))
     for file in files:
-        yield from _read_rows(file) if file.suffix == ".parquet" else _read_lines(file)
-
-
-def _read_lines(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        for line in file:
-            if not line.strip():
-                continue
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                yield None
-
-
-def _read_rows(path: Path) -> Iterator[Any]:
-    pyarrow = load_pyarrow()
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                yield from batch.to_pylist()
-    except pyarrow.ArrowException as e:
-        problem = f"damaged ({type(e).__name__})"
-        raise ResultsError(Errors.E139.format(name=path, problem=problem)) from e
+        yield from read_results(file)
 
 
 def read_document(record: Any, number: int, *, text_key: str = "text") -> Document:

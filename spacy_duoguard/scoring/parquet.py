@@ -43,13 +43,13 @@ def _parquet_files(path: Path) -> list[Path]:
 
 
 def read_rows(
-    path: Path, text_key: str, *, columns: list[str] | None = None
+    path: Path, *, required: str | None = None, columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Read rows without loading a whole file.
 
     path (Path): A Parquet file, or a folder of them.
-    text_key (str): A column that must be there: the one with the texts.
-    columns (Optional[List[str]]): The columns to read, by default all of them.
+    required (Optional[str]): A column that must be there.
+    columns (Optional[Sequence[str]]): The columns to read, by default all of them.
     YIELDS (Dict[str, Any]): The rows.
     RAISES (SettingsError): A file is damaged or does not have the column.
     """
@@ -57,7 +57,8 @@ def read_rows(
     for file in _parquet_files(path):
         try:
             with pa.parquet.ParquetFile(file) as table:
-                check_columns(table.schema_arrow.names, text_key, name=str(file))
+                if required is not None:
+                    check_columns(table.schema_arrow.names, required, name=str(file))
                 for batch in table.iter_batches(_ROWS, columns=columns):
                     yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as e:

@@ -11,10 +11,11 @@ from ..engine.checkpoint.atomic_folder import replace_folder, restore_folder
 from ..errors import DuoGuardError, Errors, ScoringError, SettingsError
 from .inputs import read_text_file
 from .jsonl import to_line
-from .parquet import load_pyarrow, read_rows
+from .parquet import load_pyarrow
 from .pipelines import GuardOptions
 from .ray_dataset import Actors, make_scorer, map_actors, score_dataset
 from .record import PART, Record, Source, list_files, make_batches
+from .result_files import read_results
 from .results import Counts
 
 if TYPE_CHECKING:
@@ -186,15 +187,6 @@ def _explain(error: Exception) -> DuoGuardError:
 def _count(folder: Path) -> Counts:
     counts = Counts()
     for path in folder.iterdir():
-        for results in make_batches(_read_verdicts(path)):
+        for results in make_batches(read_results(path, columns=("status", "flags"))):
             counts = counts.add(results)
     return counts
-
-
-def _read_verdicts(path: Path) -> Iterator[dict[str, Any]]:
-    """YIELDS (Dict[str, Any]): Results, with `status` and `flags` at least."""
-    if path.suffix == ".parquet":
-        yield from read_rows(path, "status", columns=["status", "flags"])
-    else:
-        with path.open("rb") as lines:
-            yield from map(json.loads, lines)

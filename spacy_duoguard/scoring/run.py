@@ -83,7 +83,7 @@ def read_records(source: Source) -> Iterator[Record]:
     """
     if source.form != "parquet":
         return read_text_file(source)
-    rows = read_rows(Path(source.name), source.text_key)
+    rows = read_rows(Path(source.name), required=source.text_key)
     return make_records(rows, source.text_key)
 
 
