@@ -101,7 +101,7 @@ def fill(
     given: Mapping[str, Tensor] | None = None,
 ) -> Decoder:
     """Give a decoder its weights. They are mapped from the file if it holds them in the
-    right layout and dtype, and copied otherwise.
+    right layout and dtype, and copied otherwise. The head is always copied.
 
     decoder (Decoder): A decoder without memory, on the device "meta".
     stored (Mapping[str, StoredTensor]): Tensors of matching shapes.
@@ -122,7 +122,11 @@ def fill(
         if name in given:
             tensor, file = given[name], None
         else:
-            tensor, file = _assemble(blocks[name], empty, device)
+            # The head is multiplied in place, and the last bits of MKL's product depend
+            # on the alignment of the weight. In a file, that is arbitrary; memory that
+            # torch allocates begins at a multiple of 64 bytes.
+            mappable = device.type == "cpu" and name != "score.weight"
+            tensor, file = _assemble(blocks[name], empty, device, mappable=mappable)
         module, _, attribute = name.rpartition(".")
         parameter = nn.Parameter(tensor, requires_grad=False)
         setattr(decoder.get_submodule(module), attribute, parameter)
@@ -133,10 +137,14 @@ def fill(
 
 
 def _assemble(
-    blocks: Sequence[StoredTensor], empty: Tensor, device: torch.device
+    blocks: Sequence[StoredTensor],
+    empty: Tensor,
+    device: torch.device,
+    *,
+    mappable: bool,
 ) -> tuple[Tensor, MappedFile | None]:
     """Assemble a parameter from blocks of rows, with its file if it is mapped."""
-    if device.type == "cpu":
+    if mappable:
         tensor = join_mapped(blocks, empty.dtype)
         if tensor is not None:
             return tensor, blocks[0].file

@@ -122,7 +122,7 @@ def _choose_linear(dtype: torch.dtype, int8: bool) -> Callable[[nn.Linear], Prod
         return lambda linear: Int8Linear(linear.weight, linear.bias)
     if blocked_products(dtype):
         return lambda linear: BlockedLinear(linear.weight, linear.bias)
-    return lambda linear: lambda x: linear(x.to(dtype))
+    return _plain_linear
 
 
 def _choose_gate(dtype: torch.dtype, int8: bool) -> Callable[[nn.Linear], Product]:
@@ -130,9 +130,24 @@ def _choose_gate(dtype: torch.dtype, int8: bool) -> Callable[[nn.Linear], Produc
         return Int8Gate
     if blocked_products(dtype):
         return BlockedGate
-    return lambda gate_up: lambda x: _gated(gate_up(x.to(dtype)))
+    return _plain_gate
 
 
-def _gated(gate_up: Tensor) -> Tensor:
-    gate, up = gate_up.chunk(2, dim=-1)
-    return F.silu(gate).mul_(up)
+def _plain_linear(linear: nn.Linear) -> Product:
+    """torch's own product. Its last bits can depend on the alignment of the weight,
+    which is arbitrary in a mapped file: a weight that doesn't begin at a multiple of 64
+    bytes, as memory that torch allocates does, is copied."""
+    weight, bias = linear.weight.detach(), linear.bias
+    if weight.data_ptr() % 64:
+        weight = weight.clone()
+    return lambda x: F.linear(x.to(weight.dtype), weight, bias)
+
+
+def _plain_gate(gate_up: nn.Linear) -> Product:
+    product = _plain_linear(gate_up)
+
+    def gated(x: Tensor) -> Tensor:
+        gate, up = product(x).chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
+
+    return gated

@@ -67,9 +67,10 @@ def test_all_but_what_lies_apart_is_mapped(checkpoint):
         classifier.decoder.origin.mapped
     )
     # Queries, keys and values are one parameter here, and three tensors there.
-    assert all("qkv_proj" in name for name in copied)
+    # The head is multiplied in place, so it needs aligned memory.
+    assert {name for name in copied if "qkv_proj" not in name} == {"score.weight"}
     bfloat16 = load(checkpoint(), precision="bfloat16")
-    assert set(bfloat16.decoder.origin.mapped) == {"score.weight"}
+    assert not bfloat16.decoder.origin.mapped
 
 
 def test_shards_are_mapped_and_sent(checkpoint):
