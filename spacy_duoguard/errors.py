@@ -240,6 +240,14 @@ class Errors:
         "aren't available with a tokenizer that adds tokens after the text: a prefix "
         "wouldn't have them. Score the parts as separate texts."
     )
+    E057 = (
+        "[E057] No token stands for the visible character at offset {offset} of a "
+        "text, so it was not scored. Use a tokenizer that can spell every character."
+    )
+    E058 = (
+        "[E058] The tokenizer of {source} failed on a text, so it was not scored. "
+        "Shorten the text, or use another tokenizer."
+    )
     E120 = (
         "[E120] Out of memory: the device can't score even a single window ({tokens} "
         "tokens), so a lower max_batch_tokens won't help. Lower window, use another "
