@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.checkpoints import TEXTS, make_tokenizer, write_checkpoint
+from support.checkpoints import QWEN2, TEXTS, make_tokenizer, write_checkpoint
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 
@@ -122,7 +122,7 @@ def test_a_text_whose_tokens_do_not_cover_it_is_an_error(text):
     assert len(tokenizer.encode("a dog").ids)
 
 
-def test_a_text_without_tokens_that_can_be_seen_is_marked(make_nlp):
+def test_visible_text_without_tokens_is_unsafe(make_nlp):
     nlp = make_nlp()
     nlp.set_error_handler(lambda *_: None)
     tokenizer = nlp.get_pipe("duoguard").classifier.tokenizer
@@ -178,7 +178,7 @@ def backtracking():
 
 
 def test_a_panic_of_the_tokenizer_costs_its_text_only(tmp_path, make_nlp, capfd):
-    folder = write_checkpoint(tmp_path / "t", _base(), tokenizer=backtracking())
+    folder = write_checkpoint(tmp_path / "t", QWEN2, tokenizer=backtracking())
     tokenizer = Classifier.from_pretrained(str(folder)).tokenizer
     with pytest.raises(ScoringError, match="E058"):
         tokenizer.encode("a" * 200)
@@ -187,9 +187,3 @@ def test_a_panic_of_the_tokenizer_costs_its_text_only(tmp_path, make_nlp, capfd)
     docs = list(nlp.pipe([TEXTS[0], "a" * 200, TEXTS[3]]))
     assert [doc._.duoguard_status for doc in docs] == ["ok", "error", "ok"]
     assert docs[1].cats["unsafe"] == 1.0
-
-
-def _base():
-    from support.checkpoints import QWEN2
-
-    return QWEN2
