@@ -155,7 +155,7 @@ def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
 
 @lru_cache(maxsize=2**16)
 def _is_plain(character: str) -> bool:
-    """Whether it stays as it is, whatever comes before it."""
+    """Whether a character stays as it is, whatever precedes it."""
     if _is_hidden(character) or not _begins(character):
         return False
     return unicodedata.normalize("NFKC", character) == character
@@ -170,7 +170,7 @@ def _is_hidden(character: str) -> bool:
 
 @lru_cache(maxsize=2**16)
 def _begins(character: str) -> bool:
-    """Whether it never joins the character before it."""
+    """Whether a character never joins the one before it."""
     first = unicodedata.normalize("NFKD", character)[0]
     return not unicodedata.combining(first) and first not in _followers()
 

@@ -21,7 +21,7 @@ _PROBES = "a\u044f\u0634\u65e5\U0001f642"
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of one text, without what the post-processor adds."""
+    """The tokens of one text, without those that the post-processor adds."""
 
     ids: np.ndarray  # (n_tokens,) int32
     offsets: np.ndarray  # (n_tokens, 2) int32, character offsets, half-open
@@ -76,7 +76,7 @@ class TextTokenizer:
 
     @property
     def n_special(self) -> int:
-        """How many tokens of each window come from the post-processor."""
+        """How many tokens the post-processor adds to each window."""
         return len(self.prefix) + len(self.suffix)
 
     def encode(self, text: str) -> Tokens:
@@ -84,11 +84,11 @@ class TextTokenizer:
 
         text (str): Any text.
         RETURNS (Tokens): Its tokens, without special ones.
-        RAISES (ScoringError): The text holds half of a surrogate pair.
+        RAISES (ScoringError): The text has an unpaired surrogate.
         """
         try:
             encoding = self._backend.encode(text, add_special_tokens=False)
-        except TypeError as e:  # what tokenizers says of a str that isn't Unicode
+        except TypeError as e:  # tokenizers' error for a str that isn't Unicode
             raise ScoringError(Errors.E052) from e
         return Tokens(
             ids=np.asarray(encoding.ids, dtype=np.int32),
@@ -112,13 +112,13 @@ class TextTokenizer:
 
     def add_special_tokens(self, ids: np.ndarray) -> np.ndarray:
         """ids (ndarray): The tokens of a window.
-        RETURNS (ndarray): The same between the post-processor's tokens."""
+        RETURNS (ndarray): The same, between the post-processor's tokens."""
         if not self.n_special:
             return ids
         return np.concatenate((self.prefix, ids, self.suffix))
 
     def check_fits(self, vocab_size: int) -> None:
-        """Check that the embedding has a row for each token, and few to spare.
+        """Check that the embedding has a row for each token, and not many more.
 
         vocab_size (int): Rows of the model's embedding.
         RAISES (CheckpointError): The tokenizer belongs to another model.
@@ -144,8 +144,8 @@ class TextTokenizer:
         return ids[: body[0]], ids[body[-1] + 1 :]
 
     def _check_added(self, added: Sequence[dict[str, Any]]) -> None:
-        """A vocabulary that also holds the added tokens could still produce their ids:
-        such a tokenizer is refused."""
+        """Refuse a tokenizer whose vocabulary also holds the added tokens: a text could
+        still produce their ids."""
         try:
             added_ids = {int(token["id"]) for token in added}
             contents = [str(token["content"]) for token in added]
@@ -163,8 +163,8 @@ class TextTokenizer:
                 raise self._error(f"text can spell its added token {min(spelled)}")
 
     def _check_lossless(self) -> None:
-        """A tokenizer without bytes or an unknown token drops what it can't spell: text
-        in another script would be empty, and pass."""
+        """Refuse a tokenizer without bytes or an unknown token, which drops what it
+        can't spell: text in another script would be empty, and pass."""
         for character in _PROBES:
             if not len(self.encode(character).ids):
                 raise self._error(f"it has no token for U+{ord(character):04X}")
