@@ -48,7 +48,7 @@ class Errors:
     )
     E006 = (
         "[E006] precision ('{value}') must be one of {choices}. 'auto' is bfloat16 on "
-        "hardware that multiplies it natively, and float32 elsewhere."
+        "hardware that supports it natively, and float32 elsewhere."
     )
     E007 = (
         "[E007] device ('{value}') must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'. "

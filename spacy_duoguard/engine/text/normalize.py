@@ -155,7 +155,7 @@ def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
 
 @lru_cache(maxsize=2**16)
 def _is_plain(character: str) -> bool:
-    """Whether it stays as it is, whatever comes before it."""
+    """Whether a character stays as it is, whatever precedes it."""
     if is_hidden(character) or not starts_cluster(character):
         return False
     return unicodedata.normalize("NFKC", character) == character

@@ -25,7 +25,7 @@ _MAX_WHITESPACE = 2**14
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of one text, without what the post-processor adds."""
+    """The tokens of one text, without those that the post-processor adds."""
 
     ids: np.ndarray  # (n_tokens,) int32
     offsets: np.ndarray  # (n_tokens, 2) int32, character offsets, half-open
@@ -84,7 +84,7 @@ class TextTokenizer:
 
     @property
     def n_special(self) -> int:
-        """How many tokens of each window come from the post-processor."""
+        """How many tokens the post-processor adds to each window."""
         return len(self.prefix) + len(self.suffix)
 
     def encode(self, text: str) -> Tokens:
@@ -92,8 +92,8 @@ class TextTokenizer:
 
         text (str): Any text.
         RETURNS (Tokens): Its tokens, without special ones.
-        RAISES (ScoringError): The text holds half of a surrogate pair, the tokenizer
-            gives up on it, or no token stands for one of its visible characters.
+        RAISES (ScoringError): The text has an unpaired surrogate, the tokenizer gives
+            up on it, or no token stands for one of its visible characters.
         """
         ids, offsets = [], []
         for start, end in pairwise(_split_whitespace(text)):
@@ -111,7 +111,7 @@ class TextTokenizer:
     def _encode(self, text: str, *, add_special_tokens: bool = False) -> Encoding:
         try:
             return self._backend.encode(text, add_special_tokens=add_special_tokens)
-        except TypeError as e:  # what tokenizers says of a str that isn't Unicode
+        except TypeError as e:  # tokenizers' error for a str that isn't Unicode
             raise ScoringError(Errors.E052) from e
         except BaseException as e:
             # A panic of the Rust code isn't an `Exception`, and quotes the text.
@@ -135,13 +135,13 @@ class TextTokenizer:
 
     def add_special_tokens(self, ids: np.ndarray) -> np.ndarray:
         """ids (ndarray): The tokens of a window.
-        RETURNS (ndarray): The same between the post-processor's tokens."""
+        RETURNS (ndarray): The same, between the post-processor's tokens."""
         if not self.n_special:
             return ids
         return np.concatenate((self.prefix, ids, self.suffix))
 
     def check_fits(self, vocab_size: int) -> None:
-        """Check that the embedding has a row for each token, and few to spare.
+        """Check that the embedding has a row for each token, and not many more.
 
         vocab_size (int): Rows of the model's embedding.
         RAISES (CheckpointError): The tokenizer belongs to another model.
@@ -167,8 +167,8 @@ class TextTokenizer:
         return ids[: body[0]], ids[body[-1] + 1 :]
 
     def _check_added(self, added: Sequence[dict[str, Any]]) -> None:
-        """A vocabulary that also holds the added tokens could still produce their ids:
-        such a tokenizer is refused."""
+        """Refuse a tokenizer whose vocabulary also holds the added tokens: a text could
+        still produce their ids."""
         try:
             added_ids = {int(token["id"]) for token in added}
             contents = [str(token["content"]) for token in added]
