@@ -80,6 +80,10 @@ class Errors:
         "'auto', or device to 'cpu'."
     )
     E056 = "[E056] curve ({value!r}) must be true or false."
+    E059 = (
+        "[E059] The component's cfg must be a dict with {names}, but {problem}. Change "
+        "single settings, e.g. cfg['threshold'] = 0.5."
+    )
     E107 = (
         "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."

@@ -13,10 +13,12 @@ are strings, because tuples would not survive `Doc.to_bytes`:
     curve         {"ends": [...], "probs": [...]}, with an item per token in each; in
                   the attribute they are paired
     first_unsafe  as `doc._.duoguard_first_unsafe`
+    component     the component that wrote the record
+    spans_key     the group of `doc.spans` that it wrote; None if it scores no spans
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
@@ -28,11 +30,18 @@ from .doc_scores import DocScores
 KEY = "duoguard"
 
 
+class SpansGroup(NamedTuple):
+    """The group of `doc.spans` that a component writes."""
+
+    component: str
+    spans_key: str
+
+
 def annotate(
     doc: Doc,
     scores: DocScores,
     thresholds: Mapping[str, float],
-    spans_key: str,
+    group: SpansGroup,
     patience: int,
 ) -> None:
     """Write scores into a doc. The keys of other components in `doc.cats` are kept.
@@ -40,15 +49,16 @@ def annotate(
     doc (Doc): The doc.
     scores (DocScores): Its scores.
     thresholds (Mapping[str, float]): The threshold of each category, in order.
-    spans_key (str): The group of `doc.spans` for flagged spans.
+    group (SpansGroup): The component, and its group for flagged spans.
     patience (int): Number of consecutive tokens above a threshold that raise a flag in
         the curve.
     """
     labels = list(thresholds)
     probabilities = scores.probabilities.tolist()
+    earlier = earlier_group(doc, group.component)
+    _repair(doc)
     doc.cats.update(to_cats(labels, probabilities))
     spans = scores.spans or ()
-    had_spans = _read(doc, "spans")
     doc.user_data[KEY] = {
         "labels": labels,
         "status": scores.status,
@@ -62,11 +72,31 @@ def annotate(
             span_id(s.span): s.delta.tolist() for s in spans if s.delta is not None
         },
         **_curve_fields(scores, thresholds, patience),
+        "component": group.component,
+        "spans_key": None if scores.spans is None else group.spans_key,
     }
+    if earlier is not None:
+        doc.spans.pop(earlier, None)
     if scores.spans is not None:
-        doc.spans[spans_key] = _flagged_spans(doc, scores, thresholds, spans_key)
-    elif had_spans:
-        doc.spans.pop(spans_key, None)  # from an earlier run that scored spans
+        key = group.spans_key
+        doc.spans[key] = _flagged_spans(doc, scores, thresholds, key)
+
+
+def earlier_group(doc: Doc, component: str) -> str | None:
+    """doc (Doc): A doc.
+    component (str): The name of a component.
+    RETURNS (Optional[str]): The group of `doc.spans` that the component wrote in an
+        earlier run; None if there was none, or another component wrote the record."""
+    key = _read(doc, "spans_key") if _read(doc, "component") == component else None
+    return key if isinstance(key, str) else None
+
+
+def _repair(doc: Doc) -> None:
+    """Make room for the results if other code replaced what holds them."""
+    if not isinstance(doc.cats, dict):
+        doc.cats = {}
+    if not isinstance(doc.user_data, dict):
+        doc.user_data = {}
 
 
 def _flagged_spans(
@@ -119,7 +149,8 @@ def span_id(span: Span) -> str:
 def _read(doc: Doc, field: str) -> Any:
     """A field of the doc's record; None if the doc has no record, or the record has no
     such field."""
-    return (doc.user_data.get(KEY) or {}).get(field)
+    record = doc.user_data.get(KEY) if isinstance(doc.user_data, dict) else None
+    return record.get(field) if isinstance(record, dict) else None
 
 
 def get_status(doc: Doc) -> str | None:

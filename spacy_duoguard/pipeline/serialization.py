@@ -118,7 +118,8 @@ def _load(
             )
         if "vocab" in contents:
             _restore_vocab(component.vocab, contents["vocab"], exclude, component.name)
-    component.cfg.update(settings)
+    if settings:
+        component.cfg = dict(settings)
 
 
 def _restore_vocab(

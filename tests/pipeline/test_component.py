@@ -252,13 +252,16 @@ SCORING = [
 
 
 @pytest.mark.parametrize("settings", SCORING)
-@pytest.mark.parametrize("when", ["config", "cfg", "copy"])
+@pytest.mark.parametrize("when", ["config", "cfg", "copy", "replaced"])
 def test_model_predicts_what_the_component_predicts(make_nlp, settings, when):
     nlp = make_nlp(**settings) if when == "config" else make_nlp()
     component = nlp.get_pipe("duoguard")
     if when == "copy":
         component = pickle.loads(pickle.dumps(component))
-    component.cfg.update(settings)
+    if when == "replaced":
+        component.cfg = {**component.cfg, **settings}
+    else:
+        component.cfg.update(settings)
     docs = [nlp.make_doc(text) for text in (*TEXTS, LONG, DISGUISED, "")]
     rows = component.model.predict(docs)
     assert rows.shape == (len(docs), 12)
