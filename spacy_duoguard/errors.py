@@ -517,6 +517,11 @@ class Warnings:
         "pipeline has the default, {mine!r}, which is used. To use the saved value, "
         "set {key} in the config."
     )
+    W004 = (
+        "[W004] The values of {keys} in doc.cats aren't those that the component "
+        "'duoguard' wrote: other code uses the same keys. Rename the labels there, or "
+        "read doc._.duoguard_cats, which keeps the scores of the component."
+    )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "
         "aren't categories of its model. To train them, add them with add_label."

@@ -1,7 +1,7 @@
 """The pipeline component."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,14 @@ from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
-from .annotations import SpansGroup, annotate, install_extensions
+from .annotations import SpansGroup, annotate
 from .architecture import get_shim
 from .configurable import ConfigurablePipe
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
+from .extensions import install_extensions
 from .losses import CategoryLoss, LogSumExp
 from .scorer import score_categories
 from .settings import FACTORY, SPAN_CONTEXTS, SPANS_KEY, check_settings
-
-# For docs read from disk without a pipeline. If a name is taken, creating a component
-# reports it; an error here would break every pipeline.
-with suppress(SettingsError):
-    install_extensions()
 
 
 class DuoGuard(ConfigurablePipe):

@@ -9,7 +9,7 @@ from spacy import displacy
 from spacy.tokens import Doc, Span
 
 from ..errors import Errors, ResultsError
-from ..pipeline.annotations import get_flags, get_status
+from ..pipeline.annotations import get_flags, get_scores, get_status
 from ..pipeline.settings import SPANS_KEY
 from ..taxonomy import COLORS, OTHER_COLOR, UNSAFE
 
@@ -61,7 +61,7 @@ def render(
     palette = {**COLORS, **options.get("colors", {}), _FAILED: _FAILED_COLOR}
     parsed, colors = [], {}
     for doc in docs:
-        if get_status(doc) is None:
+        if get_scores(doc) is None:
             raise ResultsError(Errors.E155)
         spans = _failed_spans(doc) or _flagged_spans(doc, spans_key)
         for span in spans:
@@ -98,11 +98,11 @@ def _to_displacy(
 
 
 def _describe(doc: Doc) -> str:
-    status, flags = get_status(doc), get_flags(doc) or []
+    status, flags, cats = get_status(doc), get_flags(doc) or [], get_scores(doc) or {}
     if status == "error":
         return f"{_FAILED}: every category is set to 1.0"
-    scores = ", ".join(f"{label} {_format(doc.cats[label])}" for label in flags)
-    line = f"{UNSAFE} {_format(doc.cats[UNSAFE])} · flagged: {scores or 'nothing'}"
+    scores = ", ".join(f"{label} {_format(cats[label])}" for label in flags)
+    line = f"{UNSAFE} {_format(cats[UNSAFE])} · flagged: {scores or 'nothing'}"
     return line if status == "ok" else f"{line} · {status}"
 
 
