@@ -204,6 +204,16 @@ def test_analyze_pipes_knows_what_is_assigned(make_nlp):
     assert "doc.cats" in analysis["summary"]["duoguard"]["assigns"]
 
 
+def test_sentences_that_nobody_sets_are_an_error_at_the_first_doc(make_nlp):
+    """`analyze_pipes` cannot know: a factory has the same requirements for all of its
+    components, and most of them need no sentences."""
+    nlp = make_nlp(sents=True)
+    nlp.remove_pipe("sentencizer")
+    assert nlp.analyze_pipes()["problems"] == {"duoguard": []}
+    with pytest.raises(SettingsError, match=r"E041.*sentencizer"):
+        nlp("The dog sleeps.")
+
+
 def test_an_extension_of_somebody_else_is_never_overwritten():
     getter = Doc.remove_extension("duoguard_flags")[2]
     assert getter is get_flags
