@@ -81,8 +81,12 @@ class Errors:
     )
     E056 = "[E056] curve ({value!r}) must be true or false."
     E059 = (
-        "[E059] The component's cfg must be a dict with {names}, but {problem}. Change "
-        "single settings, e.g. cfg['threshold'] = 0.5."
+        "[E059] The component's cfg ({problem}) must be a dict with exactly these "
+        "settings: {names}. Change single ones, e.g. cfg['threshold'] = 0.5."
+    )
+    E109 = (
+        "[E109] {name} is set when a component is created. Remove '{component}' from "
+        "the pipeline and add it again with config={{'{name}': ...}}."
     )
     E107 = (
         "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "

@@ -68,8 +68,8 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     cfg (Mapping[str, Any]): Its `cfg`.
     labels (Optional[Sequence[str]]): Its categories; None before the weights are
         loaded, which may bring categories of their own.
-    RAISES (SettingsError): A setting is missing, a value is out of range, or a
-        threshold has no category.
+    RAISES (SettingsError): A setting is missing or unknown, a value is out of range,
+        or a threshold has no category.
     """
     _check_names(cfg)
     check_limit("max_chars", cfg["max_chars"])
@@ -86,14 +86,16 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
 
 def _check_names(cfg: Mapping[str, Any]) -> None:
     if not isinstance(cfg, Mapping):
-        problem = f"it is of type '{type(cfg).__name__}'"
+        problem = f"a value of type '{type(cfg).__name__}'"
     else:
         missing = [name for name in RUN_TIME_SETTINGS if name not in cfg]
-        if not missing:
+        unknown = [str(name) for name in cfg if name not in RUN_TIME_SETTINGS]
+        if not missing and not unknown:
             return
-        problem = f"it has no {', '.join(missing)}"
-    names = ", ".join(RUN_TIME_SETTINGS)
-    raise SettingsError(Errors.E059.format(names=names, problem=problem))
+        word, names = ("missing", missing) if missing else ("unknown", unknown)
+        problem = f"{word}: {', '.join(names)}"
+    expected = ", ".join(RUN_TIME_SETTINGS)
+    raise SettingsError(Errors.E059.format(names=expected, problem=problem))
 
 
 def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> bytes:
