@@ -59,7 +59,7 @@ def annotate(
     """
     labels = list(thresholds)
     probabilities = scores.probabilities.tolist()
-    earlier = earlier_group(doc, group.component)
+    earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
     _repair(doc)
     doc.cats.update(to_cats(labels, probabilities))
     spans = scores.spans or ()
@@ -88,13 +88,17 @@ def annotate(
         doc.spans[group.spans_key] = _to_group(doc, flagged_spans, group.spans_key)
 
 
-def earlier_group(doc: Doc, component: str) -> str | None:
+def earlier_group(
+    doc: Doc, component: str, *, spans_key: str | None = None
+) -> str | None:
     """doc (Doc): A doc.
     component (str): The name of a component.
-    RETURNS (Optional[str]): The group of `doc.spans` that the component wrote in an
-        earlier run; None if there was none, or another component wrote the record."""
-    key = _read(doc, "spans_key") if _read(doc, "component") == component else None
-    return key if isinstance(key, str) else None
+    spans_key (Optional[str]): Its group of `doc.spans`, if known.
+    RETURNS (Optional[str]): The group that the component wrote in an earlier run, or
+        that had the same key; None if another component wrote another group."""
+    key = _read(doc, "spans_key")
+    is_same = key == spans_key or _read(doc, "component") == component
+    return key if is_same and isinstance(key, str) else None
 
 
 def _repair(doc: Doc) -> None:
