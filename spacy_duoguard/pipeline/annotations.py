@@ -230,6 +230,12 @@ def get_flagged_spans(doc: Doc) -> list[dict[str, Any]]:
     return spans
 
 
+def get_spans_key(doc: Doc) -> str | None:
+    """doc (Doc): A doc.
+    RETURNS (Optional[str]): The group of `doc.spans` that the component wrote."""
+    return _read(doc, "spans_key")
+
+
 def get_scored_spans(doc: Doc) -> dict[str, dict[str, float]]:
     """doc (Doc): A doc.
     RETURNS (Dict[str, Dict[str, float]]): The scores of all spans that were scored, by

@@ -283,3 +283,13 @@ def test_a_failed_doc_stays_failed_under_a_later_component(breaking):
         assert doc._.duoguard_status == "error"
     with pytest.warns(UserWarning, match="W004"):
         assert doc._.duoguard_cats == FAILED_CATS
+
+
+def test_flagged_spans_are_drawn_after_their_group_was_emptied(make_nlp):
+    doc = make_nlp(sents=True, threshold=0.0)("The dog sleeps. So do I.")
+    expected = render(doc, jupyter=False)
+    doc.spans["duoguard"] = []
+    assert render(doc, jupyter=False) == expected
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[2:6])  # across the sentences
+    assert render(doc, jupyter=False).count("Hate") >= expected.count("Hate")
