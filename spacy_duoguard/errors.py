@@ -80,6 +80,14 @@ class Errors:
         "'auto', or device to 'cpu'."
     )
     E056 = "[E056] curve ({value!r}) must be true or false."
+    E059 = (
+        "[E059] The component's cfg ({problem}) must be a dict with exactly these "
+        "settings: {names}. Change single ones, e.g. cfg['threshold'] = 0.5."
+    )
+    E109 = (
+        "[E109] {name} is set when a component is created. Remove '{component}' from "
+        "the pipeline and add it again with config={{'{name}': ...}}."
+    )
     E107 = (
         "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."
@@ -520,6 +528,11 @@ class Warnings:
         "[W003] '{name}' was saved with {key} = {saved!r}, but the config of this "
         "pipeline has the default, {mine!r}, which is used. To use the saved value, "
         "set {key} in the config."
+    )
+    W004 = (
+        "[W004] The values of {keys} in doc.cats aren't those that the component "
+        "'duoguard' wrote: other code uses the same keys. Rename the labels there, or "
+        "read doc._.duoguard_cats, which keeps the scores of the component."
     )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "

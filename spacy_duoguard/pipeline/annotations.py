@@ -7,32 +7,45 @@ are strings, because tuples would not survive `Doc.to_bytes`:
     labels        the categories, in the order of all lists of probabilities
     status        as `doc._.duoguard_status`
     flags         as `doc._.duoguard_flags`
+    probs         the probabilities of the doc, as in `doc.cats`, which other components
+                  can overwrite
     windows       as `doc._.duoguard_windows`
     spans         probabilities of each scored span, by `span_id`
-    deltas        likewise the deltas of each, with that of `unsafe` last
+    span_flags    likewise the flagged categories of each
+    deltas        likewise its deltas, with that of `unsafe` last
     curve         {"ends": [...], "probs": [...]}, with an item per token in each; in
                   the attribute they are paired
     first_unsafe  as `doc._.duoguard_first_unsafe`
+    component     the component that wrote the record
+    spans_key     the group of `doc.spans` that it wrote; None if it scores no spans
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..engine.flags import first_flag, flagged
-from ..errors import Errors, SettingsError
+from ..errors import Warnings
 from ..taxonomy import UNSAFE
 from .doc_scores import DocScores
 
 KEY = "duoguard"
 
 
+class SpansGroup(NamedTuple):
+    """The group of `doc.spans` that a component writes."""
+
+    component: str
+    spans_key: str
+
+
 def annotate(
     doc: Doc,
     scores: DocScores,
     thresholds: Mapping[str, float],
-    spans_key: str,
+    group: SpansGroup,
     patience: int,
 ) -> None:
     """Write scores into a doc. The keys of other components in `doc.cats` are kept.
@@ -40,47 +53,81 @@ def annotate(
     doc (Doc): The doc.
     scores (DocScores): Its scores.
     thresholds (Mapping[str, float]): The threshold of each category, in order.
-    spans_key (str): The group of `doc.spans` for flagged spans.
+    group (SpansGroup): The component, and its group for flagged spans.
     patience (int): Number of consecutive tokens above a threshold that raise a flag in
         the curve.
     """
     labels = list(thresholds)
     probabilities = scores.probabilities.tolist()
+    earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
+    _repair(doc)
     doc.cats.update(to_cats(labels, probabilities))
     spans = scores.spans or ()
-    had_spans = _read(doc, "spans")
+    flagged_spans = _flag_spans(scores, thresholds)
     doc.user_data[KEY] = {
         "labels": labels,
         "status": scores.status,
         "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
+        "probs": probabilities,
         "windows": [
             {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
             for w in scores.windows
         ],
         "spans": {span_id(s.span): s.probabilities.tolist() for s in spans},
+        "span_flags": {span_id(span): list(flags) for span, flags in flagged_spans},
         "deltas": {
             span_id(s.span): s.delta.tolist() for s in spans if s.delta is not None
         },
         **_curve_fields(scores, thresholds, patience),
+        "component": group.component,
+        "spans_key": None if scores.spans is None else group.spans_key,
     }
+    if earlier is not None:
+        doc.spans.pop(earlier, None)
     if scores.spans is not None:
-        doc.spans[spans_key] = _flagged_spans(doc, scores, thresholds, spans_key)
-    elif had_spans:
-        doc.spans.pop(spans_key, None)  # from an earlier run that scored spans
+        doc.spans[group.spans_key] = _to_group(doc, flagged_spans, group.spans_key)
 
 
-def _flagged_spans(
-    doc: Doc, scores: DocScores, thresholds: Mapping[str, float], name: str
+def earlier_group(
+    doc: Doc, component: str, *, spans_key: str | None = None
+) -> str | None:
+    """doc (Doc): A doc.
+    component (str): The name of a component.
+    spans_key (Optional[str]): Its group of `doc.spans`, if known.
+    RETURNS (Optional[str]): The group that the component wrote in an earlier run, or
+        that had the same key; None if another component wrote another group."""
+    key = _read(doc, "spans_key")
+    is_same = key == spans_key or _read(doc, "component") == component
+    return key if is_same and isinstance(key, str) else None
+
+
+def _repair(doc: Doc) -> None:
+    """Make room for the results if other code replaced what holds them."""
+    if not isinstance(doc.cats, dict):
+        doc.cats = {}
+    if not isinstance(doc.user_data, dict):
+        doc.user_data = {}
+
+
+def _flag_spans(
+    scores: DocScores, thresholds: Mapping[str, float]
+) -> list[tuple[Span, dict[str, float]]]:
+    """Each scored span with the probabilities of its flagged categories."""
+    failed = scores.has_failed
+    return [
+        (s.span, flagged(s.probabilities.tolist(), thresholds, failed=failed))
+        for s in scores.spans or ()
+    ]
+
+
+def _to_group(
+    doc: Doc, flagged_spans: Sequence[tuple[Span, dict[str, float]]], name: str
 ) -> SpanGroup:
     """An entry for each span and each of its flagged categories."""
     entries: list[Span] = []
     probabilities: list[float] = []
-    for scored in scores.spans or ():
-        flags = flagged(
-            scored.probabilities.tolist(), thresholds, failed=scores.has_failed
-        )
-        start, end = scored.span.start, scored.span.end
-        entries += [Span(doc, start, end, label=label) for label in flags]
+    for span, flags in flagged_spans:
+        entries += [Span(doc, span.start, span.end, label=label) for label in flags]
         probabilities += flags.values()
     return SpanGroup(doc, name=name, attrs={"scores": probabilities}, spans=entries)
 
@@ -119,19 +166,44 @@ def span_id(span: Span) -> str:
 def _read(doc: Doc, field: str) -> Any:
     """A field of the doc's record; None if the doc has no record, or the record has no
     such field."""
-    return (doc.user_data.get(KEY) or {}).get(field)
+    record = doc.user_data.get(KEY) if isinstance(doc.user_data, dict) else None
+    return record.get(field) if isinstance(record, dict) else None
 
 
 def get_status(doc: Doc) -> str | None:
     """`doc._.duoguard_status`: "ok", "empty", "truncated" or "error"; None for a doc
     that the component has not processed."""
+    _warn_of_clash(doc)
     return _read(doc, "status")
 
 
 def get_flags(doc: Doc) -> list[str] | None:
     """`doc._.duoguard_flags`: the flagged categories, in order; None as above."""
+    _warn_of_clash(doc)
     flags = _read(doc, "flags")
     return None if flags is None else list(flags)
+
+
+def get_scores(doc: Doc) -> dict[str, float] | None:
+    """`doc._.duoguard_cats`: the scores that the component wrote, with the keys of
+    `doc.cats`, where another component may have overwritten them; None as above."""
+    _warn_of_clash(doc)
+    return _read_scores(doc)
+
+
+def _read_scores(doc: Doc) -> dict[str, float] | None:
+    labels, probabilities = _read(doc, "labels"), _read(doc, "probs")
+    return to_cats(labels, probabilities) if labels and probabilities else None
+
+
+def _warn_of_clash(doc: Doc) -> None:
+    """Warn if `doc.cats` has other scores than the component wrote."""
+    scores, cats = _read_scores(doc) or {}, doc.cats or {}
+    changed = [key for key, value in scores.items() if cats.get(key, value) != value]
+    if changed:
+        keys = ", ".join(map(repr, changed))
+        # Always at this line, so that Python shows it once.
+        warnings.warn(Warnings.W004.format(keys=keys), stacklevel=1)
 
 
 def get_windows(doc: Doc) -> list[dict[str, Any]] | None:
@@ -142,6 +214,26 @@ def get_windows(doc: Doc) -> list[dict[str, Any]] | None:
         return None
     # DocBin returns lists as tuples.
     return [{**window, "probs": list(window["probs"])} for window in windows]
+
+
+def get_flagged_spans(doc: Doc) -> list[dict[str, Any]]:
+    """doc (Doc): A doc.
+    RETURNS (List[Dict[str, Any]]): The spans that were flagged, in order: character
+        offsets "start" and "end", and "cats" with their flagged categories."""
+    scored = get_scored_spans(doc)
+    spans = []
+    for key, flags in (_read(doc, "span_flags") or {}).items():
+        start, end = map(int, key.split(":"))
+        cats = {label: scored[key][label] for label in flags}
+        if cats:
+            spans.append({"start": start, "end": end, "cats": cats})
+    return spans
+
+
+def get_spans_key(doc: Doc) -> str | None:
+    """doc (Doc): A doc.
+    RETURNS (Optional[str]): The group of `doc.spans` that the component wrote."""
+    return _read(doc, "spans_key")
 
 
 def get_scored_spans(doc: Doc) -> dict[str, dict[str, float]]:
@@ -188,40 +280,3 @@ def get_first_unsafe(doc: Doc) -> int | None:
     end of the text; 0 for a doc that failed. None if nothing is flagged, or as
     above."""
     return _read(doc, "first_unsafe")
-
-
-_EXTENSIONS: tuple[tuple[type[Doc] | type[Span], str, Callable[..., Any]], ...] = (
-    (Doc, "duoguard_flags", get_flags),
-    (Doc, "duoguard_status", get_status),
-    (Doc, "duoguard_windows", get_windows),
-    (Doc, "duoguard_curve", get_curve),
-    (Doc, "duoguard_first_unsafe", get_first_unsafe),
-    (Span, "duoguard_cats", get_span_cats),
-    (Span, "duoguard_delta", get_span_delta),
-)
-
-# For `Language.factory`.
-ASSIGNS: list[str] = [
-    "doc.cats",
-    "doc.spans",
-    *(f"{owner.__name__.lower()}._.{name}" for owner, name, _ in _EXTENSIONS),
-]
-
-
-def install_extensions() -> None:
-    """Register the extension attributes.
-
-    RAISES (SettingsError): Another package uses one of the names.
-    """
-    for owner, name, getter in _EXTENSIONS:
-        if not owner.has_extension(name):
-            owner.set_extension(name, getter=getter)
-        elif not _is_same_function(owner.get_extension(name)[2], getter):
-            message = Errors.E045.format(owner=owner.__name__.lower(), name=name)
-            raise SettingsError(message)
-
-
-def _is_same_function(registered: Any, getter: Callable[..., Any]) -> bool:
-    """By name: a notebook that reloads this module creates the functions again."""
-    names = [getattr(registered, key, None) for key in ("__module__", "__name__")]
-    return names == [getter.__module__, getter.__name__]

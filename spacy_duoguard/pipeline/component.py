@@ -1,14 +1,13 @@
 """The pipeline component."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from spacy import util
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
@@ -19,20 +18,17 @@ from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
-from .annotations import annotate, install_extensions
+from .annotations import SpansGroup, annotate
 from .architecture import get_shim
+from .configurable import ConfigurablePipe
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
+from .extensions import install_extensions
 from .losses import CategoryLoss, LogSumExp
 from .scorer import score_categories
 from .settings import FACTORY, SPAN_CONTEXTS, SPANS_KEY, check_settings
 
-# For docs read from disk without a pipeline. If a name is taken, creating a component
-# reports it; an error here would break every pipeline.
-with suppress(SettingsError):
-    install_extensions()
 
-
-class DuoGuard(TrainablePipe):
+class DuoGuard(ConfigurablePipe):
     """Scores docs, and spans of them, with a DuoGuard classifier.
 
     Sets `doc.cats` to the probabilities of the categories and of `unsafe`, the
@@ -85,7 +81,6 @@ class DuoGuard(TrainablePipe):
             raise SettingsError(Errors.E042.format(name=name))
         if span_context not in SPAN_CONTEXTS:
             raise SettingsError(Errors.E009.format(value=span_context))
-        shim = get_shim(model)
         install_extensions()
         self.vocab = vocab
         self.model = model
@@ -94,7 +89,7 @@ class DuoGuard(TrainablePipe):
         self.in_context = span_context == "document"
         self.loss = loss
         self.scorer = scorer
-        self.cfg: dict[str, Any] = {
+        self.cfg = {
             "threshold": threshold,
             "thresholds": dict(thresholds),
             "spans_key": spans_key,
@@ -105,7 +100,6 @@ class DuoGuard(TrainablePipe):
         }
         check_settings(self.cfg)
         self.configured = deepcopy(self.cfg)  # what serialization compares `cfg` with
-        shim.cfg = self.cfg  # for `model.predict`
         self.has_seen_gold = False
         self.warned: set[str] = set()
 
@@ -167,9 +161,11 @@ class DuoGuard(TrainablePipe):
         """docs (Iterable[Doc]): The docs to write to.
         scores (Sequence[DocScores]): Their scores, from `predict`."""
         labels, cfg = self.labels, self.cfg
+        check_settings(cfg, labels)
         limits = resolve_thresholds(labels, cfg["threshold"], cfg["thresholds"])
+        group = SpansGroup(self.name, cfg["spans_key"])
         for doc, doc_scores in zip(docs, scores, strict=True):
-            annotate(doc, doc_scores, limits, cfg["spans_key"], cfg["patience"])
+            annotate(doc, doc_scores, limits, group, cfg["patience"])
 
     def add_label(self, label: str) -> int:
         """Add a category, before `unsafe`. Its weights start as the mean of the twelve,

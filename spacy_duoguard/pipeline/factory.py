@@ -5,10 +5,10 @@ from collections.abc import Callable
 from spacy.language import Language
 from thinc.api import Model
 
-from .annotations import ASSIGNS
 from .architecture import get_shim
 from .component import DuoGuard
 from .doc_scores import SpanGetter
+from .extensions import ASSIGNS
 from .losses import CategoryLoss
 from .meta import note_source
 from .scorer import DEFAULT_SCORE_WEIGHTS

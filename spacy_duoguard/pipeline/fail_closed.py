@@ -1,13 +1,19 @@
 """A guard fails closed: a doc either gets its true scores or is marked unsafe, whatever
 the error handler does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 
 from ..errors import Errors, ScoringError
+from ..taxonomy import CATEGORIES
+from .annotations import SpansGroup, annotate, earlier_group
 from .doc_scores import DocScores, get_spans
+from .settings import FACTORY, SPANS_KEY
+
+_Value = TypeVar("_Value")
 
 
 def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
@@ -17,8 +23,9 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
     component (DuoGuard): The component.
     docs (List[Doc]): The docs.
     """
+    has_spans = getattr(component, "span_getter", None) is not None
     for doc in docs:
-        _mark_failed(component, doc, () if component.span_getter else None)
+        _mark_failed(component, doc, () if has_spans else None)
     try:
         _ = component.classifier
     except Exception:  # the model doesn't load, so there is no point in trying texts
@@ -58,9 +65,9 @@ def _handle(component: TrainablePipe, doc: Doc, error: Exception) -> None:
 def _fail(component: TrainablePipe, doc: Doc) -> None:
     """Mark a doc as failed, and its spans if the getter returns them."""
     spans: Sequence[Span] | None = None
-    if component.span_getter is not None:
+    if (getter := getattr(component, "span_getter", None)) is not None:
         try:
-            spans = get_spans(component.span_getter, [doc], name=component.name)[0]
+            spans = get_spans(getter, [doc], name=component.name)[0]
         except Exception:  # then the getter's error is the one that is reported
             spans = ()
     _mark_failed(component, doc, spans)
@@ -69,8 +76,34 @@ def _fail(component: TrainablePipe, doc: Doc) -> None:
 def _mark_failed(
     component: TrainablePipe, doc: Doc, spans: Sequence[Span] | None
 ) -> None:
-    curve = bool(component.cfg["curve"])
+    """Write the results of a doc that failed. Nothing here may raise, whatever the
+    settings and the model have become: the doc would keep its earlier scores."""
+    labels = _attempt(lambda: tuple(component.labels), ()) or CATEGORIES
     scores = DocScores.failed(
-        len(component.labels), spans, deltas=component.in_context, curve=curve
+        len(labels),
+        spans,
+        deltas=_attempt(lambda: bool(component.in_context), True),
+        curve=_attempt(lambda: component.cfg["curve"] is not False, True),
     )
-    component.set_annotations([doc], [scores])
+    name = _attempt(lambda: component.name, FACTORY)
+    group = SpansGroup(name, _get_spans_key(component, doc, name))
+    annotate(doc, scores, dict.fromkeys(labels, 0.0), group, patience=1)
+
+
+def _get_spans_key(component: TrainablePipe, doc: Doc, name: str) -> str:
+    """The group of `doc.spans` for flagged spans. If the setting can't be used: that of
+    an earlier run, or the one the component was created with."""
+    keys = (
+        _attempt(lambda: component.cfg["spans_key"], None),
+        earlier_group(doc, name),
+        _attempt(lambda: component.configured["spans_key"], None),
+    )
+    return next((key for key in keys if isinstance(key, str) and key), SPANS_KEY)
+
+
+def _attempt(read: Callable[[], _Value], default: _Value) -> _Value:
+    """Read what a user may have broken."""
+    try:
+        return read()
+    except Exception:
+        return default

@@ -11,7 +11,7 @@ from spacy.training import Example
 
 from ..engine.flags import flagged, resolve_thresholds
 from ..taxonomy import CATEGORIES, UNSAFE
-from .annotations import get_scored_spans, get_status, span_id, to_cats
+from .annotations import get_scored_spans, get_scores, get_status, span_id, to_cats
 from .gold import POSITIVE
 from .settings import FACTORY, SPANS_KEY
 
@@ -56,7 +56,9 @@ def score_categories(
     limits = resolve_thresholds(labels, threshold, thresholds or {})
     predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
-        gold, cats = read_gold(eg.reference.cats, labels), eg.predicted.cats
+        gold = read_gold(eg.reference.cats, labels)
+        # Another component may have changed `doc.cats`.
+        cats = {**eg.predicted.cats, **(get_scores(eg.predicted) or {})}
         if not all(label in cats for label in labels):
             continue  # not scored by the component
         probabilities = [cats[label] for label in labels]

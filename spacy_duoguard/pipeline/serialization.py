@@ -20,7 +20,7 @@ from ..engine.checkpoint.manifest import (
 )
 from ..errors import CheckpointError, Errors
 from .architecture import get_shim
-from .settings import dump_settings, restore_settings
+from .settings import check_settings, dump_settings, restore_settings
 from .shim import load_msgpack
 
 _BYTES = "the saved bytes"
@@ -89,11 +89,16 @@ def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> N
 
 
 def _dump(component: TrainablePipe, exclude: Iterable[str]) -> dict[str, bytes]:
-    """What is saved besides the model."""
-    contents = {"cfg": dump_settings(component.cfg, component.configured)}
+    """What is saved besides the model. With settings that are not allowed, it could not
+    be loaded again."""
+    contents = {}
+    if "cfg" not in exclude:
+        shim = get_shim(component.model)
+        check_settings(component.cfg, shim.labels if shim.is_loaded else None)
+        contents["cfg"] = dump_settings(component.cfg, component.configured)
     if "vocab" not in exclude:
         contents["vocab"] = component.vocab.to_bytes(exclude=exclude)
-    return {name: data for name, data in contents.items() if name not in exclude}
+    return contents
 
 
 def _load(
@@ -118,7 +123,8 @@ def _load(
             )
         if "vocab" in contents:
             _restore_vocab(component.vocab, contents["vocab"], exclude, component.name)
-    component.cfg.update(settings)
+    if settings:
+        component.cfg = dict(settings)
 
 
 def _restore_vocab(

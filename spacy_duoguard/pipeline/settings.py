@@ -50,6 +50,17 @@ trainable_layers = null
 
 SPANS_KEY: str = DEFAULT_CONFIG["spans_key"]
 
+# What `cfg` holds.
+RUN_TIME_SETTINGS: tuple[str, ...] = (
+    "threshold",
+    "thresholds",
+    "spans_key",
+    "curve",
+    "patience",
+    "max_chars",
+    "normalize",
+)
+
 
 def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) -> None:
     """Check the settings of a component.
@@ -57,8 +68,10 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     cfg (Mapping[str, Any]): Its `cfg`.
     labels (Optional[Sequence[str]]): Its categories; None before the weights are
         loaded, which may bring categories of their own.
-    RAISES (SettingsError): A value is out of range, or a threshold has no category.
+    RAISES (SettingsError): A setting is missing or unknown, a value is out of range,
+        or a threshold has no category.
     """
+    _check_names(cfg)
     check_limit("max_chars", cfg["max_chars"])
     check_count("patience", cfg["patience"])
     for key, message in (("curve", Errors.E056), ("normalize", Errors.E121)):
@@ -69,6 +82,20 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     if not isinstance(cfg["thresholds"], Mapping):
         raise SettingsError(Errors.E107.format(value=cfg["thresholds"]))
     check_thresholds(cfg["threshold"], cfg["thresholds"], labels)
+
+
+def _check_names(cfg: Mapping[str, Any]) -> None:
+    if not isinstance(cfg, Mapping):
+        problem = f"a value of type '{type(cfg).__name__}'"
+    else:
+        missing = [name for name in RUN_TIME_SETTINGS if name not in cfg]
+        unknown = [str(name) for name in cfg if name not in RUN_TIME_SETTINGS]
+        if not missing and not unknown:
+            return
+        word, names = ("missing", missing) if missing else ("unknown", unknown)
+        problem = f"{word}: {', '.join(names)}"
+    expected = ", ".join(RUN_TIME_SETTINGS)
+    raise SettingsError(Errors.E059.format(names=expected, problem=problem))
 
 
 def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,13 @@ from spacy import displacy
 from spacy.tokens import Doc, Span
 
 from ..errors import Errors, ResultsError
-from ..pipeline.annotations import get_flags, get_status
+from ..pipeline.annotations import (
+    get_flagged_spans,
+    get_flags,
+    get_scores,
+    get_spans_key,
+    get_status,
+)
 from ..pipeline.settings import SPANS_KEY
 from ..taxonomy import COLORS, OTHER_COLOR, UNSAFE
 
@@ -61,7 +67,7 @@ def render(
     palette = {**COLORS, **options.get("colors", {}), _FAILED: _FAILED_COLOR}
     parsed, colors = [], {}
     for doc in docs:
-        if get_status(doc) is None:
+        if get_scores(doc) is None:
             raise ResultsError(Errors.E155)
         spans = _failed_spans(doc) or _flagged_spans(doc, spans_key)
         for span in spans:
@@ -98,11 +104,11 @@ def _to_displacy(
 
 
 def _describe(doc: Doc) -> str:
-    status, flags = get_status(doc), get_flags(doc) or []
+    status, flags, cats = get_status(doc), get_flags(doc) or [], get_scores(doc) or {}
     if status == "error":
         return f"{_FAILED}: every category is set to 1.0"
-    scores = ", ".join(f"{label} {_format(doc.cats[label])}" for label in flags)
-    line = f"{UNSAFE} {_format(doc.cats[UNSAFE])} · flagged: {scores or 'nothing'}"
+    scores = ", ".join(f"{label} {_format(cats[label])}" for label in flags)
+    line = f"{UNSAFE} {_format(cats[UNSAFE])} · flagged: {scores or 'nothing'}"
     return line if status == "ok" else f"{line} · {status}"
 
 
@@ -119,6 +125,8 @@ def _failed_spans(doc: Doc) -> list[dict[str, Any]]:
 
 
 def _flagged_spans(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
+    if spans_key == get_spans_key(doc):
+        return _recorded_spans(doc)
     if spans_key not in doc.spans:
         return []
     group = doc.spans[spans_key]
@@ -132,6 +140,20 @@ def _flagged_spans(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
         trimmed = _trim(span)
         if len(trimmed):
             entries.append(_span_entry(trimmed, label, span.label_))
+    return entries
+
+
+def _recorded_spans(doc: Doc) -> list[dict[str, Any]]:
+    """From the record of the component, since others can change its group."""
+    entries = []
+    for flagged in get_flagged_spans(doc):
+        start, end = flagged["start"], flagged["end"]
+        span = doc.char_span(start, end, alignment_mode="expand")  # merged tokens
+        trimmed = doc[:0] if span is None else _trim(span)
+        if len(trimmed):
+            for label, score in flagged["cats"].items():
+                text = f"{label} {_format(score)}"
+                entries.append(_span_entry(trimmed, text, label))
     return entries
 
 

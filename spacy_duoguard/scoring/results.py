@@ -9,7 +9,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..pipeline.annotations import KEY
+from ..pipeline.annotations import get_flagged_spans
 from ..taxonomy import UNSAFE
 from .record import Record
 
@@ -69,21 +69,20 @@ def _input_fields(record: Record) -> dict[str, Any]:
     return dict(zip(names, record.fields.values(), strict=True))
 
 
-def to_result(record: Record, doc: Doc, *, spans_key: str, curve: bool) -> dict:
-    """Make the result of a record that was scored.
+def to_result(record: Record, doc: Doc, *, curve: bool) -> dict:
+    """Make the result of a record that was scored, from what the component wrote: other
+    components may have changed `doc.cats` and `doc.spans`.
 
     record (Record): The record.
-    doc (Doc): Its doc, processed by the pipeline.
-    spans_key (str): The component's setting.
+    doc (Doc): Its doc, scored by the component.
     curve (bool): Include the risk curve.
     RETURNS (Dict): The record's fields, then those of the result.
     """
     result = _input_fields(record)
-    labels = doc.user_data[KEY]["labels"]
-    result["cats"] = {key: doc.cats[key] for key in (*labels, UNSAFE)}
+    result["cats"] = doc._.duoguard_cats
     result["flags"] = doc._.duoguard_flags
     result["status"] = doc._.duoguard_status
-    result["sentences"] = _flagged_sentences(doc, spans_key)
+    result["sentences"] = get_flagged_spans(doc)
     if curve:
         points = doc._.duoguard_curve or []
         result["curve"] = {
@@ -117,20 +116,6 @@ def failed_result(
         result["curve"] = {"end": [], "unsafe": []}
         result["first_unsafe"] = 0
     return result
-
-
-def _flagged_sentences(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
-    """The flagged spans in order, each with its flagged categories."""
-    cats: dict[tuple[int, int], dict[str, float]] = {}
-    if spans_key in doc.spans:
-        group = doc.spans[spans_key]
-        for span, score in zip(group, group.attrs["scores"], strict=True):
-            offsets = (span.start_char, span.end_char)
-            cats.setdefault(offsets, {})[span.label_] = score
-    return [
-        {"start": start, "end": end, "cats": scores}
-        for (start, end), scores in cats.items()
-    ]
 
 
 def to_plain(value: Any) -> Any:

@@ -71,14 +71,15 @@ class RecordScorer:
             return None
 
     def _result(self, i: int, record: Record, doc: Doc | None) -> dict:
-        status = None if doc is None else doc._.duoguard_status
+        status = None
+        if doc is not None and doc._.duoguard_cats is not None:
+            status = doc._.duoguard_status
         problem = record.problem or self._problems.get(i) or _PROBLEMS.get(status)
         if doc is None or problem:
             return failed_result(
                 record, problem or "not scored", self.labels, curve=self.curve
             )
-        key = self._guard.cfg["spans_key"]
-        return to_result(record, doc, spans_key=key, curve=self.curve)
+        return to_result(record, doc, curve=self.curve)
 
     def _note(
         self, name: str, proc: Callable, docs: Sequence[Doc], error: Exception

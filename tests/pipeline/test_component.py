@@ -14,7 +14,8 @@ from support.checkpoints import TEXTS
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation.reference import reference_scores
-from spacy_duoguard.pipeline.annotations import get_flags, install_extensions
+from spacy_duoguard.pipeline.annotations import get_flags
+from spacy_duoguard.pipeline.extensions import install_extensions
 from spacy_duoguard.taxonomy import CATEGORIES
 
 KEYS = [*CATEGORIES, "unsafe"]
@@ -203,6 +204,16 @@ def test_analyze_pipes_knows_what_is_assigned(make_nlp):
     assert "doc.cats" in analysis["summary"]["duoguard"]["assigns"]
 
 
+def test_sentences_that_nobody_sets_are_an_error_at_the_first_doc(make_nlp):
+    """`analyze_pipes` cannot know: a factory has the same requirements for all of its
+    components, and most of them need no sentences."""
+    nlp = make_nlp(sents=True)
+    nlp.remove_pipe("sentencizer")
+    assert nlp.analyze_pipes()["problems"] == {"duoguard": []}
+    with pytest.raises(SettingsError, match=r"E041.*sentencizer"):
+        nlp("The dog sleeps.")
+
+
 def test_an_extension_of_somebody_else_is_never_overwritten():
     getter = Doc.remove_extension("duoguard_flags")[2]
     assert getter is get_flags
@@ -252,13 +263,16 @@ SCORING = [
 
 
 @pytest.mark.parametrize("settings", SCORING)
-@pytest.mark.parametrize("when", ["config", "cfg", "copy"])
+@pytest.mark.parametrize("when", ["config", "cfg", "copy", "replaced"])
 def test_model_predicts_what_the_component_predicts(make_nlp, settings, when):
     nlp = make_nlp(**settings) if when == "config" else make_nlp()
     component = nlp.get_pipe("duoguard")
     if when == "copy":
         component = pickle.loads(pickle.dumps(component))
-    component.cfg.update(settings)
+    if when == "replaced":
+        component.cfg = {**component.cfg, **settings}
+    else:
+        component.cfg.update(settings)
     docs = [nlp.make_doc(text) for text in (*TEXTS, LONG, DISGUISED, "")]
     rows = component.model.predict(docs)
     assert rows.shape == (len(docs), 12)

@@ -2,18 +2,25 @@
 
 import importlib.util
 import json
+import warnings
 
 import pytest
 import spacy
 from spacy.cli.debug_config import debug_config
 from spacy.cli.init_config import fill_config
 from spacy.cli.train import train
+from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.training import Example
-from spacy.util import load_config
+from spacy.util import ignore_error, load_config
 from support.checkpoints import TEXTS, make_tokenizer
+from support.failures import BAD, FAILED_CATS
 
+from spacy_duoguard import render
+from spacy_duoguard.pipeline.annotations import get_scores
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
+from spacy_duoguard.scoring.record import Record
+from spacy_duoguard.scoring.results import to_result
 from spacy_duoguard.taxonomy import CATEGORIES
 
 CONFIG = """
@@ -194,3 +201,95 @@ def test_beside_the_transformer_component(make_nlp, tmp_path):
     nlp.to_disk(tmp_path / "nlp")
     again = spacy.load(tmp_path / "nlp")
     assert again(TEXTS[0]).cats == nlp(TEXTS[0]).cats
+
+
+@Language.component("overwriter")
+def overwrite(doc):
+    """As a `textcat` does that has some of our labels."""
+    doc.cats.update({"unsafe": 0.0, "Hate": 0.0, "POSITIVE": 0.5})
+    return doc
+
+
+@pytest.fixture
+def overwritten(make_nlp):
+    nlp = make_nlp(sents=True, threshold=0.0)
+    scores = dict(nlp("The dog sleeps. So do I.").cats)
+    nlp.add_pipe("overwriter")
+    return nlp, scores
+
+
+def test_scores_are_those_that_the_component_wrote(overwritten):
+    nlp, scores = overwritten
+    doc = nlp("The dog sleeps. So do I.")
+    assert doc.cats["unsafe"] == 0.0
+    with pytest.warns(UserWarning, match=r"W004.*'Hate', 'unsafe'") as caught:
+        assert doc._.duoguard_cats == scores
+    assert doc.text not in str(caught[0].message)
+    doc.cats = {}  # nothing that says otherwise
+    assert get_scores(doc) == scores
+    assert get_scores(nlp.make_doc("a")) is None
+
+
+def test_results_do_not_depend_on_a_later_component(overwritten):
+    nlp, scores = overwritten
+    doc = nlp("The dog sleeps. So do I.")
+    doc.spans["duoguard"] = []
+    record = Record(1, {}, doc.text)
+    with pytest.warns(UserWarning, match="W004"):
+        result = to_result(record, doc, curve=False)
+    assert result["cats"] == scores
+    assert [sentence["start"] for sentence in result["sentences"]] == [0, 16]
+    for sentence, span in zip(result["sentences"], doc.sents, strict=True):
+        cats = span._.duoguard_cats
+        assert sentence["end"] == span.end_char
+        assert sentence["cats"] == {key: cats[key] for key in CATEGORIES}
+
+
+def test_evaluation_does_not_depend_on_a_later_component(overwritten):
+    nlp, _ = overwritten
+    doc = nlp.make_doc("The dog sleeps. So do I.")
+    gold = {"cats": {**dict.fromkeys(CATEGORIES, 0.0), "Hate": 1.0}}
+    with pytest.warns(UserWarning, match="W004"):
+        scores = nlp.evaluate([Example.from_dict(doc, gold)])
+    assert scores["duoguard_f_per_type"]["Hate"]["r"] == 1.0
+    assert scores["duoguard_f_per_type"]["Hate"]["f"] == 1.0
+
+
+def test_a_drawing_does_not_depend_on_a_later_component(overwritten):
+    nlp, scores = overwritten
+    doc = nlp("The dog sleeps. So do I.")
+    with pytest.warns(UserWarning, match="W004"):
+        markup = render(doc, jupyter=False)
+    assert "unsafe 0.000" not in markup
+    assert f"Hate {scores['Hate']:.6f}"[:10] in markup
+
+
+def test_the_warning_comes_once(overwritten):
+    nlp, _ = overwritten
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for doc in nlp.pipe(["The dog sleeps.", "So do I."] * 3):
+            assert doc._.duoguard_status == "ok"
+            assert doc._.duoguard_flags
+    assert len(caught) == 1
+
+
+def test_a_failed_doc_stays_failed_under_a_later_component(breaking):
+    nlp = breaking(ValueError("broken"))
+    nlp.set_error_handler(ignore_error)
+    nlp.add_pipe("overwriter")
+    doc = nlp(BAD)
+    with pytest.warns(UserWarning, match="W004"):
+        assert doc._.duoguard_status == "error"
+    with pytest.warns(UserWarning, match="W004"):
+        assert doc._.duoguard_cats == FAILED_CATS
+
+
+def test_flagged_spans_are_drawn_after_their_group_was_emptied(make_nlp):
+    doc = make_nlp(sents=True, threshold=0.0)("The dog sleeps. So do I.")
+    expected = render(doc, jupyter=False)
+    doc.spans["duoguard"] = []
+    assert render(doc, jupyter=False) == expected
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[2:6])  # across the sentences
+    assert render(doc, jupyter=False).count("Hate") >= expected.count("Hate")

@@ -9,6 +9,8 @@ from support.checkpoints import LLAMA, make_tokenizer
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.device import resolve_device, resolve_precision
 from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, SettingsError
+from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG, RUN_TIME_SETTINGS
+from spacy_duoguard.taxonomy import CATEGORIES
 
 
 @pytest.mark.parametrize(
@@ -146,3 +148,82 @@ def test_every_error_has_its_code_and_no_two_share_one():
     for key, message in messages.items():
         assert re.match(rf"\[{key}\] [A-Z'a-z{{]", message)
     assert issubclass(SettingsError, (DuoGuardError, ValueError))
+
+
+VALUES = {
+    "threshold": 0.25,
+    "thresholds": {"Hate": 0.25},
+    "spans_key": "risks",
+    "curve": True,
+    "patience": 3,
+    "max_chars": 12,
+    "normalize": True,
+}
+
+
+@pytest.mark.parametrize("name", RUN_TIME_SETTINGS)
+def test_a_setting_can_be_set_on_the_component(make_nlp, name):
+    component = make_nlp().get_pipe("duoguard")
+    assert getattr(component, name) == DEFAULT_CONFIG[name]
+    setattr(component, name, VALUES[name])
+    assert component.cfg[name] == getattr(component, name) == VALUES[name]
+    assert component.model.shims[0].cfg[name] == VALUES[name]
+    component.cfg[name] = DEFAULT_CONFIG[name]
+    assert getattr(component, name) == DEFAULT_CONFIG[name]
+    with pytest.raises(AttributeError):
+        delattr(component, name)
+
+
+def test_a_threshold_that_is_set_on_the_component_flags(make_nlp):
+    nlp = make_nlp(threshold=1.0)
+    nlp.get_pipe("duoguard").threshold = 0.0
+    assert nlp("The dog sleeps.")._.duoguard_flags == list(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("threshold", 1.5, "E001"),
+        ("thresholds", {"Hat": 0.5}, "E002"),
+        ("thresholds", None, "E107"),
+        ("spans_key", "", "E053"),
+        ("curve", "x", "E056"),
+        ("patience", 0, "E004"),
+        ("max_chars", 0, "E004"),
+        ("normalize", 1, "E121"),
+    ],
+)
+def test_a_value_is_checked_when_it_is_set_on_the_component(
+    make_nlp, name, value, code
+):
+    component = make_nlp().get_pipe("duoguard")
+    _ = component.classifier  # its labels are not known before
+    before = dict(component.cfg)
+    with pytest.raises(SettingsError, match=code):
+        setattr(component, name, value)
+    assert component.cfg == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("sents", True), ("span_context", "x")])
+def test_what_only_the_config_sets(make_nlp, name, value):
+    component = make_nlp().get_pipe("duoguard")
+    with pytest.raises(SettingsError, match=rf"E109.*{name}"):
+        setattr(component, name, value)
+    assert getattr(component, name) == DEFAULT_CONFIG[name]
+
+
+def test_a_name_in_cfg_that_is_no_setting(make_nlp):
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").cfg["treshold"] = 0.1
+    with pytest.raises(SettingsError, match=r"E059.*unknown: treshold"):
+        nlp("The dog sleeps.")
+
+
+def test_settings_that_are_damaged_are_not_saved(make_nlp, tmp_path):
+    nlp = make_nlp()
+    component = nlp.get_pipe("duoguard")
+    component.cfg["threshold"] = float("nan")
+    with pytest.raises(SettingsError, match="E001"):
+        nlp.to_disk(tmp_path / "nlp")
+    with pytest.raises(SettingsError, match="E001"):
+        component.to_bytes()

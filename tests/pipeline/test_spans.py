@@ -188,3 +188,12 @@ def test_a_span_getter_is_saved_in_the_config(make_nlp, tmp_path):
     nlp = make_nlp(span_getter={"@span_getters": "spacy-transformers.doc_spans.v1"})
     nlp.to_disk(tmp_path)
     assert spacy.load(tmp_path)(TEXT)[:]._.duoguard_cats == nlp(TEXT)[:]._.duoguard_cats
+
+
+@pytest.mark.parametrize("name", ["duoguard", "other"])
+def test_spans_of_an_earlier_pipeline_are_removed(make_nlp, name):
+    doc = make_nlp(sents=True, threshold=0.0)("The dog sleeps. So do I.")
+    assert doc.spans["duoguard"]
+    doc.user_data["duoguard"]["component"] = name
+    make_nlp().get_pipe("duoguard")(doc)
+    assert "duoguard" not in doc.spans

@@ -26,7 +26,10 @@ def make_doc(
     doc = spacy.blank("en")(text)
     doc.cats = {**dict.fromkeys(CATEGORIES, 0.1), "Hate": 0.93, "Spam<b>": 0.7}
     doc.cats["unsafe"] = 0.93
-    doc.user_data[KEY] = {"status": status, "flags": list(flags), "spans": {}}
+    record = {"status": status, "flags": list(flags), "spans": {}}
+    record["labels"] = [key for key in doc.cats if key != "unsafe"]
+    record["probs"] = [doc.cats[key] for key in record["labels"]]
+    doc.user_data[KEY] = record
     group = [Span(doc, start, end, label=label) for start, end, label in spans]
     attrs = {"scores": list(scores)}
     doc.spans["duoguard"] = SpanGroup(doc, name="duoguard", attrs=attrs, spans=group)

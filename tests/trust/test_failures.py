@@ -158,27 +158,6 @@ def test_a_span_getter_that_fails_for_one_doc(make_nlp):
     assert len(bad.spans["duoguard"]) == 0
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "code"),
-    [
-        ("threshold", float("nan"), "E001"),
-        ("threshold", "high", "E001"),
-        ("thresholds", {"Hate": None}, "E001"),
-        ("thresholds", {"Hat": 0.1}, "E002"),
-        ("max_chars", 0, "E004"),
-    ],
-)
-def test_settings_made_invalid_at_run_time(make_nlp, key, value, code):
-    nlp = make_nlp()
-    component = nlp.get_pipe("duoguard")
-    component.cfg[key] = value
-    doc = nlp.make_doc("The dog sleeps.")
-    with pytest.raises(ValueError, match=code):
-        component(doc)
-    assert doc.cats == FAILED_CATS
-    assert doc._.duoguard_flags == list(CATEGORIES)
-
-
 def test_a_failure_removes_earlier_results(breaking):
     nlp = breaking(ValueError("broken"))
     component = nlp.get_pipe("duoguard")
