@@ -197,6 +197,7 @@ def test_it_annotates_for_others_while_it_is_trained(make_nlp):
     assert len(set(seen)) == 3  # the scores change with each step
 
 
+@pytest.mark.filterwarnings("ignore:.W004")  # the other component writes "Hate" too
 def test_frozen_scores_do_not_change(config, overrides, tmp_path, make_nlp):
     frozen = load_config(config)
     frozen["nlp"]["pipeline"] = ["sentencizer", "duoguard", "textcat"]
