@@ -179,6 +179,10 @@ class Errors:
         "[E106] {source} has no '{part}'. If it was excluded when saving, exclude it "
         "when loading as well."
     )
+    E108 = (
+        "[E108] '{file}' isn't a regular file but a folder, a pipe, a device, a socket "
+        "or a link that leads nowhere. Use an undamaged copy."
+    )
 
     # Downloads
     E030 = (

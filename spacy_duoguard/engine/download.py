@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import Errors, SettingsError
 from .checkpoint.atomic_folder import replace_folder
 from .checkpoint.bundle import CONFIG, TOKENIZER
+from .checkpoint.files import open_regular
 from .checkpoint.manifest import add_manifest, digest_file
 from .checkpoint.provenance import FORMAT_VERSION, PROVENANCE
 from .checkpoint.published import published_tokenizer
@@ -111,8 +112,10 @@ def _fill(
     """Copy the files and write their record, provenance and manifest."""
     digests = {}
     for filename, path in sorted(files.items()):
-        shutil.copyfile(path, folder / filename)
-        digests[filename] = digest_file(folder / filename)
+        target = folder / filename
+        with open(open_regular(path), "rb") as original, target.open("wb") as copy:
+            shutil.copyfileobj(original, copy)
+        digests[filename] = digest_file(target)
     provenance = {"format_version": FORMAT_VERSION, **source}
     record = {**source, "files": digests}
     for filename, content in ((PROVENANCE, provenance), (RECORD, record)):

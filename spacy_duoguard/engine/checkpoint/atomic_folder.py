@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import CheckpointError, Errors
-from .files import try_sync
+from .files import is_regular, try_sync
 from .manifest import (
     MANIFEST,
     add_manifest,
@@ -99,7 +99,8 @@ def locate(folder: Path, name: str) -> Path:
     folder (Path): The folder.
     name (str): The name of the file, with "/" if it is in a subfolder.
     RETURNS (Path): Its path, whether it exists or not.
-    RAISES (CheckpointError): It is a link, or is reached through one.
+    RAISES (CheckpointError): It is a link, is reached through one, or is not a regular
+        file.
     """
     staged_folder = folder / _STAGED
     for root in (staged_folder, folder):
@@ -107,7 +108,7 @@ def locate(folder: Path, name: str) -> Path:
         links = [path, *path.parents[: name.count("/")], staged_folder]
         if any(link.is_symlink() for link in links):
             raise CheckpointError(Errors.E103.format(folder=folder, file=name))
-        if path.is_file():
+        if is_regular(path):
             return path
     return folder.joinpath(name)
 

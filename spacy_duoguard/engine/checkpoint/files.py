@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,16 +55,56 @@ def try_sync(path: Path) -> None:
         sync(path)
 
 
+def open_regular(path: Path) -> int:
+    """Open a file for reading, unless it is a pipe, a device, a socket or a folder.
+    Opening or reading one of these may wait forever, or never end.
+
+    path (Path): The file.
+    RETURNS (int): A descriptor, to be closed by the caller.
+    RAISES (CheckpointError): It is not a regular file.
+    RAISES (OSError): It cannot be opened.
+    """
+    # Before opening, since that alone may act on a device, and after, in case the file
+    # was replaced in between.
+    _check_regular(os.stat(path).st_mode, path)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(handle).st_mode, path)
+    except CheckpointError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def is_regular(path: Path) -> bool:
+    """path (Path): A file that may be missing.
+    RETURNS (bool): Whether it exists.
+    RAISES (CheckpointError): Something else has its name, or a link that leads nowhere.
+    """
+    if path.is_file():
+        return True
+    if os.path.lexists(path):
+        raise CheckpointError(Errors.E108.format(file=path))
+    return False
+
+
+def _check_regular(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(Errors.E108.format(file=path))
+
+
 def read_text(path: Path) -> str:
     """Read a text file, up to the size limit for its name.
 
     path (Path): The file.
     RETURNS (str): Its content.
-    RAISES (CheckpointError): The file is missing, too large, or not UTF-8.
+    RAISES (CheckpointError): The file is missing, not a regular file, too large, or not
+        UTF-8.
     """
     limit = TEXT_LIMITS.get(path.name, TEXT_LIMIT)
     try:
-        with path.open("rb") as file:
+        with open(open_regular(path), "rb") as file:
             # `read` would allocate all of the limit.
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, limit) + 1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError, DownloadError, Errors
 from .atomic_folder import is_interrupted, locate
+from .files import is_regular
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parents[2] / "demo"
@@ -23,9 +24,10 @@ class Folder:
 
     def find(self, filename: str) -> Path | None:
         """filename (str): A file directly in the folder.
-        RETURNS (Optional[Path]): Its path, None if there is none."""
+        RETURNS (Optional[Path]): Its path, None if there is none.
+        RAISES (CheckpointError): It is not a regular file, nor a link to one."""
         path = self.path / filename
-        return path if path.is_file() else None
+        return path if is_regular(path) else None
 
 
 class SavedFolder(Folder):
@@ -43,10 +45,10 @@ class SavedFolder(Folder):
     def find(self, filename: str) -> Path | None:
         """See `Folder.find`.
 
-        RAISES (CheckpointError): The file is a link."""
+        RAISES (CheckpointError): The file is a link, or not a regular file."""
         name = f"{self.inner}/{filename}" if self.inner else filename
         path = locate(self.root, name)
-        return path if path.is_file() else None
+        return path if is_regular(path) else None
 
 
 class HubRepository:
