@@ -20,6 +20,7 @@ ROOMS = [
     "__init__",
 ]
 ENGINE = [
+    "unique_keys",
     "network",
     "settings",
     "text",

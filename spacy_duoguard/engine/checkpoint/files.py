@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError, Errors
+from ..unique_keys import DuplicateKeyError, unique_keys
 
 # The largest tokenizer.json of a supported model has 17 MB, any other text a few kB.
 TEXT_LIMITS = {"tokenizer.json": 2**26, "model.safetensors.index.json": 2**24}
@@ -133,11 +134,12 @@ def parse_json(text: str, source: str, kind: str) -> dict[str, Any]:
     """text (str): A JSON object.
     source (str), kind (str): Where it came from and what it is, for messages.
     RETURNS (Dict[str, Any]): The object.
-    RAISES (CheckpointError): The text is not a JSON object."""
+    RAISES (CheckpointError): The text is not a JSON object, or a key occurs twice."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as e:
-        message = Errors.E018.format(source=source, kind=kind, problem=type(e).__name__)
+        problem = e if isinstance(e, DuplicateKeyError) else type(e).__name__
+        message = Errors.E018.format(source=source, kind=kind, problem=problem)
         raise CheckpointError(message) from e
     if not isinstance(data, dict):
         message = Errors.E018.format(

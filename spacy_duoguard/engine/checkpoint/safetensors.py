@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError, Errors
+from ..unique_keys import unique_keys
 from .files import open_regular
 
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -174,7 +175,7 @@ def _read_header(
     if len(content) < 8 or length > min(_HEADER_LIMIT, len(content) - 8):
         raise _damaged(source, "the header is cut off or too long")
     try:
-        header = json.loads(content[8 : 8 + length], object_pairs_hook=_unique_keys)
+        header = json.loads(content[8 : 8 + length], object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as e:
         raise _damaged(source, "the header is not JSON with unique keys") from e
     if not isinstance(header, dict):
@@ -225,13 +226,6 @@ def _read_entry(
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        raise ValueError("duplicate key")
-    return unique
 
 
 def _damaged(source: str, problem: str) -> CheckpointError:
