@@ -187,7 +187,7 @@ class Errors:
     # Downloads
     E030 = (
         "[E030] '{name}' is gated. Accept its terms on the hub and set HF_TOKEN to a "
-        "token of that account, or download it once and set name to the local folder."
+        "token of that account, {remedy}."
     )
     E031 = (
         "[E031] Can't find '{name}': there is no such local folder, and no such public "
@@ -201,7 +201,7 @@ class Errors:
     E033 = (
         "[E033] '{file}' of '{name}' (revision '{revision}') isn't cached and couldn't "
         "be downloaded: {problem}. Check your network and whether HF_HUB_OFFLINE is "
-        "set, or set name to a local folder."
+        "set, {remedy}."
     )
 
     # Scoring

@@ -27,7 +27,7 @@ from .manifest import (
     write_manifest,
 )
 
-_WRITING = ".duoguard-writing"
+WRITING = ".duoguard-writing"
 _STAGED = ".duoguard-staged"
 
 
@@ -42,7 +42,7 @@ def staged(folder: Path, *, keep: bool = False) -> Iterator[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _move_staged(folder)
-    aside = folder / _WRITING
+    aside = folder / WRITING
     _remove(aside)
     aside.mkdir()
     try:

@@ -55,6 +55,9 @@ class HubRepository:
     """A repository on the hub. Files are downloaded one by one into the cache of
     `huggingface_hub`, all from the commit of the first one."""
 
+    # What else to do if a file can't be had, for messages.
+    remedy = "or download it once and set name to the local folder"
+
     def __init__(self, name: str, revision: str) -> None:
         self.name = name
         self.revision = revision
@@ -74,7 +77,9 @@ class HubRepository:
         try:
             path = hf_hub_download(self.name, filename, revision=revision)
         except hub.GatedRepoError as e:
-            raise DownloadError(Errors.E030.format(name=self.name)) from e
+            raise DownloadError(
+                Errors.E030.format(name=self.name, remedy=self.remedy)
+            ) from e
         except hub.RepositoryNotFoundError as e:
             raise DownloadError(Errors.E031.format(name=self.name)) from e
         except hub.RevisionNotFoundError as e:
@@ -101,6 +106,7 @@ class HubRepository:
                 name=self.name,
                 revision=self.commit or self.revision,
                 problem=type(problem).__name__,
+                remedy=self.remedy,
             )
         )
 
