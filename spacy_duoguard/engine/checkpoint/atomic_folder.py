@@ -151,10 +151,10 @@ def _replaced(folder: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:  # `rmtree` would open a pipe, and wait
+        path.unlink(missing_ok=True)
 
 
 def _sync_tree(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import spacy
 from support.checkpoints import QWEN2, shard, write_checkpoint
 
-from spacy_duoguard.engine.checkpoint.atomic_folder import staged
+from spacy_duoguard.engine.checkpoint.atomic_folder import replace_folder, staged
 from spacy_duoguard.engine.checkpoint.files import open_regular, read_text
 from spacy_duoguard.engine.checkpoint.manifest import add_manifest, digest_file
 from spacy_duoguard.engine.checkpoint.safetensors import open_tensors
@@ -211,3 +211,26 @@ def test_keeping_files_does_not_wait_for_a_pipe(tmp_path):
             (aside / "file").touch()
 
     assert "E108" in str(error_of(save))
+
+
+@pytest.mark.parametrize("kind", IRREGULAR)
+def test_replacing_a_folder_does_not_wait_for_what_has_its_name(tmp_path, kind):
+    names = ("folder", ".folder.duoguard-new", ".folder.duoguard-old")
+    for name in names:
+        replace(tmp_path / name, kind)
+
+    def save():
+        with replace_folder(tmp_path / "folder") as aside:
+            (aside / "file").touch()
+
+    assert error_of(save) is None
+    assert (tmp_path / "folder" / "file").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("kind", IRREGULAR)
+def test_saving_does_not_wait_for_what_has_the_name_of_its_folder(copy, kind):
+    nlp = spacy.load(copy)
+    replace(copy / "duoguard" / ".duoguard-writing", kind)
+    assert error_of(lambda: nlp.to_disk(copy)) is None
+    spacy.load(copy)
