@@ -446,7 +446,7 @@ class Errors:
         "Download it again: results on other rows couldn't be compared."
     )
     E146 = (
-        "[E146] None of the {count} texts can be compared: all are empty or longer "
+        "[E146] None of the texts ({count}) can be compared: each is empty or longer "
         "than one window, where transformers truncates. Use others with --texts."
     )
     E149 = (
