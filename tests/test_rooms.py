@@ -21,6 +21,7 @@ ROOMS = [
 ]
 ENGINE = [
     "unique_keys",
+    "user_warnings",
     "network",
     "settings",
     "text",
