@@ -105,7 +105,7 @@ def test_a_saved_component_with_something_else_for_a_file_is_refused(
     replace(copy / "duoguard" / name, kind)
     error = error_of(lambda: pipeline[1].from_disk(copy / "duoguard"))
     assert isinstance(error, CheckpointError), error
-    if name != "vocab":  # which spaCy does not ask for
+    if kind == "pipe" and name != "vocab":  # which spaCy does not ask for
         assert str(error) == str(error_of(lambda: spacy.load(copy)))
     if kind in IRREGULAR and name != "model":
         assert "E103" in str(error) or "E108" in str(error)
