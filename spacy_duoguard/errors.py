@@ -187,11 +187,15 @@ class Errors:
         "[E106] {source} has no '{part}'. If it was excluded when saving, exclude it "
         "when loading as well."
     )
+    E108 = (
+        "[E108] '{file}' isn't a regular file but a folder, a pipe, a device, a socket "
+        "or a link that leads nowhere. Use an undamaged copy."
+    )
 
     # Downloads
     E030 = (
         "[E030] '{name}' is gated. Accept its terms on the hub and set HF_TOKEN to a "
-        "token of that account, or download it once and set name to the local folder."
+        "token of that account, {remedy}."
     )
     E031 = (
         "[E031] Can't find '{name}': there is no such local folder, and no such public "
@@ -205,7 +209,7 @@ class Errors:
     E033 = (
         "[E033] '{file}' of '{name}' (revision '{revision}') isn't cached and couldn't "
         "be downloaded: {problem}. Check your network and whether HF_HUB_OFFLINE is "
-        "set, or set name to a local folder."
+        "set, {remedy}."
     )
 
     # Scoring
@@ -458,7 +462,7 @@ class Errors:
         "Download it again: results on other rows couldn't be compared."
     )
     E146 = (
-        "[E146] None of the {count} texts can be compared: all are empty or longer "
+        "[E146] None of the texts ({count}) can be compared: each is empty or longer "
         "than one window, where transformers truncates. Use others with --texts."
     )
     E149 = (

@@ -1,7 +1,7 @@
 """Fixtures with tiny checkpoints. They are built in code: nothing is stored or
 downloaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,21 @@ from spacy.language import Language
 from support.checkpoints import LLAMA, QWEN2, make_tokenizer, write_checkpoint
 from support.failures import BAD
 
+from spacy_duoguard.engine import user_warnings
 from spacy_duoguard.engine.classifier import Classifier, TextScores
 from spacy_duoguard.engine.prefix_scores import Query
 
 # The models are too small to gain from a second thread.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_warning_shown() -> Iterator[None]:
+    """Warnings are shown once per process, so each test starts like a process. So does
+    each fixture of a module."""
+    user_warnings._shown.clear()
+    yield
+    user_warnings._shown.clear()
 
 
 @pytest.fixture(scope="session")

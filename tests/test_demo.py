@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import spacy
 
+from spacy_duoguard.engine import user_warnings
 from spacy_duoguard.engine.checkpoint.repository import DEMO_FOLDER
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.errors import Warnings
@@ -43,6 +44,7 @@ def test_a_saved_copy_still_warns(tmp_path):
     nlp.add_pipe("duoguard", config={"model": {"name": "demo"}})
     with pytest.warns(UserWarning, match="W001"):
         nlp.to_disk(tmp_path)
+    user_warnings._shown.clear()  # as in another process
     with pytest.warns(UserWarning, match="W001"):
         spacy.load(tmp_path)
 

@@ -20,6 +20,8 @@ ROOMS = [
     "__init__",
 ]
 ENGINE = [
+    "unique_keys",
+    "user_warnings",
     "network",
     "settings",
     "text",

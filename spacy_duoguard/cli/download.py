@@ -17,7 +17,7 @@ Name = Annotated[
 ]
 Folder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", help="Folder to create"),
+    typer.Argument(metavar="FOLDER", help="Folder to create, or an empty one"),
 ]
 Revision = Annotated[str, typer.Option(help="Branch, tag or commit of the model")]
 Tokenizer = Annotated[

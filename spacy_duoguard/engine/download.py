@@ -1,14 +1,16 @@
 """Download a model and its tokenizer into a folder for machines without a network."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import Errors, SettingsError
-from .checkpoint.atomic_folder import replace_folder
+from .checkpoint.atomic_folder import WRITING, replace_folder, staged
 from .checkpoint.bundle import CONFIG, TOKENIZER
+from .checkpoint.files import open_regular
 from .checkpoint.manifest import add_manifest, digest_file
 from .checkpoint.provenance import FORMAT_VERSION, PROVENANCE
 from .checkpoint.published import published_tokenizer
@@ -24,6 +26,8 @@ _TERMS = ("LICENSE", "LICENSE.txt", "NOTICE", "USE_POLICY.md", "README.md")
 
 class _RecordingRepository(HubRepository):
     """Records each file that the loader asks for."""
+
+    remedy = "and try again: finished downloads are kept"
 
     def __init__(self, name: str, revision: str) -> None:
         super().__init__(name, revision)
@@ -50,7 +54,7 @@ def download_model(
     stay in the cache of `huggingface_hub`.
 
     name (str): A hub name.
-    folder (Path): The folder to create.
+    folder (Path): The folder to create, or an empty one.
     revision (str): Branch, tag or commit.
     tokenizer (Optional[str]): Hub name of the tokenizer. None for the known one of this
         model, or else the model's own.
@@ -65,9 +69,11 @@ def download_model(
     model = _open(name, revision)
     tokenizer = tokenizer or published_tokenizer(name)
     tokenizer_source = _open(tokenizer, tokenizer_revision) if tokenizer else model
+    folder = Path(os.path.realpath(folder))  # "." has no name to rename it by
     _check_free(folder)
     report(f"Downloading the tokenizer of {tokenizer_source.name}")
-    require(tokenizer_source, TOKENIZER)
+    remedy = "Set tokenizer to the hub name of the one it was trained with."
+    require(tokenizer_source, TOKENIZER, remedy=remedy)
     report(f"Downloading {model.name}")
     require(model, CONFIG)
     open_weights(model)
@@ -80,7 +86,9 @@ def download_model(
         "tokenizer_revision": tokenizer_revision if tokenizer else revision,
         "tokenizer_commit": tokenizer_source.commit,
     }
-    with replace_folder(folder) as aside:
+    # An existing folder is not replaced: it may be the current one, or a mount.
+    writing = staged if folder.is_dir() else replace_folder
+    with writing(folder) as aside:
         record = _fill(aside, files, source)
         report("Checking that it loads")
         Classifier.from_pretrained(str(aside), device="cpu")
@@ -95,8 +103,17 @@ def _open(name: str, revision: str) -> _RecordingRepository:
 
 
 def _check_free(folder: Path) -> None:
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise SettingsError(Errors.E148.format(path=folder))
+    """RAISES (SettingsError): The folder has files, or it can't be created."""
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if existing == folder:
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+        if names - {WRITING}:  # which is left behind if the process is killed
+            raise SettingsError(Errors.E148.format(path=folder))
+    problem = "" if os.access(existing, os.W_OK) else "it can't be written to"
+    if not existing.is_dir():
+        problem = "it isn't a folder"
+    if problem:
+        raise SettingsError(Errors.E139.format(name=existing, problem=problem))
 
 
 def _with_terms(model: _RecordingRepository) -> dict[str, Path]:
@@ -111,8 +128,10 @@ def _fill(
     """Copy the files and write their record, provenance and manifest."""
     digests = {}
     for filename, path in sorted(files.items()):
-        shutil.copyfile(path, folder / filename)
-        digests[filename] = digest_file(folder / filename)
+        target = folder / filename
+        with open(open_regular(path), "rb") as original, target.open("wb") as copy:
+            shutil.copyfileobj(original, copy)
+        digests[filename] = digest_file(target)
     provenance = {"format_version": FORMAT_VERSION, **source}
     record = {**source, "files": digests}
     for filename, content in ((PROVENANCE, provenance), (RECORD, record)):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..engine.classifier import Classifier
+from ..engine.network.device import resolve_precision
 from ..errors import Errors, SettingsError
 from .measures import THRESHOLD
 from .reference import reference_model, score_with_reference
@@ -134,9 +135,13 @@ def verify(
     tokens = sum(_length(exact_classifier, text) for text in comparable)
     report("Scoring with transformers in float32")
     exact = _score_exactly(exact_classifier, comparable)
+    resolved = precision
+    if precision == "auto":
+        resolved = str(resolve_precision("auto", device)).removeprefix("torch.")
+        report(f"'auto' is {resolved} on {device}")
     classifier = exact_classifier
-    if precision != "float32":
-        report(f"Loading in {precision}")
+    if resolved != "float32":
+        report(f"Loading in {resolved}")
         classifier = load(precision)
     dtype = classifier.decoder.dtype
     model = reference_model(exact_classifier, dtype=dtype).to(device)
@@ -196,6 +201,10 @@ def _seconds(score: Callable[[], np.ndarray]) -> float:
     return time.perf_counter() - started
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
+
+
 def format_parity(parity: Parity) -> str:
     """parity (Parity): The comparison.
     RETURNS (str): Lines for the terminal."""
@@ -213,8 +222,9 @@ def format_parity(parity: Parity) -> str:
     ]
     header = ("", "mean", "largest", "flips at 0.5", "tokens/s")
     lines = [
-        f"{parity.texts} texts, {parity.tokens:,} tokens, on {parity.device}; "
-        f"{parity.skipped} texts skipped (empty, or longer than one window)",
+        f"{_count(parity.texts, 'text')}, {_count(parity.tokens, 'token')}, "
+        f"on {parity.device}; {_count(parity.skipped, 'text')} skipped (empty, or "
+        "longer than one window)",
         "Difference of the probabilities from transformers in float32:",
         table(rows, header=header, divider=True, aligns=("l", *"rrrr")),
         parity.verdict,

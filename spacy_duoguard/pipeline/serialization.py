@@ -16,6 +16,7 @@ from ..engine.checkpoint.manifest import (
     dump_manifest,
     make_manifest,
     parse_manifest,
+    read_checked,
     read_manifest,
 )
 from ..errors import CheckpointError, Errors
@@ -75,11 +76,7 @@ def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> N
     def read(name: str) -> bytes:
         if name not in manifest["files"]:
             raise CheckpointError(Errors.E106.format(source=path, part=name))
-        file = locate(path, name)
-        content = file.read_bytes() if file.is_file() else None
-        found = None if content is None else digest(content)
-        check_digest(manifest, name, found, source=str(path))
-        return content or b""
+        return read_checked(manifest, name, locate(path, name), source=str(path))
 
     def read_model() -> None:
         read(f"model/{MANIFEST}")

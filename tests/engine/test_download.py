@@ -1,6 +1,7 @@
 """`download`: a folder that loads without a network, and a record of what it holds."""
 
 import json
+import os
 from hashlib import sha256
 
 import numpy as np
@@ -126,3 +127,108 @@ def test_what_cannot_be_had_leaves_nothing(folders, tmp_path):
             assert "Traceback" not in output
             assert not target.exists()
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["file"]
+
+
+@pytest.fixture
+def published(folders, tmp_path):
+    """A hub with DuoGuard and its tokenizer."""
+    model, tokenizer = folders
+    with Hub() as hub, hub.client(tmp_path / "home"):
+        hub.add("DuoGuard/DuoGuard-0.5B", model)
+        hub.add("Qwen/Qwen2.5-0.5B", tokenizer)
+        yield hub
+
+
+@pytest.mark.parametrize("name", [".", "../empty", "/absolute", "link"])
+def test_an_empty_folder_is_filled(published, tmp_path, monkeypatch, name):
+    """Also the current one, which stays the same folder for the shell."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "link").symlink_to(empty)
+    inode = empty.stat().st_ino
+    monkeypatch.chdir(tmp_path if name == "link" else empty)
+    code, output = run("DuoGuard/DuoGuard-0.5B", empty if name == "/absolute" else name)
+    assert code == 0, output
+    assert empty.stat().st_ino == inode
+    assert {"config.json", "manifest.json", "download.json"} < {
+        path.name for path in empty.iterdir()
+    }
+    assert (tmp_path / "link").is_symlink()
+    assert not list(empty.glob(".*"))
+    assert not list(tmp_path.glob(".*"))
+    Classifier.from_pretrained(str(empty), precision="float32")
+
+
+def test_an_empty_folder_stays_empty_if_the_model_cannot_be_used(folders, tmp_path):
+    model, tokenizer = folders
+    data = bytearray((model / "model.safetensors").read_bytes())
+    data[-4:] = b"\xff\xff\xff\xff"  # not a number
+    (model / "model.safetensors").write_bytes(data)
+    (tmp_path / "empty").mkdir()
+    with Hub() as hub, hub.client(tmp_path / "home"):
+        hub.add("DuoGuard/DuoGuard-0.5B", model)
+        hub.add("Qwen/Qwen2.5-0.5B", tokenizer)
+        code, output = run("DuoGuard/DuoGuard-0.5B", tmp_path / "empty")
+    assert code == 1
+    assert "E016" in output
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_download_that_was_killed_can_be_repeated(published, tmp_path):
+    (tmp_path / "empty" / ".duoguard-writing").mkdir(parents=True)
+    code, output = run("DuoGuard/DuoGuard-0.5B", tmp_path / "empty")
+    assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (".", "E148"),  # it holds a file
+        ("/", "E148"),
+        ("file", "E148"),
+        ("pipe", "E148"),
+        ("file/guard", "E139"),
+        ("circle", "E148"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_refused_before_the_download(
+    published, tmp_path, monkeypatch, name, expected
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "file").touch()
+    os.mkfifo(here / "pipe")
+    (here / "circle").symlink_to("circle")
+    code, output = run("DuoGuard/DuoGuard-0.5B", name)
+    assert code == 1
+    assert expected in output
+    assert published.requests == []
+
+
+def test_a_failed_download_does_not_advise_to_set_a_name(published, tmp_path):
+    published.gate("DuoGuard/DuoGuard-0.5B")
+    code, output = run("DuoGuard/DuoGuard-0.5B", tmp_path / "guard")
+    assert code == 1
+    assert "E030" in output
+    assert "set name" not in output
+    assert "try again" in output
+    published.stop()
+    code, output = run("me/guard", tmp_path / "guard")
+    assert code == 1
+    assert "E033" in output
+    assert "HF_HUB_OFFLINE" in output
+    assert "set name" not in output
+    assert "try again" in output
+
+
+def test_a_file_of_the_cache_that_is_a_pipe_is_not_waited_for(published, tmp_path):
+    code, output = run("DuoGuard/DuoGuard-0.5B", tmp_path / "guard")
+    assert code == 0, output
+    for path in (tmp_path / "home").rglob("LICENSE"):
+        path.unlink()
+        os.mkfifo(path)
+    published.stop()
+    code, output = run("DuoGuard/DuoGuard-0.5B", tmp_path / "other")
+    assert code == 1
+    assert "E108" in output

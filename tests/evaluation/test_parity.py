@@ -1,5 +1,6 @@
 """`verify` compares our scores with those of `transformers`."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.network import device
 from spacy_duoguard.evaluation import parity
 from spacy_duoguard.evaluation.parity import Difference, Parity, verify
 from spacy_duoguard.evaluation.reference import reference_scores
@@ -110,7 +112,7 @@ def test_the_command_in_float32(run, tmp_path):
     assert "spacy-duoguard, float32" in output
     assert "Within the bound" in output
     _, fewer = run("--precision", "float32", "--texts", source, "--limit", 1)
-    assert "1 texts" in fewer
+    assert "1 text, " in fewer
 
 
 def test_the_command_fails_if_scores_differ(run, monkeypatch, tmp_path):
@@ -145,3 +147,41 @@ def test_without_texts_the_sample_is_scored(run, monkeypatch):
     code, output = run("--precision", "float32")
     assert code == 0, output
     assert "2 texts, " in output
+
+
+@pytest.mark.parametrize("resolved", ["float32", "bfloat16"])
+def test_it_says_which_precision_auto_is(load, monkeypatch, resolved):
+    dtype = getattr(torch, resolved)
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: dtype == torch.bfloat16)
+    loaded, lines = [], []
+
+    def recorded(precision):
+        loaded.append(precision)
+        return load(precision)
+
+    result = verify(recorded, COMPARABLE, precision="auto", report=lines.append)
+    assert result.precision == resolved
+    assert f"'auto' is {resolved} on cpu" in lines
+    assert not any("Loading in auto" in line for line in lines)
+    # Not twice in the same precision.
+    assert loaded == ["float32"] + ["auto"] * (resolved == "bfloat16")
+
+
+def test_counts_agree_with_their_nouns(run, tmp_path):
+    texts = tmp_path / "in.txt"
+    texts.write_text("a dog\n\n")
+    _, output = run("--precision", "float32", "--texts", texts)
+    assert "1 text, " in output
+    assert "1 text skipped" in output
+    texts.write_text("a dog\na cat\n")
+    _, output = run("--precision", "float32", "--texts", texts)
+    assert "2 texts, " in output
+    assert "0 texts skipped" in output
+    texts.write_text("\n")
+    _, output = run("--precision", "float32", "--texts", texts)
+    assert "None of the texts (1) can be compared" in output
+
+
+def test_one_token_is_not_called_tokens():
+    one = dataclasses.replace(make("float32", 0.0), texts=1, tokens=1)
+    assert "1 text, 1 token, on cpu" in parity.format_parity(one)

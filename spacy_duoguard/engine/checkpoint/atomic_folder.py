@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import CheckpointError, Errors
-from .files import try_sync
+from .files import is_regular, try_sync
 from .manifest import (
     MANIFEST,
     add_manifest,
@@ -27,7 +27,7 @@ from .manifest import (
     write_manifest,
 )
 
-_WRITING = ".duoguard-writing"
+WRITING = ".duoguard-writing"
 _STAGED = ".duoguard-staged"
 
 
@@ -42,7 +42,7 @@ def staged(folder: Path, *, keep: bool = False) -> Iterator[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _move_staged(folder)
-    aside = folder / _WRITING
+    aside = folder / WRITING
     _remove(aside)
     aside.mkdir()
     try:
@@ -99,7 +99,8 @@ def locate(folder: Path, name: str) -> Path:
     folder (Path): The folder.
     name (str): The name of the file, with "/" if it is in a subfolder.
     RETURNS (Path): Its path, whether it exists or not.
-    RAISES (CheckpointError): It is a link, or is reached through one.
+    RAISES (CheckpointError): It is a link, is reached through one, or is not a regular
+        file.
     """
     staged_folder = folder / _STAGED
     for root in (staged_folder, folder):
@@ -107,7 +108,7 @@ def locate(folder: Path, name: str) -> Path:
         links = [path, *path.parents[: name.count("/")], staged_folder]
         if any(link.is_symlink() for link in links):
             raise CheckpointError(Errors.E103.format(folder=folder, file=name))
-        if path.is_file():
+        if is_regular(path):
             return path
     return folder.joinpath(name)
 
@@ -150,10 +151,10 @@ def _replaced(folder: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:  # `rmtree` would open a pipe, and wait
+        path.unlink(missing_ok=True)
 
 
 def _sync_tree(folder: Path) -> None:

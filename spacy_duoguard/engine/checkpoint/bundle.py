@@ -1,7 +1,6 @@
 """Loading and saving a model: decoder, tokenizer and their provenance."""
 
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..network.threads import leave_parents_threads
 from ..network.trainable import check_depth, check_trainable
 from ..settings import Settings, check_windows
 from ..text.tokenizer import TextTokenizer
+from ..user_warnings import warn_once
 from .atomic_folder import staged
 from .files import parse_json
 from .manifest import (
@@ -251,7 +251,7 @@ def _build(
     self_test: Any = None,
 ) -> Bundle:
     if provenance.get("model") == DEMO:  # also if it was saved elsewhere since
-        warnings.warn(Warnings.W001, stacklevel=2)
+        warn_once(Warnings.W001)
     leave_parents_threads()
     check_parts(config, tokenizer, settings)  # before downloading a gigabyte
     device = resolve_device(settings.device)

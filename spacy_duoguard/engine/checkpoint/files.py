@@ -2,12 +2,14 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError, Errors
+from ..unique_keys import DuplicateKeyError, unique_keys
 
 # The largest tokenizer.json of a supported model is 17 MB, other text files a few kB.
 TEXT_LIMITS = {"tokenizer.json": 2**26, "model.safetensors.index.json": 2**24}
@@ -54,16 +56,56 @@ def try_sync(path: Path) -> None:
         sync(path)
 
 
+def open_regular(path: Path) -> int:
+    """Open a file for reading, unless it is a pipe, a device, a socket or a folder.
+    Opening or reading one of these may wait forever, or never end.
+
+    path (Path): The file.
+    RETURNS (int): A descriptor, to be closed by the caller.
+    RAISES (CheckpointError): It is not a regular file.
+    RAISES (OSError): It cannot be opened.
+    """
+    # Before opening, since that alone may act on a device, and after, in case the file
+    # was replaced in between.
+    _check_regular(os.stat(path).st_mode, path)
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        _check_regular(os.fstat(handle).st_mode, path)
+    except CheckpointError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def is_regular(path: Path) -> bool:
+    """path (Path): A file that may be missing.
+    RETURNS (bool): Whether it exists.
+    RAISES (CheckpointError): Something else has its name, or a link that leads nowhere.
+    """
+    if path.is_file():
+        return True
+    if os.path.lexists(path):
+        raise CheckpointError(Errors.E108.format(file=path))
+    return False
+
+
+def _check_regular(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(Errors.E108.format(file=path))
+
+
 def read_text(path: Path) -> str:
     """Read a text file, up to the size limit for its name.
 
     path (Path): The file.
     RETURNS (str): Its content.
-    RAISES (CheckpointError): The file is missing, too large, or not UTF-8.
+    RAISES (CheckpointError): The file is missing, not a regular file, too large, or not
+        UTF-8.
     """
     limit = TEXT_LIMITS.get(path.name, TEXT_LIMIT)
     try:
-        with path.open("rb") as file:
+        with open(open_regular(path), "rb") as file:
             # `read` would allocate all of the limit.
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, limit) + 1)
@@ -92,11 +134,12 @@ def parse_json(text: str, source: str, kind: str) -> dict[str, Any]:
     """text (str): A JSON object.
     source (str), kind (str): Where it came from and what it is, for messages.
     RETURNS (Dict[str, Any]): The object.
-    RAISES (CheckpointError): The text is not a JSON object."""
+    RAISES (CheckpointError): The text is not a JSON object, or a key occurs twice."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as e:
-        message = Errors.E018.format(source=source, kind=kind, problem=type(e).__name__)
+        problem = e if isinstance(e, DuplicateKeyError) else type(e).__name__
+        message = Errors.E018.format(source=source, kind=kind, problem=problem)
         raise CheckpointError(message) from e
     if not isinstance(data, dict):
         message = Errors.E018.format(

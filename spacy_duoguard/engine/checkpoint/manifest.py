@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError, Errors
-from .files import parse_json, read_text
+from .files import is_regular, open_regular, parse_json, read_text
 
 MANIFEST = "manifest.json"
 
@@ -29,9 +30,10 @@ def digest_file(path: Path) -> dict[str, Any]:
 
     path (Path): The file.
     RETURNS (Dict[str, Any]): Its "size" in bytes and its "sha256".
+    RAISES (CheckpointError): It is not a regular file.
     RAISES (OSError): The file cannot be read."""
     hashed, size = sha256(), 0
-    with path.open("rb") as file:
+    with open(open_regular(path), "rb") as file:
         while chunk := file.read(_CHUNK):
             hashed.update(chunk)
             size += len(chunk)
@@ -116,8 +118,30 @@ def check_files(
     """
     for name in manifest["files"]:
         path = locate(name)
-        actual = digest_file(path) if path.is_file() else None
+        with _coded(name, source):
+            _check_size(manifest, name, path, source=source)
+            actual = digest_file(path)
         check_digest(manifest, name, actual, source=source)
+
+
+def read_checked(
+    manifest: Mapping[str, Any], name: str, path: Path, *, source: str
+) -> bytes:
+    """Read a file and compare it with its manifest.
+
+    manifest (Mapping[str, Any]): From `read_manifest`.
+    name (str): The name of the file.
+    path (Path): Its path.
+    source (str): Where the file is, for messages.
+    RETURNS (bytes): Its content.
+    RAISES (CheckpointError): The file is missing or was changed.
+    """
+    with _coded(name, source):
+        size = _check_size(manifest, name, path, source=source)
+        with open(open_regular(path), "rb") as file:
+            content = file.read(size + 1)
+    check_digest(manifest, name, digest(content), source=source)
+    return content
 
 
 def check_digest(
@@ -135,6 +159,28 @@ def check_digest(
         problem = "is missing" if actual is None else "is not as it was saved"
         message = Errors.E102.format(source=source, file=name, problem=problem)
         raise CheckpointError(message)
+
+
+def _check_size(
+    manifest: Mapping[str, Any], name: str, path: Path, *, source: str
+) -> int:
+    """Compare the size of a file before reading it: it may be a hole of terabytes."""
+    if not is_regular(path):
+        check_digest(manifest, name, None, source=source)
+    size, expected = path.stat().st_size, manifest["files"].get(name)
+    if not isinstance(expected, dict) or size != expected.get("size"):
+        check_digest(manifest, name, {"size": size}, source=source)
+    return size
+
+
+@contextmanager
+def _coded(name: str, source: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        problem = type(e).__name__
+        message = Errors.E018.format(source=source, kind=name, problem=problem)
+        raise CheckpointError(message) from e
 
 
 def _digest_body(body: Mapping[str, Any]) -> str:

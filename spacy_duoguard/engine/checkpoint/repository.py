@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError, DownloadError, Errors
 from .atomic_folder import is_interrupted, locate
+from .files import is_regular
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parents[2] / "demo"
@@ -23,9 +24,10 @@ class Folder:
 
     def find(self, filename: str) -> Path | None:
         """filename (str): A file directly in the folder.
-        RETURNS (Optional[Path]): Its path, None if there is none."""
+        RETURNS (Optional[Path]): Its path, None if there is none.
+        RAISES (CheckpointError): It is not a regular file, nor a link to one."""
         path = self.path / filename
-        return path if path.is_file() else None
+        return path if is_regular(path) else None
 
 
 class SavedFolder(Folder):
@@ -43,15 +45,18 @@ class SavedFolder(Folder):
     def find(self, filename: str) -> Path | None:
         """See `Folder.find`.
 
-        RAISES (CheckpointError): The file is a link."""
+        RAISES (CheckpointError): The file is a link, or not a regular file."""
         name = f"{self.inner}/{filename}" if self.inner else filename
         path = locate(self.root, name)
-        return path if path.is_file() else None
+        return path if is_regular(path) else None
 
 
 class HubRepository:
     """A repository on the hub. Files are downloaded one by one into the cache of
     `huggingface_hub`, all from the commit of the first one."""
+
+    # What else to do if a file can't be had, for messages.
+    remedy = "or download it once and set name to the local folder"
 
     def __init__(self, name: str, revision: str) -> None:
         self.name = name
@@ -73,7 +78,9 @@ class HubRepository:
         try:
             path = hf_hub_download(self.name, filename, revision=revision)
         except hub.GatedRepoError as e:
-            raise DownloadError(Errors.E030.format(name=self.name)) from e
+            raise DownloadError(
+                Errors.E030.format(name=self.name, remedy=self.remedy)
+            ) from e
         except hub.RepositoryNotFoundError as e:
             raise DownloadError(Errors.E031.format(name=self.name)) from e
         except hub.RevisionNotFoundError as e:
@@ -100,6 +107,7 @@ class HubRepository:
                 name=self.name,
                 revision=self.commit or self.revision,
                 problem=type(problem).__name__,
+                remedy=self.remedy,
             )
         )
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError, Errors
+from ..unique_keys import unique_keys
+from .files import open_regular
 
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
@@ -62,9 +64,10 @@ class MappedFile:
 
     def __init__(self, path: Path) -> None:
         """path (Path): The file.
+        RAISES (CheckpointError): It is not a regular file.
         RAISES (OSError, ValueError): The file cannot be mapped."""
         self.path = path.absolute()
-        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._handle = open_regular(path)
         weakref.finalize(self, os.close, self._handle)
         self.fingerprint = Fingerprint.of(os.fstat(self._handle))
         self.content = mmap.mmap(self._handle, 0, access=mmap.ACCESS_COPY)
@@ -102,9 +105,12 @@ def open_tensors(path: Path) -> dict[str, StoredTensor]:
     """
     # On Windows a mapped file could not be replaced when saving.
     if os.name == "nt":
-        return parse_tensors(path.read_bytes(), source=path.name)
+        with open(open_regular(path), "rb") as content:
+            return parse_tensors(content.read(), source=path.name)
     try:
         file = MappedFile(path)
+    except CheckpointError:
+        raise
     except (OSError, ValueError) as e:  # ValueError: the file is empty
         raise _damaged(path.name, type(e).__name__) from e
     return {
@@ -169,7 +175,7 @@ def _read_header(
     if len(content) < 8 or length > min(_HEADER_LIMIT, len(content) - 8):
         raise _damaged(source, "the header is cut off or too long")
     try:
-        header = json.loads(content[8 : 8 + length], object_pairs_hook=_unique_keys)
+        header = json.loads(content[8 : 8 + length], object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as e:
         raise _damaged(source, "the header is not JSON with unique keys") from e
     if not isinstance(header, dict):
@@ -220,13 +226,6 @@ def _read_entry(
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        raise ValueError("duplicate key")
-    return unique
 
 
 def _damaged(source: str, problem: str) -> CheckpointError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import CheckpointError, Errors
 from ...taxonomy import CATEGORIES, UNSAFE
+from ..unique_keys import unique_keys
 
 ARCHITECTURES = {
     "Qwen2ForSequenceClassification": "qwen2",
@@ -71,11 +72,12 @@ class DecoderConfig:
 
         text (str): The content of the file.
         RETURNS (DecoderConfig): The architecture.
-        RAISES (CheckpointError): The text is not JSON, an architecture or a setting is
-            not implemented, or a size is missing or impossible.
+        RAISES (CheckpointError): The text is not JSON or has a key twice, an
+            architecture or a setting is not implemented, or a size is missing or
+            impossible.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as e:
             raise CheckpointError(Errors.E010.format(problem=e)) from e
         if not isinstance(data, dict):
