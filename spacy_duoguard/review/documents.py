@@ -1,8 +1,11 @@
-"""Read the records of a results file as documents to review. An invalid record is
-marked unsafe: the review page must not make a damaged record look safe."""
+"""Read the records of a results file as documents to review. A record that is invalid,
+or that contradicts itself, is marked unsafe: the review page must not make a damaged
+record look safe."""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,13 @@ from ..errors import Errors, ResultsError
 from ..scoring.record import list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
-from ..taxonomy import UNSAFE
+from ..taxonomy import CATEGORIES, UNSAFE
 
 STATUSES: tuple[str, ...] = ("ok", "truncated", "empty", "error")
 _SUFFIXES = (".jsonl", ".json", ".parquet")
+
+# `unsafe` is the maximum of the categories; float32 is exact to seven digits.
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -115,38 +121,95 @@ def _read_scores(
         return Document(number, text, "error", fields=fields, note=note)
     if status not in STATUSES:
         raise InvalidRecordError("the record has an unknown status")
+    if record.get("error") is not None or record.get("record") is not None:
+        raise InvalidRecordError("the record has an error, but another status")
     if text is None:
         raise InvalidRecordError("the record has no text")
-    cats = _read_cats(record.get("cats"))
-    if not cats:
-        raise InvalidRecordError("the record has no scores")
+    cats = _read_all_cats(record.get("cats"))
     first_unsafe = record.get("first_unsafe")
     if first_unsafe is not None and not _is_offset(first_unsafe, len(text)):
         raise InvalidRecordError("the offset of the first flag is outside the text")
-    return Document(
+    document = Document(
         record=number,
         text=text,
         status=status,
         cats=cats,
         flags=_read_flags(record.get("flags"), cats),
-        sentences=_read_sentences(record.get("sentences") or [], len(text), cats),
+        sentences=_read_sentences(record.get("sentences"), len(text), cats),
         curve=_read_curve(record.get("curve"), len(text)),
         first_unsafe=first_unsafe,
         fields=fields,
     )
+    _check_emptiness(document, text)
+    return document
+
+
+def _check_emptiness(document: Document, text: str) -> None:
+    """A text is empty if, and only if, there was nothing in it to score.
+
+    RAISES (InvalidRecordError): The status says something else than the text or the
+        scores."""
+    if document.status != "empty":
+        if not text:
+            raise InvalidRecordError("the record has scores, but its text is empty")
+        return
+    if any(map(_is_visible, text)):
+        raise InvalidRecordError("the status is 'empty', but there is a text")
+    if any(document.cats.values()) or document.sentences or document.curve:
+        raise InvalidRecordError("the status is 'empty', but there are scores")
+
+
+def _is_visible(character: str) -> bool:
+    """Whether it is more than a space, a control or a format character."""
+    return unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp", "Zs")
+
+
+def _read_all_cats(cats: Any) -> dict[str, float]:
+    """The scores of a record, which has all categories and their maximum."""
+    scores = _read_cats(cats)
+    if not scores.keys() >= {*CATEGORIES, UNSAFE}:
+        raise InvalidRecordError("the record does not have all scores")
+    unsafe = scores.pop(UNSAFE)
+    if not math.isclose(unsafe, max(scores.values()), rel_tol=0, abs_tol=_TOLERANCE):
+        raise InvalidRecordError("'unsafe' is not the maximum of the categories")
+    return scores
+
+
+def check_labels(documents: Sequence[Document]) -> list[Document]:
+    """Check that all documents have the same categories, as the results of one model
+    have: a score that is missing is not a low one.
+
+    documents (Sequence[Document]): All documents of a page.
+    RETURNS (List[Document]): The documents. One that lacks a category of another has
+        the status "error"."""
+    labels = {label for document in documents for label in document.cats}
+    return [
+        document
+        if document.status == "error" or document.cats.keys() == labels
+        else Document(
+            record=document.record,
+            text=document.text,
+            status="error",
+            fields=document.fields,
+            note="the record lacks a category that other records have",
+        )
+        for document in documents
+    ]
 
 
 def _read_cats(cats: Any) -> dict[str, float]:
-    """The scores of categories, without `unsafe`."""
+    """The scores of a record or a sentence."""
     if isinstance(cats, list) and all(isinstance(pair, tuple) for pair in cats):
-        cats = dict(cats)  # a Parquet map
+        pairs, cats = cats, dict(cats)  # a Parquet map
+        if len(cats) < len(pairs):
+            raise InvalidRecordError("a category has two scores")
     if not isinstance(cats, Mapping):
         raise InvalidRecordError("the record, or a sentence, has no scores")
     # A Parquet struct has None for the categories that a row doesn't have.
     scores = {str(key): value for key, value in cats.items() if value is not None}
     if not all(_is_score(value) for value in scores.values()):
         raise InvalidRecordError("a score is not a number in [0, 1]")
-    return {key: float(value) for key, value in scores.items() if key != UNSAFE}
+    return {key: float(value) for key, value in scores.items()}
 
 
 def _is_score(value: Any) -> bool:
@@ -159,12 +222,16 @@ def _read_flags(flags: Any, cats: Mapping[str, float]) -> tuple[str, ...]:
         isinstance(flag, str) and flag in cats for flag in flags
     ):
         raise InvalidRecordError("the flags are not a list of its categories")
+    if len(set(flags)) < len(flags) or not all(cats[flag] > 0.0 for flag in flags):
+        raise InvalidRecordError("a flag is there twice, or its score is 0")
     return tuple(flags)
 
 
 def _read_sentences(
     sentences: Any, length: int, cats: Mapping[str, float]
 ) -> tuple[Sentence, ...]:
+    if sentences is None:
+        return ()
     if not isinstance(sentences, list):
         raise InvalidRecordError("the sentences are not a list")
     checked = []
@@ -176,6 +243,7 @@ def _read_sentences(
         if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
             raise InvalidRecordError("a sentence is outside the text")
         scores = _read_cats(sentence.get("cats"))
+        scores.pop(UNSAFE, None)
         if not scores or not set(scores) <= set(cats):
             raise InvalidRecordError("a sentence has no scores of known categories")
         checked.append(Sentence(start, end, scores))

@@ -17,11 +17,14 @@ from spacy_duoguard.taxonomy import CATEGORIES, COLORS
 
 SAFE = dict.fromkeys(CATEGORIES, 0.1)
 
+NOTHING = {"cats": dict.fromkeys((*CATEGORIES, "unsafe"), 0.0), "flags": []}
+
 
 def result(text="A text.", *, status="ok", hate=0.1, **more):
     cats = {**SAFE, "Hate": hate, "unsafe": max(0.1, hate)}
     flags = ["Hate"] if hate > 0.5 else []
-    return {"text": text, "cats": cats, "flags": flags, "status": status, **more}
+    scores = {"cats": cats, "flags": flags, "status": status}
+    return {"text": text, **scores, **more}
 
 
 def write(path, records):
@@ -93,6 +96,28 @@ def test_a_valid_record_is_read_unchanged():
         {"curve": {"end": [5, 1], "unsafe": [0.1, 0.1]}},
         {"curve": {"end": [1], "unsafe": [2]}},
         {"first_unsafe": 99},
+        {"cats": {**SAFE, "Hate": 0.01, "unsafe": 0.99}},
+        {"cats": {**SAFE, "Hate": 0.99, "unsafe": 0.1}},
+        {"cats": SAFE},  # without `unsafe`
+        {"cats": {"Hate": 0.1, "unsafe": 0.1}},
+        {"cats": [*SAFE.items(), ("unsafe", 0.1), ("Hate", 0.0)]},
+        {"error": "not scored"},
+        {"error": ""},
+        {"record": 1},
+        {"status": "empty", **NOTHING},
+        {"status": "empty", "text": " \n"},  # with scores
+        {"status": "empty", "text": "", "flags": ["Hate"], "cats": NOTHING["cats"]},
+        {
+            "status": "empty",
+            "text": "",
+            **NOTHING,
+            "curve": {"end": [0], "unsafe": [0.9]},
+        },
+        {"text": ""},
+        {"flags": ["Hate", "Hate"]},
+        {"flags": ["Hate"], "cats": {**SAFE, "Hate": 0.0, "unsafe": 0.1}},
+        {"sentences": 0},
+        {"sentences": [{"start": 0, "end": 3, "cats": [("Hate", 0.9), ("Hate", 0.1)]}]},
     ],
 )
 def test_an_invalid_record_is_marked_unsafe(change):
@@ -102,6 +127,23 @@ def test_an_invalid_record_is_marked_unsafe(change):
     assert document.note
     row = embedded(build_page([document], title="x"))["docs"][0]
     assert row["probs"] == [1.0] * 12
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\t"])
+def test_a_text_without_visible_characters_can_be_empty(text):
+    document = read_document(result(text, **NOTHING, status="empty"), 1)
+    assert (document.status, document.risk) == ("empty", 0.0)
+
+
+def test_a_record_without_a_category_of_the_others_is_not_scored(tmp_path):
+    records = [result(), result()]
+    records[1]["cats"]["Spam"] = 0.0
+    results = write(tmp_path / "results.jsonl", records)
+    assert write_page(results, tmp_path / "page.html") == (2, 1)
+    first, second = embedded((tmp_path / "page.html").read_text())["docs"]
+    assert (first["status"], first["probs"]) == ("error", [1.0] * 13)
+    assert "lacks a category" in first["note"]
+    assert second["status"] == "ok"
 
 
 def test_a_failed_record_says_why(tmp_path):
@@ -202,7 +244,7 @@ def test_the_policy_allows_this_style_and_script_only():
 
 def test_added_categories_have_a_column_and_a_color():
     record = result()
-    record["cats"]["Spam"] = 0.7
+    record["cats"].update(Spam=0.7, unsafe=0.7)
     data = embedded(build_page([read_document(record, 1)], title="x"))
     assert data["labels"] == [*CATEGORIES, "Spam"]
     assert data["docs"][0]["probs"][-1] == 0.7
