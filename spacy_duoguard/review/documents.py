@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Errors, ResultsError
-from ..scoring.record import list_files
+from ..scoring.record import BrokenRecordError, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
 from ..taxonomy import CATEGORIES, UNSAFE
@@ -82,7 +82,7 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
 
 
 def _read_records(path: Path) -> Iterator[Any]:
-    """YIELDS (Any): The content of each line or row, None if it can't be read."""
+    """YIELDS (Any): The content of each line or row, or why it can't be read."""
     files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
     if not files or not path.exists():
         raise ResultsError(Errors.E150.format(path=path))
@@ -91,10 +91,12 @@ def _read_records(path: Path) -> Iterator[Any]:
 
 
 def read_document(record: Any, number: int, *, text_key: str = "text") -> Document:
-    """record (Any): The content of a line, None if it isn't JSON.
+    """record (Any): The content of a line, or a `BrokenRecordError`.
     number (int): Its number in the file, starting at 1.
     text_key (str): The field that holds the text.
     RETURNS (Document): Has the status "error" if the record is invalid."""
+    if isinstance(record, BrokenRecordError):
+        return Document(number, None, "error", note=str(record))
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key

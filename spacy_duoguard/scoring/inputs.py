@@ -20,6 +20,7 @@ from .record import (
     check_columns,
     is_unicode,
     make_records,
+    unique_keys,
 )
 
 # Without a limit, an unclosed quote would read the rest of a file into one cell.
@@ -99,7 +100,12 @@ def _parse_json(line: str) -> dict[str, Any] | None:
     if not line.strip():
         return None
     try:
-        value = json.loads(line, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(
+            line,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=unique_keys,
+        )
     except BrokenRecordError:
         raise
     except (ValueError, RecursionError) as e:

@@ -13,7 +13,15 @@ from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 from .inputs import read_text_file
-from .record import BATCH, PART, STANDARD, Source, check_columns, list_files
+from .record import (
+    BATCH,
+    PART,
+    STANDARD,
+    Source,
+    check_columns,
+    check_unique,
+    list_files,
+)
 from .results import output_names, to_plain
 
 if TYPE_CHECKING:
@@ -51,14 +59,17 @@ def read_rows(
     required (Optional[str]): A column that must be there.
     columns (Optional[Sequence[str]]): The columns to read, by default all of them.
     YIELDS (Dict[str, Any]): The rows.
-    RAISES (SettingsError): A file is damaged or does not have the column.
+    RAISES (SettingsError): A file is damaged, does not have the column, or has two
+        columns of the same name.
     """
     pa = load_pyarrow()
     for file in _parquet_files(path):
         try:
             with pa.parquet.ParquetFile(file) as table:
+                names = table.schema_arrow.names
+                check_unique(names, name=str(file))
                 if required is not None:
-                    check_columns(table.schema_arrow.names, required, name=str(file))
+                    check_columns(names, required, name=str(file))
                 for batch in table.iter_batches(_ROWS, columns=columns):
                     yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as e:

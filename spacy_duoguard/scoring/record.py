@@ -42,6 +42,20 @@ class BrokenRecordError(ValueError):
     """Why a record cannot be read. The message never quotes the text."""
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict of a JSON object, for the `object_pairs_hook` of `json.loads`. Of a
+    key that is there twice, another reader of the file may take the other value.
+
+    pairs (List[Tuple[str, Any]]): Its keys and values.
+    RETURNS (Dict[str, Any]): The same, with each key once.
+    RAISES (BrokenRecordError): A key is there twice.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise BrokenRecordError("a JSON object has a key twice")
+    return content
+
+
 Row = dict[str, Any] | BrokenRecordError  # what a reader makes of a line or a row
 
 
@@ -103,6 +117,16 @@ def check_columns(columns: list[str], text_key: str, *, name: str) -> None:
         listed = ", ".join(repr(column) for column in columns[:20]) or "none"
         message = Errors.E136.format(name=name, key=text_key, found=listed)
         raise SettingsError(message)
+    check_unique(columns, name=name)
+
+
+def check_unique(columns: list[str], *, name: str) -> None:
+    """Check that each column of a table has a name of its own.
+
+    columns (List[str]): Their names.
+    name (str): The name of the table, for messages.
+    RAISES (SettingsError): Two have the same name.
+    """
     if len(set(columns)) < len(columns):
         raise SettingsError(
             Errors.E139.format(name=name, problem="two columns have the same name")

@@ -10,7 +10,7 @@ import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
-from spacy_duoguard.errors import ResultsError
+from spacy_duoguard.errors import ResultsError, SettingsError
 from spacy_duoguard.review.documents import read_document, read_documents
 from spacy_duoguard.review.page import build_page, to_script_json, write_page
 from spacy_duoguard.taxonomy import CATEGORIES, COLORS
@@ -127,6 +127,28 @@ def test_an_invalid_record_is_marked_unsafe(change):
     assert document.note
     row = embedded(build_page([document], title="x"))["docs"][0]
     assert row["probs"] == [1.0] * 12
+
+
+@pytest.mark.parametrize("doubled", ['"status"', '"Hate"', '"deep"'])
+def test_a_record_with_a_key_twice_is_not_scored(tmp_path, doubled):
+    line = json.dumps(result(id={"deep": 0.9}))
+    path = tmp_path / "results.jsonl"
+    path.write_text(line.replace(f"{doubled}:", f"{doubled}: 0.9, {doubled}:"))
+    (document,) = read_documents(path)
+    assert (document.status, document.note) == (
+        "error",
+        "a JSON object has a key twice",
+    )
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    table = pyarrow.Table.from_pylist([result(status="error")])
+    table = table.append_column("status", pyarrow.array(["ok"]))
+    parquet.write_table(table, tmp_path / "part.parquet")
+    with pytest.raises(SettingsError, match=r"E139.*same name"):
+        list(read_documents(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b\t"])

@@ -123,6 +123,8 @@ def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
         b'{"text": "secret \xff words"}',
         b"{\0}",
         b"[" * 100_000,
+        b'{"text": "secret words", "t\\u0065xt": "hello"}',
+        b'{"text": "secret words", "x": [{"v": {"k": 1, "k": 2}}]}',
         b'{"text": "b\\u0000", "other": "\\ud800"}',
     ]
     source = write(tmp_path / "in.jsonl", b"\r\n".join(lines))
@@ -146,6 +148,8 @@ def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
         "not valid UTF-8",
         "NUL",
         "not valid JSON",
+        "a JSON object has a key twice",
+        "a JSON object has a key twice",
     ]
     for i, (result, problem) in enumerate(zip(broken, problems, strict=True)):
         assert f"Record {i + 2}: " in output
