@@ -33,7 +33,7 @@ class Record:
     """One record of an input."""
 
     number: int  # from 1
-    fields: dict[str, Any]  # empty if the record is broken
+    fields: dict[str, Any]  # empty if they could not be read
     text: str
     problem: str | None = None  # why it cannot be scored; never quotes the text
 
@@ -65,14 +65,15 @@ def make_record(number: int, row: Row, text_key: str) -> Record:
     number (int): Its number in the input.
     row (Union[Dict[str, Any], BrokenRecordError]): Its fields, or why there are none.
     text_key (str): The field with the text.
-    RETURNS (Record): The record, with a problem if it has no valid text.
+    RETURNS (Record): The record, with a problem if it has no valid text. It keeps its
+        fields all the same, so that its result can be joined with others.
     """
+    if isinstance(row, BrokenRecordError):
+        return Record(number, {}, "", str(row))
     try:
-        if isinstance(row, BrokenRecordError):
-            raise row
         return Record(number, row, _get_text(row, text_key))
     except BrokenRecordError as e:
-        return Record(number, {}, "", str(e))
+        return Record(number, row, "", str(e))
 
 
 def make_records(rows: Iterable[Row], text_key: str) -> Iterator[Record]:

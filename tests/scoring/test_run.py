@@ -53,7 +53,9 @@ def write_json(path, rows):
     return write(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def assert_failed(result, number, problem):
+def assert_failed(result, number, problem, **fields):
+    for key, value in fields.items():
+        assert result.pop(key) == value
     assert result.pop("record") == number
     assert problem in result.pop("error")
     assert result.pop("cats") == dict.fromkeys((*CATEGORIES, UNSAFE), 1.0)
@@ -151,10 +153,42 @@ def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
         "a JSON object has a key twice",
         "a JSON object has a key twice",
     ]
+    kept = [
+        {"txt": "secret words"},
+        {"text": ["secret words"]},
+        {"text": None},
+        {"text": "\ud800 secret words"},
+    ]
+    kept += [{}] * (len(problems) - len(kept))
     for i, (result, problem) in enumerate(zip(broken, problems, strict=True)):
         assert f"Record {i + 2}: " in output
-        assert_failed(result, i + 2, problem)
+        assert_failed(result, i + 2, problem, **kept[i])
     assert f"unsafe: {len(problems)}\n" in output
+
+
+def test_a_record_without_a_valid_text_keeps_its_fields(score, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    rows = [
+        {"id": 6, "text": "a", "status": "mine"},
+        {"id": 7, "text": None, "status": "mine"},
+        {"id": 8, "status": "mine"},
+        {"id": 9, "text": 3, "status": "mine"},
+        {"id": 10, "text": "\ud800", "status": "mine"},
+    ]
+    source = write_json(tmp_path / "in.jsonl", rows)
+    assert score(source, tmp_path / "out.jsonl")[0] == 3
+    assert score(source, tmp_path / "out.parquet")[0] == 3
+    table = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    for results in (read(tmp_path / "out.jsonl"), table):
+        assert [result["id"] for result in results] == [6, 7, 8, 9, 10]
+        assert {result["input_status"] for result in results} == {"mine"}
+        statuses = [result["status"] for result in results]
+        assert statuses == ["ok", *["error"] * 4]
+        assert all(result["cats"][UNSAFE] == 1.0 for result in results[1:])
+    assert [result.get("text") for result in read(tmp_path / "out.jsonl")] == [
+        row.get("text") for row in rows
+    ]
+    assert [result["text"] for result in table] == ["a", None, None, "3", "?"]
 
 
 def test_strict_stops_at_the_first_broken_record(score, tmp_path):
