@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Errors, ResultsError
-from ..scoring.record import BrokenRecordError, list_files
+from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
 from ..taxonomy import CATEGORIES, UNSAFE
@@ -103,7 +103,7 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     text = record.get(key)
     text = text if isinstance(text, str) else None
     fields = {
-        str(name): value if isinstance(value, str) else json.dumps(value, default=str)
+        str(name): _show(name, value)
         for name, value in record.items()
         if name != key and name not in FIELDS and value is not None
     }
@@ -111,6 +111,13 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
         return _read_scores(record, number, text, fields)
     except InvalidRecordError as e:
         return Document(number, text, "error", fields=fields, note=str(e))
+
+
+def _show(name: Any, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    is_plain = can_be_written(str(name), value)
+    return json.dumps(value, default=str) if is_plain else "(can't be shown)"
 
 
 def _read_scores(

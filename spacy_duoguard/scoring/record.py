@@ -1,6 +1,6 @@
 """Records: the texts to score, with the fields they came with."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,10 @@ STANDARD = "-"  # standard input or output
 BATCH = 128
 
 PART = 32 * BATCH  # records in a file of an output folder
+
+# Levels of lists and objects in a field. Python's limit, which depends on who calls,
+# would decide otherwise whether a result can be written.
+_MAX_DEPTH = 100
 
 _Item = TypeVar("_Item")
 
@@ -70,10 +74,36 @@ def make_record(number: int, row: Row, text_key: str) -> Record:
     """
     if isinstance(row, BrokenRecordError):
         return Record(number, {}, "", str(row))
+    fields = {key: row[key] for key in row if can_be_written(key, row[key])}
     try:
-        return Record(number, row, _get_text(row, text_key))
+        if len(fields) < len(row):
+            raise BrokenRecordError(
+                f"a field is nested more than {_MAX_DEPTH} levels deep, or its name "
+                "has a NUL or half of a surrogate pair"
+            )
+        return Record(number, fields, _get_text(fields, text_key))
     except BrokenRecordError as e:
-        return Record(number, row, "", str(e))
+        return Record(number, fields, "", str(e))
+
+
+def can_be_written(name: str, value: Any) -> bool:
+    """name (str): The name of a field.
+    value (Any): Its value.
+    RETURNS (bool): Whether every format of results can hold it."""
+    if "\0" in name or not is_unicode(name):  # Parquet ends names at a NUL
+        return False
+    level = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [item for parent in level for item in _children(parent)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def make_records(rows: Iterable[Row], text_key: str) -> Iterator[Record]:
