@@ -399,7 +399,7 @@ class Errors:
         "texts. Available columns: {found}."
     )
     E137 = (
-        "[E137] Record {number} can't be scored: {problem}. Fix it, or leave out "
+        "[E137] {record} can't be scored: {problem}. Fix it, or leave out "
         "--strict to mark such records as unsafe and go on."
     )
     E138 = (

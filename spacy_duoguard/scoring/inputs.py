@@ -19,9 +19,13 @@ from .record import (
     Source,
     check_columns,
     is_unicode,
-    make_records,
+    make_record,
     unique_keys,
 )
+
+# The number of a line, and what begins there.
+Line = tuple[int, Row]
+_Cells = tuple[int, list[str] | BrokenRecordError]
 
 # Without a limit, an unclosed quote would read the rest of a file into one cell.
 _MAX_CELL = 64 * 2**20  # characters
@@ -38,7 +42,9 @@ def read_text_file(source: Source) -> Iterator[Record]:
     """
     readers = {"txt": _read_lines, "jsonl": _read_json, "csv": _read_csv}
     with _open(source.name) as handle:
-        yield from make_records(readers[source.form](handle, source), source.text_key)
+        rows = readers[source.form](handle, source)
+        for number, (line, row) in enumerate(rows, start=1):
+            yield make_record(number, row, source.text_key, line=line)
 
 
 def guess_standard_input() -> str:
@@ -62,25 +68,25 @@ def _open(name: str) -> Iterator[IO[bytes]]:
         yield handle
 
 
-def _read_lines(handle: IO[bytes], source: Source) -> Iterator[Row]:
+def _read_lines(handle: IO[bytes], source: Source) -> Iterator[Line]:
     return _parse_lines(handle, lambda line: {source.text_key: line})
 
 
-def _read_json(handle: IO[bytes], source: Source) -> Iterator[Row]:
+def _read_json(handle: IO[bytes], source: Source) -> Iterator[Line]:
     return _parse_lines(handle, _parse_json)
 
 
 def _parse_lines(
     handle: IO[bytes], parse: Callable[[str], dict[str, Any] | None]
-) -> Iterator[Row]:
-    for i, raw in enumerate(handle):
+) -> Iterator[Line]:
+    for number, raw in enumerate(handle, start=1):
         try:
-            row = parse(_decode(raw.removeprefix(_BOM) if i == 0 else raw))
+            row = parse(_decode(raw.removeprefix(_BOM) if number == 1 else raw))
         except BrokenRecordError as e:
-            yield e
+            yield number, e
         else:
             if row is not None:
-                yield row
+                yield number, row
 
 
 def _decode(raw: bytes) -> str:
@@ -126,26 +132,27 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _read_csv(handle: IO[bytes], source: Source) -> Iterator[Row]:
+def _read_csv(handle: IO[bytes], source: Source) -> Iterator[Line]:
     with _csv_rows(handle) as rows:
-        header = next(rows, [])
+        _, header = next(rows, (1, []))
         if isinstance(header, BrokenRecordError):
             problem = f"its first row: {header}"
             raise SettingsError(
                 Errors.E139.format(name=source.name, problem=problem)
             ) from header
         check_columns(header, source.text_key, name=source.name)
-        for row in rows:
+        for line, row in rows:
             if isinstance(row, BrokenRecordError):
-                yield row
+                yield line, row
             elif len(row) != len(header):
-                yield BrokenRecordError(f"{len(row)} cells for {len(header)} columns")
+                problem = f"{len(row)} cells for {len(header)} columns"
+                yield line, BrokenRecordError(problem)
             else:
-                yield dict(zip(header, row, strict=True))
+                yield line, dict(zip(header, row, strict=True))
 
 
 @contextmanager
-def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[list[str] | BrokenRecordError]]:
+def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[_Cells]]:
     text = io.TextIOWrapper(
         handle, encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
@@ -157,19 +164,22 @@ def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[list[str] | BrokenRecordEr
         text.detach()
 
 
-def _check_rows(rows: Iterator[list[str]]) -> Iterator[list[str] | BrokenRecordError]:
+def _check_rows(rows: Any) -> Iterator[_Cells]:
+    """rows (csv.reader): Its `line_num` counts the lines that it has read."""
     while True:
+        line = rows.line_num + 1
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error:
-            yield BrokenRecordError("not valid CSV: a quote in the wrong place")
+            problem = "not valid CSV: a quote in the wrong place"
+            yield line, BrokenRecordError(problem)
             continue
         content = "".join(row)
         if not is_unicode(content):
-            yield BrokenRecordError("not valid UTF-8")
+            yield line, BrokenRecordError("not valid UTF-8")
         elif "\0" in content:
-            yield BrokenRecordError("a NUL byte")
+            yield line, BrokenRecordError("a NUL byte")
         elif row:  # a blank line is not a record
-            yield row
+            yield line, row

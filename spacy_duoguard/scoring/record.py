@@ -40,6 +40,14 @@ class Record:
     fields: dict[str, Any]  # empty if they could not be read
     text: str
     problem: str | None = None  # why it cannot be scored; never quotes the text
+    line: int | None = None  # of a text file, from 1: where the record begins
+
+    @property
+    def name(self) -> str:
+        """RETURNS (str): What messages call it. Its number does not count blank lines
+        and the heads of tables, but editors do."""
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"Record {self.number}{line}"
 
 
 class BrokenRecordError(ValueError):
@@ -63,17 +71,20 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 Row = dict[str, Any] | BrokenRecordError  # what a reader makes of a line or a row
 
 
-def make_record(number: int, row: Row, text_key: str) -> Record:
+def make_record(
+    number: int, row: Row, text_key: str, *, line: int | None = None
+) -> Record:
     """Make a record, and note what is wrong with it.
 
     number (int): Its number in the input.
     row (Union[Dict[str, Any], BrokenRecordError]): Its fields, or why there are none.
     text_key (str): The field with the text.
+    line (Optional[int]): Where it begins in a text file.
     RETURNS (Record): The record, with a problem if it has no valid text. It keeps its
         fields all the same, so that its result can be joined with others.
     """
     if isinstance(row, BrokenRecordError):
-        return Record(number, {}, "", str(row))
+        return Record(number, {}, "", str(row), line)
     fields = {key: row[key] for key in row if can_be_written(key, row[key])}
     try:
         if len(fields) < len(row):
@@ -81,9 +92,9 @@ def make_record(number: int, row: Row, text_key: str) -> Record:
                 f"a field is nested more than {_MAX_DEPTH} levels deep, or its name "
                 "has a NUL or half of a surrogate pair"
             )
-        return Record(number, fields, _get_text(fields, text_key))
+        return Record(number, fields, _get_text(fields, text_key), line=line)
     except BrokenRecordError as e:
-        return Record(number, fields, "", str(e))
+        return Record(number, fields, "", str(e), line)
 
 
 def can_be_written(name: str, value: Any) -> bool:
@@ -107,7 +118,7 @@ def _children(value: Any) -> Iterable[Any]:
 
 
 def make_records(rows: Iterable[Row], text_key: str) -> Iterator[Record]:
-    """rows (Iterable[Union[Dict[str, Any], BrokenRecordError]]): All rows of an input.
+    """rows (Iterable[Union[Dict[str, Any], BrokenRecordError]]): All rows of a table.
     text_key (str): The field with the text.
     YIELDS (Record): The records, numbered from 1."""
     for number, row in enumerate(rows, start=1):

@@ -161,7 +161,8 @@ def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
     ]
     kept += [{}] * (len(problems) - len(kept))
     for i, (result, problem) in enumerate(zip(broken, problems, strict=True)):
-        assert f"Record {i + 2}: " in output
+        line = i + 2 if i < 4 else i + 3  # after the blank one
+        assert f"Record {i + 2} (line {line}): " in output
         assert_failed(result, i + 2, problem, **kept[i])
     assert f"unsafe: {len(problems)}\n" in output
 
@@ -196,7 +197,7 @@ def test_strict_stops_at_the_first_broken_record(score, tmp_path):
     code, output = score(source, tmp_path / "out.jsonl", "--strict")
     assert code == 1
     assert "E137" in output
-    assert "Record 2" in output
+    assert "Record 2 (line 2) can't be scored" in output
     assert [result["text"] for result in read(tmp_path / "out.jsonl")] == ["a"]
     write_json(source, [{"text": "a"}, {"text": "mended"}, {"text": "b"}])
     assert score(source, tmp_path / "out.jsonl", "--strict", "--resume")[0] == 0
@@ -212,6 +213,8 @@ def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
     code, output = score(source, tmp_path / "out.jsonl", "--text-key", "prompt")
     assert code == 3, output
     results = read(tmp_path / "out.jsonl")
+    for name in ("Record 2 (line 4)", "Record 3 (line 6)", "Record 5 (line 8)"):
+        assert f"{name}: " in output
     assert results[0]["prompt"] == 'two\nlines, "quoted"'
     assert results[0]["id"] == "1"
     assert [result["status"] for result in results] == [
@@ -335,7 +338,7 @@ def test_a_failing_text_does_not_affect_others(score, make_nlp, tmp_path):
     source = write_json(tmp_path / "in.jsonl", rows)
     code, output = score(source, tmp_path / "out.jsonl", model=tmp_path / "pipeline")
     assert code == 3
-    assert "Record 2: no tokens" in output
+    assert "Record 2 (line 2): no tokens" in output
     first, second = read(tmp_path / "out.jsonl")
     assert first["status"] == "ok"
     assert second.pop("id") == 1
