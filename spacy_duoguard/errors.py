@@ -431,6 +431,10 @@ class Errors:
         "folder, or 'demo', as the name of the model."
     )
     E148 = "[E148] {path} already exists and isn't empty. Choose another FOLDER."
+    E163 = (
+        "[E163] {name} looks like {encoding}. Convert it to UTF-8, e.g. with: "
+        "iconv -f {encoding} -t UTF-8"
+    )
 
     # Evaluation
     E144 = (

@@ -1,6 +1,7 @@
 """Read records from text files: plain text, JSON lines and CSV. A broken record gets a
 problem of its own, and reading goes on with the next one."""
 
+import codecs
 import csv
 import io
 import json
@@ -38,10 +39,12 @@ def read_text_file(source: Source) -> Iterator[Record]:
 
     source (Source): Any but a Parquet file.
     YIELDS (Record): The records, in order.
-    RAISES (SettingsError): The file cannot be read, or has no column for the texts.
+    RAISES (SettingsError): The file cannot be read, has no column for the texts, or
+        isn't UTF-8 but UTF-16.
     """
     readers = {"txt": _read_lines, "jsonl": _read_json, "csv": _read_csv}
     with _open(source.name) as handle:
+        _check_encoding(_peek(handle), name=source.name)
         rows = readers[source.form](handle, source)
         for number, (line, row) in enumerate(rows, start=1):
             yield make_record(number, row, source.text_key, line=line)
@@ -50,8 +53,37 @@ def read_text_file(source: Source) -> Iterator[Record]:
 def guess_standard_input() -> str:
     """RETURNS (str): The format of standard input: JSON lines if it begins with "{",
     otherwise plain text."""
-    peek = getattr(sys.stdin.buffer, "peek", lambda size: b"")
-    return "jsonl" if peek(1).removeprefix(_BOM).lstrip()[:1] == b"{" else "txt"
+    start = _peek(sys.stdin.buffer)
+    return "jsonl" if start.removeprefix(_BOM).lstrip()[:1] == b"{" else "txt"
+
+
+def _peek(handle: IO[bytes]) -> bytes:
+    """The next bytes, few or many, without reading them."""
+    peek = getattr(handle, "peek", lambda size: b"")
+    return peek(4096)
+
+
+def _check_encoding(start: bytes, *, name: str) -> None:
+    """Check that an input doesn't begin like UTF-16 or UTF-32, of which every line
+    would be broken.
+
+    start (bytes): Its first bytes.
+    name (str): Its name, for messages.
+    RAISES (SettingsError): It does.
+    """
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise SettingsError(Errors.E163.format(name=name, encoding="UTF-32"))
+    has_mark = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if has_mark or _alternates_with_nul(start):
+        raise SettingsError(Errors.E163.format(name=name, encoding="UTF-16"))
+
+
+def _alternates_with_nul(start: bytes) -> bool:
+    """In UTF-16, every other byte of most European characters is a NUL."""
+    if len(start) < 4:
+        return False
+    few, many = sorted(part.count(0) / len(part) for part in (start[::2], start[1::2]))
+    return few == 0.0 and many > 0.5
 
 
 @contextmanager

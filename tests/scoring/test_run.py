@@ -261,6 +261,29 @@ def test_standard_input_with_a_given_format(score, tmp_path):
     assert (result["text"], result["id"]) == ("a", "1")
 
 
+@pytest.mark.parametrize("form", ["txt", "jsonl", "csv"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf_32_be"]
+)
+def test_a_file_in_utf_16_is_refused_at_once(score, tmp_path, form, encoding):
+    content = {"txt": "a text", "jsonl": '{"text": "a text"}', "csv": "text\na text"}
+    text = content[form] + "\n"
+    if encoding == "utf_32_be":
+        text = "\ufeff" + text
+    source = write(tmp_path / f"in.{form}", (text * 9000).encode(encoding))
+    code, output = score(source, tmp_path / "out.jsonl", model="no such model")
+    assert (code, output.count("\n")) == (1, 1)
+    name = "UTF-32" if "32" in encoding else "UTF-16"
+    assert f"E163] {source} looks like {name}. Convert it to UTF-8" in output
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("content", ["a\0b\0\n", "\ufeffa\n", "été 日本語\n", "a", ""])
+def test_utf_8_is_not_taken_for_utf_16(tmp_path, content):
+    source = write(tmp_path / "in.txt", f"{content}\nThe end.\n")
+    assert list(read_records(open_source(str(source))))[-1].text == "The end."
+
+
 def test_fields_with_names_of_results_are_renamed(score, tmp_path):
     row = {"cats": 1, "text": "a", "input_cats": 2, "record": "r", "curve": []}
     source = write_json(tmp_path / "in.jsonl", [row])
