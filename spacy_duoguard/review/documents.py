@@ -208,7 +208,7 @@ def check_labels(documents: Sequence[Document]) -> list[Document]:
 
 def _read_cats(cats: Any) -> dict[str, float]:
     """The scores of a record or a sentence."""
-    if isinstance(cats, list) and all(isinstance(pair, tuple) for pair in cats):
+    if isinstance(cats, list) and all(map(_is_score_of_category, cats)):
         pairs, cats = cats, dict(cats)  # a Parquet map
         if len(cats) < len(pairs):
             raise InvalidRecordError("a category has two scores")
@@ -219,6 +219,10 @@ def _read_cats(cats: Any) -> dict[str, float]:
     if not all(_is_score(value) for value in scores.values()):
         raise InvalidRecordError("a score is not a number in [0, 1]")
     return {key: float(value) for key, value in scores.items()}
+
+
+def _is_score_of_category(pair: Any) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 def _is_score(value: Any) -> bool:

@@ -96,6 +96,11 @@ def test_a_valid_record_is_read_unchanged():
         {"curve": {"end": [5, 1], "unsafe": [0.1, 0.1]}},
         {"curve": {"end": [1], "unsafe": [2]}},
         {"first_unsafe": 99},
+        {"first_unsafe": 10**400},
+        {"sentences": [{"start": 0, "end": 10**400, "cats": {"Hate": 0.9}}]},
+        {"sentences": [{"start": 0, "end": 3, "cats": {"Hate": 10**400}}]},
+        {"curve": {"end": [10**400], "unsafe": [0.1]}},
+        {"curve": {"end": [1], "unsafe": [10**400]}},
         {"cats": {**SAFE, "Hate": 0.01, "unsafe": 0.99}},
         {"cats": {**SAFE, "Hate": 0.99, "unsafe": 0.1}},
         {"cats": SAFE},  # without `unsafe`
@@ -127,6 +132,24 @@ def test_an_invalid_record_is_marked_unsafe(change):
     assert document.note
     row = embedded(build_page([document], title="x"))["docs"][0]
     assert row["probs"] == [1.0] * 12
+
+
+ODD = [True, -1, 0.5, float("nan"), 10**400, "x", [[]], {"a": 1}, b"x"]
+ODD += [[("a",)], [("a", 1, 2)], [([], 0.1)], [("Hate", [])], [(1, 0.1)]]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_no_value_keeps_the_page_from_being_made(value):
+    fields = ("cats", "flags", "status", "sentences", "curve", "first_unsafe")
+    changes = [{field: value} for field in fields]
+    sentence = {"start": 0, "end": 2, "cats": {"Hate": 0.9}}
+    changes += [{"sentences": [{**sentence, key: value}]} for key in sentence]
+    curve = {"end": [1], "unsafe": [0.1]}
+    changes += [{"curve": {**curve, key: value}} for key in curve]
+    documents = [read_document({**result(), **change}, 1) for change in changes]
+    assert {document.status for document in documents} == {"error"}
+    documents += [read_document(value, 1), read_document(result(id=value), 1)]
+    assert len(embedded(build_page(documents, title="x"))["docs"]) == len(documents)
 
 
 @pytest.mark.parametrize("doubled", ['"status"', '"Hate"', '"deep"'])
