@@ -1,7 +1,7 @@
 """Parquet: read rows, and write results as a folder of parts.
 
 Each part holds the results of a fixed number of records and appears only once it is
-complete. All parts have the same columns, which are settled before scoring starts.
+complete. All parts have the same columns, which are fixed before scoring starts.
 """
 
 import json
@@ -103,7 +103,7 @@ def count_rows(path: Path) -> int:
 
 
 def input_columns(source: Source) -> "list[pyarrow.Field]":
-    """Find the columns of an input. JSON lines are read to the end for that: a field
+    """Find the columns of an input. JSON lines are read to the end for this: a field
     becomes a column of numbers or booleans if all its values fit, else of strings.
 
     source (Source): The input.
@@ -195,7 +195,7 @@ def _to_string(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         value = json.dumps(to_plain(value), ensure_ascii=False)
-    # Parquet cannot hold lone surrogates.
+    # Parquet cannot hold unpaired surrogates.
     return value.encode("utf8", "replace").decode("utf8")
 
 
@@ -261,7 +261,7 @@ class ParquetWriter:
             file.unlink()
 
     def _keep_full_parts(self) -> int:
-        """RETURNS (int): How many parts are full, from the first one on."""
+        """RETURNS (int): How many parts are full, counting from the first."""
         for aside in self.path.glob(".part-*"):
             aside.unlink()
         n_full = 0

@@ -28,7 +28,7 @@ Report = Callable[[str, str], None]  # the name of a failed record, and its prob
 
 class ResultWriter(Protocol):
     """Writes results. Scoring begins with record `start` (from 0), at the start of a
-    batch: the results before it are there already."""
+    batch: the results before it already exist."""
 
     start: int
 
