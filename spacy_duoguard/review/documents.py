@@ -4,12 +4,12 @@ record look safe."""
 
 import json
 import math
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engine.text.lossless import needs_token
 from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
@@ -163,15 +163,10 @@ def _check_emptiness(document: Document, text: str) -> None:
         if not text:
             raise InvalidRecordError("the record has scores, but its text is empty")
         return
-    if any(map(_is_visible, text)):
+    if any(map(needs_token, text)):
         raise InvalidRecordError("the status is 'empty', but there is a text")
     if any(document.cats.values()) or document.sentences or document.curve:
         raise InvalidRecordError("the status is 'empty', but there are scores")
-
-
-def _is_visible(character: str) -> bool:
-    """Whether it is more than a space, a control or a format character."""
-    return unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp", "Zs")
 
 
 def _read_all_cats(cats: Any) -> dict[str, float]:

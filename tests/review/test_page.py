@@ -174,7 +174,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
         list(read_documents(tmp_path))
 
 
-@pytest.mark.parametrize("text", ["", " \n", "\u200b\t"])
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\t", "\u3164"])
 def test_a_text_without_visible_characters_can_be_empty(text):
     document = read_document(result(text, **NOTHING, status="empty"), 1)
     assert (document.status, document.risk) == ("empty", 0.0)
