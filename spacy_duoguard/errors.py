@@ -419,7 +419,7 @@ class Errors:
         "texts. Available columns: {found}."
     )
     E137 = (
-        "[E137] Record {number} can't be scored: {problem}. Fix it, or leave out "
+        "[E137] {record} can't be scored: {problem}. Fix it, or leave out "
         "--strict to mark such records as unsafe and go on."
     )
     E138 = (
@@ -451,6 +451,10 @@ class Errors:
         "folder, or 'demo', as the name of the model."
     )
     E148 = "[E148] {path} already exists and isn't empty. Choose another FOLDER."
+    E163 = (
+        "[E163] {name} looks like {encoding}. Convert it to UTF-8, e.g. with: "
+        "iconv -f {encoding} -t UTF-8"
+    )
 
     # Evaluation
     E144 = (

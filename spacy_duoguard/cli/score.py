@@ -210,12 +210,12 @@ def _score(request: "ScoreRequest") -> int:
     total = count_records(request.source) if is_watched else None
     n_failed = 0
 
-    def report(number: int, problem: str) -> None:
+    def report(name: str, problem: str) -> None:
         nonlocal n_failed
         n_failed += 1
         if n_failed <= _N_NAMED:
             with tqdm.external_write_mode(file=sys.stderr):
-                complain(f"Record {number}: {problem}")
+                complain(f"{name}: {problem}")
 
     bar = None
     try:

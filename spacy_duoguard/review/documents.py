@@ -1,20 +1,26 @@
-"""Read the records of a results file as documents to review. An invalid record is
-marked unsafe: the review page must not make a damaged record look safe."""
+"""Read the records of a results file as documents to review. A record that is invalid,
+or that contradicts itself, is marked unsafe: the review page must not make a damaged
+record look safe."""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engine.text.lossless import needs_token
 from ..errors import Errors, ResultsError
-from ..scoring.record import list_files
+from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
-from ..taxonomy import UNSAFE
+from ..taxonomy import CATEGORIES, UNSAFE
 
 STATUSES: tuple[str, ...] = ("ok", "truncated", "empty", "error")
 _SUFFIXES = (".jsonl", ".json", ".parquet")
+
+# `unsafe` is the maximum of the categories; float32 is exact to seven digits.
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
 
 
 def _read_records(path: Path) -> Iterator[Any]:
-    """YIELDS (Any): The content of each line or row, None if it can't be read."""
+    """YIELDS (Any): The content of each line or row, or why it can't be read."""
     files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
     if not files or not path.exists():
         raise ResultsError(Errors.E150.format(path=path))
@@ -86,17 +92,19 @@ def _read_records(path: Path) -> Iterator[Any]:
 
 
 def read_document(record: Any, number: int, *, text_key: str = "text") -> Document:
-    """record (Any): The content of a line, None if it isn't JSON.
+    """record (Any): The content of a line, or a `BrokenRecordError`.
     number (int): Its number in the file, starting at 1.
     text_key (str): The field that holds the text.
     RETURNS (Document): Has the status "error" if the record is invalid."""
+    if isinstance(record, BrokenRecordError):
+        return Document(number, None, "error", note=str(record))
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key
     text = record.get(key)
     text = text if isinstance(text, str) else None
     fields = {
-        str(name): value if isinstance(value, str) else json.dumps(value, default=str)
+        str(name): _show(name, value)
         for name, value in record.items()
         if name != key and name not in FIELDS and value is not None
     }
@@ -104,6 +112,13 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
         return _read_scores(record, number, text, fields)
     except InvalidRecordError as e:
         return Document(number, text, "error", fields=fields, note=str(e))
+
+
+def _show(name: Any, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    is_plain = can_be_written(str(name), value)
+    return json.dumps(value, default=str) if is_plain else "(can't be shown)"
 
 
 def _read_scores(
@@ -116,38 +131,94 @@ def _read_scores(
         return Document(number, text, "error", fields=fields, note=note)
     if status not in STATUSES:
         raise InvalidRecordError("the record has an unknown status")
+    if record.get("error") is not None or record.get("record") is not None:
+        raise InvalidRecordError("the record has an error, but another status")
     if text is None:
         raise InvalidRecordError("the record has no text")
-    cats = _read_cats(record.get("cats"))
-    if not cats:
-        raise InvalidRecordError("the record has no scores")
+    cats = _read_all_cats(record.get("cats"))
     first_unsafe = record.get("first_unsafe")
     if first_unsafe is not None and not _is_offset(first_unsafe, len(text)):
         raise InvalidRecordError("the offset of the first flag is outside the text")
-    return Document(
+    document = Document(
         record=number,
         text=text,
         status=status,
         cats=cats,
         flags=_read_flags(record.get("flags"), cats),
-        sentences=_read_sentences(record.get("sentences") or [], len(text), cats),
+        sentences=_read_sentences(record.get("sentences"), len(text), cats),
         curve=_read_curve(record.get("curve"), len(text)),
         first_unsafe=first_unsafe,
         fields=fields,
     )
+    _check_emptiness(document, text)
+    return document
+
+
+def _check_emptiness(document: Document, text: str) -> None:
+    """A text is empty if, and only if, there was nothing in it to score.
+
+    RAISES (InvalidRecordError): The status says something else than the text or the
+        scores."""
+    if document.status != "empty":
+        if not text:
+            raise InvalidRecordError("the record has scores, but its text is empty")
+        return
+    if any(map(needs_token, text)):
+        raise InvalidRecordError("the status is 'empty', but there is a text")
+    if any(document.cats.values()) or document.sentences or document.curve:
+        raise InvalidRecordError("the status is 'empty', but there are scores")
+
+
+def _read_all_cats(cats: Any) -> dict[str, float]:
+    """The scores of a record, which has all categories and their maximum."""
+    scores = _read_cats(cats)
+    if not scores.keys() >= {*CATEGORIES, UNSAFE}:
+        raise InvalidRecordError("the record does not have all scores")
+    unsafe = scores.pop(UNSAFE)
+    if not math.isclose(unsafe, max(scores.values()), rel_tol=0, abs_tol=_TOLERANCE):
+        raise InvalidRecordError("'unsafe' is not the maximum of the categories")
+    return scores
+
+
+def check_labels(documents: Sequence[Document]) -> list[Document]:
+    """Check that all documents have the same categories, as the results of one model
+    have: a score that is missing is not a low one.
+
+    documents (Sequence[Document]): All documents of a page.
+    RETURNS (List[Document]): The documents. One that lacks a category of another has
+        the status "error"."""
+    labels = {label for document in documents for label in document.cats}
+    return [
+        document
+        if document.status == "error" or document.cats.keys() == labels
+        else Document(
+            record=document.record,
+            text=document.text,
+            status="error",
+            fields=document.fields,
+            note="the record lacks a category that other records have",
+        )
+        for document in documents
+    ]
 
 
 def _read_cats(cats: Any) -> dict[str, float]:
-    """The scores of categories, without `unsafe`."""
-    if isinstance(cats, list) and all(isinstance(pair, tuple) for pair in cats):
-        cats = dict(cats)  # a Parquet map
+    """The scores of a record or a sentence."""
+    if isinstance(cats, list) and all(map(_is_score_of_category, cats)):
+        pairs, cats = cats, dict(cats)  # a Parquet map
+        if len(cats) < len(pairs):
+            raise InvalidRecordError("a category has two scores")
     if not isinstance(cats, Mapping):
         raise InvalidRecordError("the record, or a sentence, has no scores")
     # A Parquet struct has None for the categories that a row doesn't have.
     scores = {str(key): value for key, value in cats.items() if value is not None}
     if not all(_is_score(value) for value in scores.values()):
         raise InvalidRecordError("a score is not a number in [0, 1]")
-    return {key: float(value) for key, value in scores.items() if key != UNSAFE}
+    return {key: float(value) for key, value in scores.items()}
+
+
+def _is_score_of_category(pair: Any) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 def _is_score(value: Any) -> bool:
@@ -160,12 +231,16 @@ def _read_flags(flags: Any, cats: Mapping[str, float]) -> tuple[str, ...]:
         isinstance(flag, str) and flag in cats for flag in flags
     ):
         raise InvalidRecordError("the flags are not a list of its categories")
+    if len(set(flags)) < len(flags) or not all(cats[flag] > 0.0 for flag in flags):
+        raise InvalidRecordError("a flag is there twice, or its score is 0")
     return tuple(flags)
 
 
 def _read_sentences(
     sentences: Any, length: int, cats: Mapping[str, float]
 ) -> tuple[Sentence, ...]:
+    if sentences is None:
+        return ()
     if not isinstance(sentences, list):
         raise InvalidRecordError("the sentences are not a list")
     checked = []
@@ -177,6 +252,7 @@ def _read_sentences(
         if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
             raise InvalidRecordError("a sentence is outside the text")
         scores = _read_cats(sentence.get("cats"))
+        scores.pop(UNSAFE, None)
         if not scores or not set(scores) <= set(cats):
             raise InvalidRecordError("a sentence has no scores of known categories")
         checked.append(Sentence(start, end, scores))

@@ -14,7 +14,7 @@ from typing import Any
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, ResultsError
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
-from .documents import Document, read_documents
+from .documents import Document, check_labels, read_documents
 
 # In this order: each uses those before it.
 _SCRIPTS: tuple[str, ...] = (
@@ -51,7 +51,7 @@ def write_page(
         or results.resolve() in page.resolve().parents
     ):
         raise ResultsError(Errors.E153.format(page=page, results=results))
-    documents = list(read_documents(results, text_key=text_key))
+    documents = check_labels(list(read_documents(results, text_key=text_key)))
     if not documents:
         raise ResultsError(Errors.E150.format(path=results))
     content = build_page(documents, title=results.name, top=top)
@@ -68,7 +68,7 @@ def build_page(
     title (str): The title of the page.
     top (Optional[int]): Show only this many documents, the riskiest ones.
     RETURNS (str): The HTML of the page."""
-    shown = list(documents)
+    shown = check_labels(documents)
     if top is not None and top < len(shown):
         shown.sort(key=lambda document: document.risk, reverse=True)
         shown = sorted(shown[:top], key=lambda document: document.record)
@@ -138,12 +138,11 @@ def _labels(documents: Iterable[Document]) -> list[str]:
 
 
 def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
-    missing = 1.0 if document.status == "error" else 0.0
     return {
         "record": document.record,
         "text": document.text,
         "status": document.status,
-        "probs": [document.cats.get(label, missing) for label in columns],
+        "probs": [document.cats.get(label, 1.0) for label in columns],
         "flags": [columns[label] for label in document.flags],
         "sentences": [
             {

@@ -1,6 +1,7 @@
 """Read records from text files: plain text, JSON lines and CSV. A broken record gets a
 problem of its own, and reading goes on with the next one."""
 
+import codecs
 import csv
 import io
 import json
@@ -19,8 +20,13 @@ from .record import (
     Source,
     check_columns,
     is_unicode,
-    make_records,
+    make_record,
+    unique_keys,
 )
+
+# The number of a line, and what begins there.
+Line = tuple[int, Row]
+_Cells = tuple[int, list[str] | BrokenRecordError]
 
 # Without a limit, an unclosed quote would read the rest of a file into one cell.
 _MAX_CELL = 64 * 2**20  # characters
@@ -33,18 +39,51 @@ def read_text_file(source: Source) -> Iterator[Record]:
 
     source (Source): Any source but a Parquet file.
     YIELDS (Record): The records, in order.
-    RAISES (SettingsError): The file cannot be read, or has no column for the texts.
+    RAISES (SettingsError): The file cannot be read, has no column for the texts, or
+        isn't UTF-8 but UTF-16.
     """
     readers = {"txt": _read_lines, "jsonl": _read_json, "csv": _read_csv}
     with _open(source.name) as handle:
-        yield from make_records(readers[source.form](handle, source), source.text_key)
+        _check_encoding(_peek(handle), name=source.name)
+        rows = readers[source.form](handle, source)
+        for number, (line, row) in enumerate(rows, start=1):
+            yield make_record(number, row, source.text_key, line=line)
 
 
 def guess_standard_input() -> str:
     """RETURNS (str): The format of standard input: JSON lines if it begins with "{",
     otherwise plain text."""
-    peek = getattr(sys.stdin.buffer, "peek", lambda size: b"")
-    return "jsonl" if peek(1).removeprefix(_BOM).lstrip()[:1] == b"{" else "txt"
+    start = _peek(sys.stdin.buffer)
+    return "jsonl" if start.removeprefix(_BOM).lstrip()[:1] == b"{" else "txt"
+
+
+def _peek(handle: IO[bytes]) -> bytes:
+    """The next bytes, few or many, without reading them."""
+    peek = getattr(handle, "peek", lambda size: b"")
+    return peek(4096)
+
+
+def _check_encoding(start: bytes, *, name: str) -> None:
+    """Check that an input doesn't begin like UTF-16 or UTF-32, of which every line
+    would be broken.
+
+    start (bytes): Its first bytes.
+    name (str): Its name, for messages.
+    RAISES (SettingsError): It does.
+    """
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise SettingsError(Errors.E163.format(name=name, encoding="UTF-32"))
+    has_mark = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if has_mark or _alternates_with_nul(start):
+        raise SettingsError(Errors.E163.format(name=name, encoding="UTF-16"))
+
+
+def _alternates_with_nul(start: bytes) -> bool:
+    """In UTF-16, every other byte of most European characters is a NUL."""
+    if len(start) < 4:
+        return False
+    few, many = sorted(part.count(0) / len(part) for part in (start[::2], start[1::2]))
+    return few == 0.0 and many > 0.5
 
 
 @contextmanager
@@ -61,25 +100,25 @@ def _open(name: str) -> Iterator[IO[bytes]]:
         yield handle
 
 
-def _read_lines(handle: IO[bytes], source: Source) -> Iterator[Row]:
+def _read_lines(handle: IO[bytes], source: Source) -> Iterator[Line]:
     return _parse_lines(handle, lambda line: {source.text_key: line})
 
 
-def _read_json(handle: IO[bytes], source: Source) -> Iterator[Row]:
+def _read_json(handle: IO[bytes], source: Source) -> Iterator[Line]:
     return _parse_lines(handle, _parse_json)
 
 
 def _parse_lines(
     handle: IO[bytes], parse: Callable[[str], dict[str, Any] | None]
-) -> Iterator[Row]:
-    for i, raw in enumerate(handle):
+) -> Iterator[Line]:
+    for number, raw in enumerate(handle, start=1):
         try:
-            row = parse(_decode(raw.removeprefix(_BOM) if i == 0 else raw))
+            row = parse(_decode(raw.removeprefix(_BOM) if number == 1 else raw))
         except BrokenRecordError as e:
-            yield e
+            yield number, e
         else:
             if row is not None:
-                yield row
+                yield number, row
 
 
 def _decode(raw: bytes) -> str:
@@ -99,7 +138,12 @@ def _parse_json(line: str) -> dict[str, Any] | None:
     if not line.strip():
         return None
     try:
-        value = json.loads(line, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(
+            line,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=unique_keys,
+        )
     except BrokenRecordError:
         raise
     except (ValueError, RecursionError) as e:
@@ -120,26 +164,27 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _read_csv(handle: IO[bytes], source: Source) -> Iterator[Row]:
+def _read_csv(handle: IO[bytes], source: Source) -> Iterator[Line]:
     with _csv_rows(handle) as rows:
-        header = next(rows, [])
+        _, header = next(rows, (1, []))
         if isinstance(header, BrokenRecordError):
             problem = f"its first row: {header}"
             raise SettingsError(
                 Errors.E139.format(name=source.name, problem=problem)
             ) from header
         check_columns(header, source.text_key, name=source.name)
-        for row in rows:
+        for line, row in rows:
             if isinstance(row, BrokenRecordError):
-                yield row
+                yield line, row
             elif len(row) != len(header):
-                yield BrokenRecordError(f"{len(row)} cells for {len(header)} columns")
+                problem = f"{len(row)} cells for {len(header)} columns"
+                yield line, BrokenRecordError(problem)
             else:
-                yield dict(zip(header, row, strict=True))
+                yield line, dict(zip(header, row, strict=True))
 
 
 @contextmanager
-def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[list[str] | BrokenRecordError]]:
+def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[_Cells]]:
     text = io.TextIOWrapper(
         handle, encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
@@ -151,19 +196,22 @@ def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[list[str] | BrokenRecordEr
         text.detach()
 
 
-def _check_rows(rows: Iterator[list[str]]) -> Iterator[list[str] | BrokenRecordError]:
+def _check_rows(rows: Any) -> Iterator[_Cells]:
+    """rows (csv.reader): Its `line_num` counts the lines that it has read."""
     while True:
+        line = rows.line_num + 1
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error:
-            yield BrokenRecordError("not valid CSV: a quote in the wrong place")
+            problem = "not valid CSV: a quote in the wrong place"
+            yield line, BrokenRecordError(problem)
             continue
         content = "".join(row)
         if not is_unicode(content):
-            yield BrokenRecordError("not valid UTF-8")
+            yield line, BrokenRecordError("not valid UTF-8")
         elif "\0" in content:
-            yield BrokenRecordError("a NUL byte")
+            yield line, BrokenRecordError("a NUL byte")
         elif row:  # a blank line is not a record
-            yield row
+            yield line, row

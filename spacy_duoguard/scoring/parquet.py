@@ -13,7 +13,17 @@ from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 from .inputs import read_text_file
-from .record import BATCH, PART, STANDARD, Source, check_columns, list_files
+from .record import (
+    BATCH,
+    PART,
+    STANDARD,
+    BrokenRecordError,
+    Row,
+    Source,
+    check_columns,
+    check_unique,
+    list_files,
+)
 from .results import output_names, to_plain
 
 if TYPE_CHECKING:
@@ -44,26 +54,45 @@ def _parquet_files(path: Path) -> list[Path]:
 
 def read_rows(
     path: Path, *, required: str | None = None, columns: Sequence[str] | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Read rows without loading a whole file.
 
     path (Path): A Parquet file, or a folder of them.
     required (Optional[str]): A column that must be there.
     columns (Optional[Sequence[str]]): The columns to read, by default all of them.
-    YIELDS (Dict[str, Any]): The rows.
-    RAISES (SettingsError): A file is damaged or does not have the column.
+    YIELDS (Union[Dict[str, Any], BrokenRecordError]): The rows. A row is broken if it
+        has a value that Python can't hold.
+    RAISES (SettingsError): A file is damaged, does not have the column, or has two
+        columns of the same name.
     """
     pa = load_pyarrow()
     for file in _parquet_files(path):
         try:
             with pa.parquet.ParquetFile(file) as table:
+                names = table.schema_arrow.names
+                check_unique(names, name=str(file))
                 if required is not None:
-                    check_columns(table.schema_arrow.names, required, name=str(file))
+                    check_columns(names, required, name=str(file))
                 for batch in table.iter_batches(_ROWS, columns=columns):
-                    yield from batch.to_pylist()
+                    yield from to_rows(batch)
         except (pa.ArrowException, OSError) as e:
             problem = f"damaged ({type(e).__name__})"
             raise SettingsError(Errors.E139.format(name=file, problem=problem)) from e
+
+
+def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:
+    """batch (Union[pyarrow.RecordBatch, pyarrow.Table]): Some rows.
+    YIELDS (Union[Dict[str, Any], BrokenRecordError]): As in `read_rows`."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError) as e:
+        # A string that isn't UTF-8, a date after the year 9999, a struct with a name
+        # twice: the other rows can be read.
+        if batch.num_rows > 1:
+            for i in range(batch.num_rows):
+                yield from to_rows(batch.slice(i, 1))
+        else:
+            yield BrokenRecordError(f"a value that can't be read ({type(e).__name__})")
 
 
 def count_rows(path: Path) -> int:

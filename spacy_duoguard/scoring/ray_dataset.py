@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import Errors, SettingsError
-from .parquet import load_pyarrow, result_columns, to_table
+from .parquet import load_pyarrow, result_columns, to_rows, to_table
 from .pipelines import GuardOptions, load_guard
 from .record import BATCH, check_columns, make_record
 from .results import output_names
@@ -80,8 +80,8 @@ class ScoreTexts:
         names = table.schema.names
         check_columns(names, key, name="The dataset")
         records = [
-            make_record(number, {key: text}, key)
-            for number, text in enumerate(table.column(key).to_pylist(), start=1)
+            make_record(number, row, key)
+            for number, row in enumerate(to_rows(table.select([key])), start=1)
         ]
         columns = [
             column

@@ -1,6 +1,6 @@
 """Records: the texts to score, with the fields they came with."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,10 @@ STANDARD = "-"  # standard input or output
 BATCH = 128
 
 PART = 32 * BATCH  # records in a file of an output folder
+
+# Levels of lists and objects in a field. Python's limit, which depends on who calls,
+# would decide otherwise whether a result can be written.
+_MAX_DEPTH = 100
 
 _Item = TypeVar("_Item")
 
@@ -33,36 +37,88 @@ class Record:
     """One record of an input."""
 
     number: int  # from 1
-    fields: dict[str, Any]  # empty if the record is broken
+    fields: dict[str, Any]  # empty if they could not be read
     text: str
     problem: str | None = None  # why it cannot be scored; never quotes the text
+    line: int | None = None  # of a text file, from 1: where the record begins
+
+    @property
+    def name(self) -> str:
+        """RETURNS (str): What messages call it. Its number does not count blank lines
+        and the heads of tables, but editors do."""
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"Record {self.number}{line}"
 
 
 class BrokenRecordError(ValueError):
     """Why a record cannot be read. The message never quotes the text."""
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict of a JSON object, for the `object_pairs_hook` of `json.loads`. Of a
+    key that is there twice, another reader of the file may take the other value.
+
+    pairs (List[Tuple[str, Any]]): Its keys and values.
+    RETURNS (Dict[str, Any]): The same, with each key once.
+    RAISES (BrokenRecordError): A key is there twice.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise BrokenRecordError("a JSON object has a key twice")
+    return content
+
+
 Row = dict[str, Any] | BrokenRecordError  # what a reader makes of a line or a row
 
 
-def make_record(number: int, row: Row, text_key: str) -> Record:
+def make_record(
+    number: int, row: Row, text_key: str, *, line: int | None = None
+) -> Record:
     """Make a record, and note what is wrong with it.
 
     number (int): Its number in the input.
     row (Union[Dict[str, Any], BrokenRecordError]): Its fields, or why there are none.
     text_key (str): The field with the text.
-    RETURNS (Record): The record, with a problem if it has no valid text.
+    line (Optional[int]): Where it begins in a text file.
+    RETURNS (Record): The record, with a problem if it has no valid text. It keeps its
+        fields all the same, so that its result can be joined with others.
     """
+    if isinstance(row, BrokenRecordError):
+        return Record(number, {}, "", str(row), line)
+    fields = {key: row[key] for key in row if can_be_written(key, row[key])}
     try:
-        if isinstance(row, BrokenRecordError):
-            raise row
-        return Record(number, row, _get_text(row, text_key))
+        if len(fields) < len(row):
+            raise BrokenRecordError(
+                f"a field is nested more than {_MAX_DEPTH} levels deep, or its name "
+                "has a NUL or half of a surrogate pair"
+            )
+        return Record(number, fields, _get_text(fields, text_key), line=line)
     except BrokenRecordError as e:
-        return Record(number, {}, "", str(e))
+        return Record(number, fields, "", str(e), line)
+
+
+def can_be_written(name: str, value: Any) -> bool:
+    """name (str): The name of a field.
+    value (Any): Its value.
+    RETURNS (bool): Whether every format of results can hold it."""
+    if "\0" in name or not is_unicode(name):  # Parquet ends names at a NUL
+        return False
+    level = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [item for parent in level for item in _children(parent)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def make_records(rows: Iterable[Row], text_key: str) -> Iterator[Record]:
-    """rows (Iterable[Union[Dict[str, Any], BrokenRecordError]]): All rows of an input.
+    """rows (Iterable[Union[Dict[str, Any], BrokenRecordError]]): All rows of a table.
     text_key (str): The field with the text.
     YIELDS (Record): The records, numbered from 1."""
     for number, row in enumerate(rows, start=1):
@@ -103,6 +159,16 @@ def check_columns(columns: list[str], text_key: str, *, name: str) -> None:
         listed = ", ".join(repr(column) for column in columns[:20]) or "none"
         message = Errors.E136.format(name=name, key=text_key, found=listed)
         raise SettingsError(message)
+    check_unique(columns, name=name)
+
+
+def check_unique(columns: list[str], *, name: str) -> None:
+    """Check that each column of a table has a name of its own.
+
+    columns (List[str]): Their names.
+    name (str): The name of the table, for messages.
+    RAISES (SettingsError): Two have the same name.
+    """
     if len(set(columns)) < len(columns):
         raise SettingsError(
             Errors.E139.format(name=name, problem="two columns have the same name")

@@ -23,7 +23,7 @@ from .scorer import RecordScorer
 
 FORMATS: tuple[str, ...] = ("txt", "jsonl", "csv", "parquet")
 
-Report = Callable[[int, str], None]  # the number of a failed record, and its problem
+Report = Callable[[str, str], None]  # the name of a failed record, and its problem
 
 
 class ResultWriter(Protocol):
@@ -99,7 +99,7 @@ def count_records(source: Source) -> int | None:
 
 
 def score_file(
-    request: ScoreRequest, *, report: Report = lambda number, problem: None
+    request: ScoreRequest, *, report: Report = lambda name, problem: None
 ) -> Iterator[Counts]:
     """Score an input into an output.
 
@@ -196,9 +196,9 @@ def _score(
             if strict:
                 writer.write(results[:i])
                 raise ScoringError(
-                    Errors.E137.format(number=record.number, problem=result["error"])
+                    Errors.E137.format(record=record.name, problem=result["error"])
                 )
-            report(record.number, result["error"])
+            report(record.name, result["error"])
         writer.write(results)
         counts = counts.add(results)
         yield counts

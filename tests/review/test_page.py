@@ -10,18 +10,21 @@ import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
-from spacy_duoguard.errors import ResultsError
+from spacy_duoguard.errors import ResultsError, SettingsError
 from spacy_duoguard.review.documents import read_document, read_documents
 from spacy_duoguard.review.page import build_page, to_script_json, write_page
 from spacy_duoguard.taxonomy import CATEGORIES, COLORS
 
 SAFE = dict.fromkeys(CATEGORIES, 0.1)
 
+NOTHING = {"cats": dict.fromkeys((*CATEGORIES, "unsafe"), 0.0), "flags": []}
+
 
 def result(text="A text.", *, status="ok", hate=0.1, **more):
     cats = {**SAFE, "Hate": hate, "unsafe": max(0.1, hate)}
     flags = ["Hate"] if hate > 0.5 else []
-    return {"text": text, "cats": cats, "flags": flags, "status": status, **more}
+    scores = {"cats": cats, "flags": flags, "status": status}
+    return {"text": text, **scores, **more}
 
 
 def write(path, records):
@@ -93,6 +96,33 @@ def test_a_valid_record_is_read_unchanged():
         {"curve": {"end": [5, 1], "unsafe": [0.1, 0.1]}},
         {"curve": {"end": [1], "unsafe": [2]}},
         {"first_unsafe": 99},
+        {"first_unsafe": 10**400},
+        {"sentences": [{"start": 0, "end": 10**400, "cats": {"Hate": 0.9}}]},
+        {"sentences": [{"start": 0, "end": 3, "cats": {"Hate": 10**400}}]},
+        {"curve": {"end": [10**400], "unsafe": [0.1]}},
+        {"curve": {"end": [1], "unsafe": [10**400]}},
+        {"cats": {**SAFE, "Hate": 0.01, "unsafe": 0.99}},
+        {"cats": {**SAFE, "Hate": 0.99, "unsafe": 0.1}},
+        {"cats": SAFE},  # without `unsafe`
+        {"cats": {"Hate": 0.1, "unsafe": 0.1}},
+        {"cats": [*SAFE.items(), ("unsafe", 0.1), ("Hate", 0.0)]},
+        {"error": "not scored"},
+        {"error": ""},
+        {"record": 1},
+        {"status": "empty", **NOTHING},
+        {"status": "empty", "text": " \n"},  # with scores
+        {"status": "empty", "text": "", "flags": ["Hate"], "cats": NOTHING["cats"]},
+        {
+            "status": "empty",
+            "text": "",
+            **NOTHING,
+            "curve": {"end": [0], "unsafe": [0.9]},
+        },
+        {"text": ""},
+        {"flags": ["Hate", "Hate"]},
+        {"flags": ["Hate"], "cats": {**SAFE, "Hate": 0.0, "unsafe": 0.1}},
+        {"sentences": 0},
+        {"sentences": [{"start": 0, "end": 3, "cats": [("Hate", 0.9), ("Hate", 0.1)]}]},
     ],
 )
 def test_an_invalid_record_is_marked_unsafe(change):
@@ -102,6 +132,63 @@ def test_an_invalid_record_is_marked_unsafe(change):
     assert document.note
     row = embedded(build_page([document], title="x"))["docs"][0]
     assert row["probs"] == [1.0] * 12
+
+
+ODD = [True, -1, 0.5, float("nan"), 10**400, "x", [[]], {"a": 1}, b"x"]
+ODD += [[("a",)], [("a", 1, 2)], [([], 0.1)], [("Hate", [])], [(1, 0.1)]]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_no_value_keeps_the_page_from_being_made(value):
+    fields = ("cats", "flags", "status", "sentences", "curve", "first_unsafe")
+    changes = [{field: value} for field in fields]
+    sentence = {"start": 0, "end": 2, "cats": {"Hate": 0.9}}
+    changes += [{"sentences": [{**sentence, key: value}]} for key in sentence]
+    curve = {"end": [1], "unsafe": [0.1]}
+    changes += [{"curve": {**curve, key: value}} for key in curve]
+    documents = [read_document({**result(), **change}, 1) for change in changes]
+    assert {document.status for document in documents} == {"error"}
+    documents += [read_document(value, 1), read_document(result(id=value), 1)]
+    assert len(embedded(build_page(documents, title="x"))["docs"]) == len(documents)
+
+
+@pytest.mark.parametrize("doubled", ['"status"', '"Hate"', '"deep"'])
+def test_a_record_with_a_key_twice_is_not_scored(tmp_path, doubled):
+    line = json.dumps(result(id={"deep": 0.9}))
+    path = tmp_path / "results.jsonl"
+    path.write_text(line.replace(f"{doubled}:", f"{doubled}: 0.9, {doubled}:"))
+    (document,) = read_documents(path)
+    assert (document.status, document.note) == (
+        "error",
+        "a JSON object has a key twice",
+    )
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    table = pyarrow.Table.from_pylist([result(status="error")])
+    table = table.append_column("status", pyarrow.array(["ok"]))
+    parquet.write_table(table, tmp_path / "part.parquet")
+    with pytest.raises(SettingsError, match=r"E139.*same name"):
+        list(read_documents(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\t", "\u3164"])
+def test_a_text_without_visible_characters_can_be_empty(text):
+    document = read_document(result(text, **NOTHING, status="empty"), 1)
+    assert (document.status, document.risk) == ("empty", 0.0)
+
+
+def test_a_record_without_a_category_of_the_others_is_not_scored(tmp_path):
+    records = [result(), result()]
+    records[1]["cats"]["Spam"] = 0.0
+    results = write(tmp_path / "results.jsonl", records)
+    assert write_page(results, tmp_path / "page.html") == (2, 1)
+    first, second = embedded((tmp_path / "page.html").read_text())["docs"]
+    assert (first["status"], first["probs"]) == ("error", [1.0] * 13)
+    assert "lacks a category" in first["note"]
+    assert second["status"] == "ok"
 
 
 def test_a_failed_record_says_why(tmp_path):
@@ -202,7 +289,7 @@ def test_the_policy_allows_this_style_and_script_only():
 
 def test_added_categories_have_a_column_and_a_color():
     record = result()
-    record["cats"]["Spam"] = 0.7
+    record["cats"].update(Spam=0.7, unsafe=0.7)
     data = embedded(build_page([read_document(record, 1)], title="x"))
     assert data["labels"] == [*CATEGORIES, "Spam"]
     assert data["docs"][0]["probs"][-1] == 0.7

@@ -90,6 +90,18 @@ def test_a_batch_in_rays_default_format_with_sentences(options):
         scorer(pa.table({"text": ["x"]}))
 
 
+def test_records_without_a_text_keep_their_fields(options, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(
+        '{"id": 7, "text": null}\n{"id": 8, "text": "\\ud800"}\n{"id": 9}\n'
+    )
+    (table,) = ray_folder._read_files({"item": [str(path)]}, text_key="text")
+    lines = ScoreLines(options, threads=1)(table).column("line").to_pylist()
+    results = [json.loads(line) for line in lines]
+    assert [result["id"] for result in results] == [7, 8, 9]
+    assert [result["status"] for result in results] == ["error"] * 3
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("count", 0), ("cpus", 0), ("gpus", -1), ("gpus", float("nan"))]
 )

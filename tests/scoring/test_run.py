@@ -53,7 +53,9 @@ def write_json(path, rows):
     return write(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def assert_failed(result, number, problem):
+def assert_failed(result, number, problem, **fields):
+    for key, value in fields.items():
+        assert result.pop(key) == value
     assert result.pop("record") == number
     assert problem in result.pop("error")
     assert result.pop("cats") == dict.fromkeys((*CATEGORIES, UNSAFE), 1.0)
@@ -123,6 +125,8 @@ def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
         b'{"text": "secret \xff words"}',
         b"{\0}",
         b"[" * 100_000,
+        b'{"text": "secret words", "t\\u0065xt": "hello"}',
+        b'{"text": "secret words", "x": [{"v": {"k": 1, "k": 2}}]}',
         b'{"text": "b\\u0000", "other": "\\ud800"}',
     ]
     source = write(tmp_path / "in.jsonl", b"\r\n".join(lines))
@@ -146,11 +150,46 @@ def test_broken_records_are_reported_and_marked_unsafe(score, tmp_path):
         "not valid UTF-8",
         "NUL",
         "not valid JSON",
+        "a JSON object has a key twice",
+        "a JSON object has a key twice",
     ]
+    kept = [
+        {"txt": "secret words"},
+        {"text": ["secret words"]},
+        {"text": None},
+        {"text": "\ud800 secret words"},
+    ]
+    kept += [{}] * (len(problems) - len(kept))
     for i, (result, problem) in enumerate(zip(broken, problems, strict=True)):
-        assert f"Record {i + 2}: " in output
-        assert_failed(result, i + 2, problem)
+        line = i + 2 if i < 4 else i + 3  # after the blank one
+        assert f"Record {i + 2} (line {line}): " in output
+        assert_failed(result, i + 2, problem, **kept[i])
     assert f"unsafe: {len(problems)}\n" in output
+
+
+def test_a_record_without_a_valid_text_keeps_its_fields(score, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    rows = [
+        {"id": 6, "text": "a", "status": "mine"},
+        {"id": 7, "text": None, "status": "mine"},
+        {"id": 8, "status": "mine"},
+        {"id": 9, "text": 3, "status": "mine"},
+        {"id": 10, "text": "\ud800", "status": "mine"},
+    ]
+    source = write_json(tmp_path / "in.jsonl", rows)
+    assert score(source, tmp_path / "out.jsonl")[0] == 3
+    assert score(source, tmp_path / "out.parquet")[0] == 3
+    table = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    for results in (read(tmp_path / "out.jsonl"), table):
+        assert [result["id"] for result in results] == [6, 7, 8, 9, 10]
+        assert {result["input_status"] for result in results} == {"mine"}
+        statuses = [result["status"] for result in results]
+        assert statuses == ["ok", *["error"] * 4]
+        assert all(result["cats"][UNSAFE] == 1.0 for result in results[1:])
+    assert [result.get("text") for result in read(tmp_path / "out.jsonl")] == [
+        row.get("text") for row in rows
+    ]
+    assert [result["text"] for result in table] == ["a", None, None, "3", "?"]
 
 
 def test_strict_stops_at_the_first_broken_record(score, tmp_path):
@@ -158,7 +197,7 @@ def test_strict_stops_at_the_first_broken_record(score, tmp_path):
     code, output = score(source, tmp_path / "out.jsonl", "--strict")
     assert code == 1
     assert "E137" in output
-    assert "Record 2" in output
+    assert "Record 2 (line 2) can't be scored" in output
     assert [result["text"] for result in read(tmp_path / "out.jsonl")] == ["a"]
     write_json(source, [{"text": "a"}, {"text": "mended"}, {"text": "b"}])
     assert score(source, tmp_path / "out.jsonl", "--strict", "--resume")[0] == 0
@@ -174,6 +213,8 @@ def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
     code, output = score(source, tmp_path / "out.jsonl", "--text-key", "prompt")
     assert code == 3, output
     results = read(tmp_path / "out.jsonl")
+    for name in ("Record 2 (line 4)", "Record 3 (line 6)", "Record 5 (line 8)"):
+        assert f"{name}: " in output
     assert results[0]["prompt"] == 'two\nlines, "quoted"'
     assert results[0]["id"] == "1"
     assert [result["status"] for result in results] == [
@@ -218,6 +259,29 @@ def test_standard_input_with_a_given_format(score, tmp_path):
     assert score(*arguments, stdin=content)[0] == 0
     (result,) = read(tmp_path / "out.jsonl")
     assert (result["text"], result["id"]) == ("a", "1")
+
+
+@pytest.mark.parametrize("form", ["txt", "jsonl", "csv"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf_32_be"]
+)
+def test_a_file_in_utf_16_is_refused_at_once(score, tmp_path, form, encoding):
+    content = {"txt": "a text", "jsonl": '{"text": "a text"}', "csv": "text\na text"}
+    text = content[form] + "\n"
+    if encoding == "utf_32_be":
+        text = "\ufeff" + text
+    source = write(tmp_path / f"in.{form}", (text * 9000).encode(encoding))
+    code, output = score(source, tmp_path / "out.jsonl", model="no such model")
+    assert (code, output.count("\n")) == (1, 1)
+    name = "UTF-32" if "32" in encoding else "UTF-16"
+    assert f"E163] {source} looks like {name}. Convert it to UTF-8" in output
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("content", ["a\0b\0\n", "\ufeffa\n", "été 日本語\n", "a", ""])
+def test_utf_8_is_not_taken_for_utf_16(tmp_path, content):
+    source = write(tmp_path / "in.txt", f"{content}\nThe end.\n")
+    assert list(read_records(open_source(str(source))))[-1].text == "The end."
 
 
 def test_fields_with_names_of_results_are_renamed(score, tmp_path):
@@ -297,7 +361,7 @@ def test_a_failing_text_does_not_affect_others(score, make_nlp, tmp_path):
     source = write_json(tmp_path / "in.jsonl", rows)
     code, output = score(source, tmp_path / "out.jsonl", model=tmp_path / "pipeline")
     assert code == 3
-    assert "Record 2: no tokens" in output
+    assert "Record 2 (line 2): no tokens" in output
     first, second = read(tmp_path / "out.jsonl")
     assert first["status"] == "ok"
     assert second.pop("id") == 1

@@ -95,12 +95,14 @@ def find_uncovered(text: str, offsets: np.ndarray) -> int | None:
     gaps = np.flatnonzero(starts > np.append(0, ends))
     for i in gaps:
         for offset in range(ends[i - 1] if i else 0, starts[i]):
-            if _needs_token(text[offset]):
+            if needs_token(text[offset]):
                 return offset
     return None
 
 
-def _needs_token(character: str) -> bool:
+def needs_token(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether it's visible, so that a text with it is not empty."""
     if character.isspace() or is_hidden(character):
         return False
     return starts_cluster(character)
