@@ -432,6 +432,25 @@ class Errors:
     )
     E148 = "[E148] {path} already exists and isn't empty. Choose another FOLDER."
 
+    # Resuming
+    E170 = (
+        "[E170] Can't resume {path}: {name} {problem}, so nothing shows what was "
+        "scored. Start over with --overwrite."
+    )
+    E171 = (
+        "[E171] Can't resume {path}, which was written with other values of: {names}. "
+        "Use the same ones, or start over with --overwrite."
+    )
+    E172 = (
+        "[E172] Can't resume {path}: the first {count} records of the input aren't "
+        "those that were scored. Use the same input, to which records may have been "
+        "added at its end, or start over with --overwrite."
+    )
+    E173 = (
+        "[E173] Can't resume {path}: its results were changed since they were written. "
+        "Start over with --overwrite."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "

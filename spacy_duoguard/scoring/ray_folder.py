@@ -17,6 +17,7 @@ from .ray_dataset import Actors, make_scorer, map_actors, score_dataset
 from .record import PART, Record, Source, list_files, make_batches
 from .result_files import read_results
 from .results import Counts
+from .run_state import STATE_NAME
 
 if TYPE_CHECKING:
     import pyarrow
@@ -56,7 +57,8 @@ class ScoreLines:
 def _holds_parts(folder: Path) -> bool:
     """RETURNS (bool): Whether a folder holds only results, which a run may replace."""
     return folder.is_dir() and all(
-        path.is_file() and path.suffix in _SUFFIXES for path in folder.iterdir()
+        path.is_file() and (path.suffix in _SUFFIXES or path.name == STATE_NAME)
+        for path in folder.iterdir()
     )
 
 
