@@ -432,7 +432,7 @@ class Errors:
     )
     E148 = "[E148] {path} already exists and isn't empty. Choose another FOLDER."
 
-    # Resuming
+    # Resuming, and outputs in use
     E170 = (
         "[E170] Can't resume {path}: {name} {problem}, so nothing shows what was "
         "scored. Start over with --overwrite."
@@ -449,6 +449,10 @@ class Errors:
     E173 = (
         "[E173] Can't resume {path}: its results were changed since they were written. "
         "Start over with --overwrite."
+    )
+    E174 = (
+        "[E174] Another run is writing to {path}. Wait until it ends, or choose "
+        "another OUT."
     )
 
     # Evaluation

@@ -15,7 +15,7 @@ from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_batches, make_records
 from .results import Counts
-from .run_state import Mark, Output, RunState, compare, read_state
+from .run_state import Mark, Output, RunState, compare, locked, read_state
 from .scorer import RecordScorer
 
 FORMATS: tuple[str, ...] = ("txt", "jsonl", "csv", "parquet")
@@ -126,8 +126,9 @@ def score_file(
         scorer = _load_scorer(request)
         yield from _score(records, scorer, StandardOutputWriter(), report, request)
         return
-    output.state.parent.mkdir(parents=True, exist_ok=True)
-    yield from _score_to_disk(request, output, records, report)
+    with locked(output):
+        _check_output(request)  # another run may have ended just now
+        yield from _score_to_disk(request, output, records, report)
 
 
 def _score_to_disk(

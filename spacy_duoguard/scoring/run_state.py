@@ -1,4 +1,4 @@
-"""What a run has scored so far, in a file beside its output.
+"""What a run has scored so far, in a file beside its output, and a lock on the output.
 
 The file names a number of records, the digests of these records and of their results,
 and what the results depend on. It is written after the results that it names.
@@ -6,12 +6,15 @@ and what the results depend on. It is written after the results that it names.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ..engine.checkpoint.files import read_json, write_aside
 from ..errors import DuoGuardError, Errors, SettingsError
@@ -24,8 +27,8 @@ FORMAT_VERSION = 1
 # in which a GPU scores hundreds of texts.
 INTERVAL = 1.0
 
-# In a folder of results. The name is hidden, so that no reader takes it for such.
-STATE_NAME = ".run.json"
+# In a folder of results. Their names are hidden, so that no reader takes them for such.
+STATE_NAME, LOCK_NAME = ".run.json", ".lock"
 
 _EMPTY = sha256().hexdigest()
 
@@ -41,7 +44,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go, and the file beside them, or hidden in the folder."""
+    """Where results go, and the files beside them, or hidden in the folder."""
 
     path: Path
     is_folder: bool
@@ -55,12 +58,44 @@ class Output:
         return path.with_name(f"{path.name}.run.json")
 
     @property
+    def lock(self) -> Path:
+        """The file that a running process holds a lock on. It stays, because to remove
+        it would let two processes lock two files of this name."""
+        path = self.path.resolve()
+        return (
+            path / ".lock" if self.is_folder else path.with_name(f".{path.name}.lock")
+        )
+
+    @property
     def exists(self) -> bool:
         """Whether there is something that a run would replace."""
         if not self.path.is_dir():
             return self.path.exists()
         names = {path.name for path in self.path.iterdir()}
-        return bool(names - {STATE_NAME})
+        return bool(names - {STATE_NAME, LOCK_NAME})
+
+
+@contextmanager
+def locked(output: Output) -> Iterator[None]:
+    """Keep other runs from writing to an output. The operating system ends the lock
+    with the process, however it ends.
+
+    output (Output): The output. Its folder is created.
+    RAISES (SettingsError): Another run writes to it, or the folder cannot be used.
+    """
+    # A generator can be closed from another thread.
+    lock = FileLock(output.lock, timeout=0, thread_local=False)
+    try:
+        output.lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as e:
+        raise SettingsError(Errors.E174.format(path=output.path)) from e
+    except OSError as e:
+        raise _unusable(output.path, e) from e
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class RunState:

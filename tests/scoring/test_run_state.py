@@ -1,5 +1,5 @@
 """A run that could not produce what an undisturbed one does is refused: another input,
-options or model, or a damaged state or output."""
+options or model, a damaged state or output, or another run at work."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from safetensors.torch import load_file, save_file
-from support.runs import WORDS, write_texts
+from support.runs import WORDS, contents, write_texts
 
 from spacy_duoguard.scoring.ray_folder import FolderRun
 from spacy_duoguard.scoring.record import BATCH, list_files
@@ -142,6 +142,26 @@ def test_changed_parquet_results_are_refused(run, source, tmp_path, small_parts)
         run(source, out, resume=True)
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+@pytest.mark.parametrize("flag", ["resume", "overwrite"])
+def test_a_second_run_into_an_output_is_refused(
+    start, run, source, tmp_path, small_parts, name, flag
+):
+    out, fresh = tmp_path / name, tmp_path / f"fresh-{name}"
+    run(source, fresh)
+    first = start(source, out)
+    for _ in range(3):
+        next(first)
+    (tmp_path / "alias").symlink_to(tmp_path)
+    for same in (out, tmp_path / "alias" / name):
+        with pytest.raises(ValueError, match="E174"):
+            run(source, same, **{flag: True})
+    list(first)
+    assert contents(out) == contents(fresh)
+    run(source, out, **{flag: True})
+    assert contents(out) == contents(fresh)
+
+
 def test_the_state_says_how_far_a_run_has_come(run, source, stopped):
     state = stopped.with_name("out.jsonl.run.json")
 
@@ -165,7 +185,7 @@ def test_a_folder_with_a_state_may_be_replaced_on_ray(run, tmp_path, small_parts
     (tmp_path / "in").mkdir()
     source = write_texts(tmp_path / "in" / "in.jsonl", 3)
     run(source, tmp_path / "out.parquet")
-    assert list_files(tmp_path / "out.parquet", ".parquet", ".json") == [
+    assert list_files(tmp_path / "out.parquet", ".parquet", ".json", ".lock") == [
         tmp_path / "out.parquet" / "part-00000.parquet"
     ]
     ray_run = FolderRun(source.parent, tmp_path / "out.parquet", overwrite=True)
