@@ -48,7 +48,7 @@ class Errors:
     )
     E006 = (
         "[E006] precision ('{value}') must be one of {choices}. 'auto' is bfloat16 on "
-        "hardware that multiplies it natively, and float32 elsewhere."
+        "hardware that supports it natively, and float32 elsewhere."
     )
     E007 = (
         "[E007] device ('{value}') must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'. "
@@ -239,6 +239,14 @@ class Errors:
         "[E055] Scores in context (span_context = 'document', curve, turns, streams) "
         "aren't available with a tokenizer that adds tokens after the text: a prefix "
         "wouldn't have them. Score the parts as separate texts."
+    )
+    E057 = (
+        "[E057] No token stands for the visible character at offset {offset} of a "
+        "text, so it was not scored. Use a tokenizer that can spell every character."
+    )
+    E058 = (
+        "[E058] The tokenizer of {source} failed on a text, so it was not scored. "
+        "Shorten the text, or use another tokenizer."
     )
     E120 = (
         "[E120] Out of memory: the device can't score even a single window ({tokens} "

@@ -1,1 +1,1 @@
-"""The classifier itself, on torch and tokenizers alone: text in, probabilities out."""
+"""The classifier itself, with only torch and tokenizers: text in, probabilities out."""

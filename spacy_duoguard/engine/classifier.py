@@ -54,7 +54,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         """bundle (Bundle): The decoder, on the device to score on, and its tokenizer.
         settings (Settings): Windows and budgets. Device and precision are those of the
-            decoder; of the settings here, only "int8" counts.
+            decoder, except that "int8" is read from here.
         """
         self.bundle = bundle
         self.settings = settings
@@ -106,7 +106,7 @@ class Classifier:
         device (str): "auto" (CUDA where torch has it), "cpu", "cuda", "cuda:N", "mps".
         window (int): Tokens per window.
         stride (int): Tokens from the start of one window to the start of the next.
-        max_windows (Optional[int]): Score at most this many windows of a text.
+        max_windows (Optional[int]): Maximum number of windows to score per text.
         max_batch_tokens (Optional[int]): Tokens per packed batch.
         RETURNS (Classifier): Ready to score.
         RAISES (SettingsError): A setting is out of range.
@@ -136,8 +136,8 @@ class Classifier:
         texts (Iterable[str]): The texts.
         RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32: for each text
             the maximum over its windows, or 0.0 if it has no tokens.
-        RAISES (SettingsError): `texts` is a single string, or holds something else
-            than strings.
+        RAISES (SettingsError): `texts` is a single string, or has an item that is not a
+            string.
         RAISES (ScoringError): A logit isn't finite.
         """
         scores = [text.probabilities for text in self.analyze(texts)]
@@ -151,10 +151,10 @@ class Classifier:
         normalize: bool = False,
         curve: bool = False,
     ) -> list[TextScores]:
-        """Score texts, and tell which windows the scores come from.
+        """Score texts, and keep the windows behind each score.
 
         texts (Iterable[str]): The texts. Identical ones are scored once.
-        max_chars (Optional[int]): Score at most this many characters of a text, half
+        max_chars (Optional[int]): Maximum number of characters to score per text, half
             from each end.
         normalize (bool): Also score how each text reads without characters that hide
             words, if that differs. The windows of this second view follow those of the
@@ -174,14 +174,15 @@ class Classifier:
         max_chars: int | None = None,
         normalize: bool = False,
     ) -> list[TextScores]:
-        """Score texts, with spans and prefixes of them in context. Those don't cost
-        another forward pass.
+        """Score texts, and their spans and prefixes in context, without another forward
+        pass.
 
         queries (Sequence[Query]): What to score. Identical queries are scored once.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (List[TextScores]): One for each query, in order.
         RAISES (SettingsError): `max_chars` isn't a positive integer, or scores in
-            context are asked of a tokenizer that adds a token to the end of a text.
+            context are requested with a tokenizer that adds a token to the end of a
+            text.
         RAISES (ScoringError): A logit isn't finite.
         """
         check_limit("max_chars", max_chars)
@@ -248,9 +249,9 @@ class Classifier:
         )
 
     def to_disk(self, path: str | Path) -> None:
-        """Write a folder that `from_pretrained` reads, and `transformers` too.
+        """Write a folder that `from_pretrained` and `transformers` can load.
 
-        path (str / Path): The folder, which is made if it doesn't exist.
+        path (str / Path): The folder, created if it doesn't exist.
         """
         write_bundle(self.bundle, path)
 

@@ -1,4 +1,4 @@
-"""A cache of what the head reads, while only the head is trained."""
+"""A cache of the head's inputs, while only the head is trained."""
 
 import threading
 from collections.abc import Hashable, Iterator
@@ -16,8 +16,8 @@ MAX_BYTES = 2**29
 
 class FeatureStore:
     """Float arrays by key. Once it's full, it takes nothing more: a training set that
-    is a little too large, shuffled each epoch, would evict everything before it's asked
-    for again."""
+    is a little too large, shuffled each epoch, would evict everything before it's
+    needed again."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -34,7 +34,7 @@ class FeatureStore:
 
     def put(self, key: Hashable, rows: np.ndarray, *, key_bytes: int) -> None:
         """key (Hashable): Exactly what was computed.
-        rows (ndarray): The features, which belong to the store from now on.
+        rows (ndarray): The features. The store takes ownership of them.
         key_bytes (int): The size of the key."""
         size = rows.nbytes + key_bytes
         with self._lock:
@@ -54,8 +54,8 @@ class FeatureCache:
     scored.
 
     A batch is kept as a whole, since the last bits of a text's scores depend on its
-    batch: a score from the cache equals, bit for bit, what would have been computed, as
-    by the same model saved and loaded.
+    batch: a cached score is bit-identical to a computed one, such as that of the same
+    model saved and loaded.
 
     Entries are valid while the frozen weights don't change. Each use checks whether one
     was moved or written to; torch counts all writes but those through `.data`.
@@ -83,7 +83,7 @@ class FeatureCache:
 
     @contextmanager
     def zone(self) -> Iterator[None]:
-        """Forget at the end of the block what was added in it."""
+        """At the end of the block, forget what was added in it."""
         stores = (self._texts, self._batches)
         lengths = [len(store) for store in stores]
         try:

@@ -1,8 +1,9 @@
 """Thresholds, and when they flag a category.
 
-A category is flagged if its probability is strictly greater than its threshold. While
-a text is read token by token, the score of half a sentence can misfire ("How to kill",
-before "a python process"): there, a flag has to hold for several tokens in a row.
+A category is flagged if its probability is strictly greater than its threshold. While a
+text is read token by token, the score of half a sentence can misfire ("How to kill",
+before "a python process"): there, a category must be above its threshold for several
+tokens in a row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,8 +52,8 @@ def resolve_thresholds(
 
 
 def exceeds(probabilities: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
-    """Where a threshold turns a probability into a flag: above it, strictly, as in the
-    model card.
+    """Which probabilities are flagged: those strictly greater than their threshold, as
+    on the model card.
 
     probabilities (ArrayLike): One per category.
     thresholds (ArrayLike): One per category.
@@ -97,8 +98,8 @@ class FlagTracker:
 
     def __init__(self, thresholds: Mapping[str, float], patience: int) -> None:
         """thresholds (Mapping[str, float]): For each category, in order.
-        patience (int): For how many tokens in a row a category must be above its
-            threshold.
+        patience (int): Number of consecutive tokens for which a category must be above
+            its threshold.
         """
         self.labels = list(thresholds)
         self.thresholds = np.array(list(thresholds.values()), dtype=np.float64)
@@ -108,7 +109,7 @@ class FlagTracker:
         self._last: tuple[int, np.ndarray] | None = None
 
     def read(self, ends: Sequence[int], probabilities: np.ndarray) -> list[Flag]:
-        """Read on.
+        """Read the next tokens.
 
         ends (Sequence[int]): (n_tokens,), the character offset at which each token
             ends.
@@ -124,8 +125,8 @@ class FlagTracker:
         return flags
 
     def close(self) -> list[Flag]:
-        """End the text. What is above its threshold now is flagged without patience:
-        nothing follows that could take it back.
+        """End the text. Categories above their threshold now are flagged without
+        patience: no later token can change that.
 
         RETURNS (List[Flag]): The new flags.
         """

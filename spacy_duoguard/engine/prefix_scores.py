@@ -49,7 +49,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Query:
-    """A text to score, and what else to score of it."""
+    """A text to score, and which parts of it to score too."""
 
     text: str
     spans: tuple[tuple[int, int], ...] = ()  # in context; character offsets
@@ -57,7 +57,7 @@ class Query:
 
 
 class SpanInWindow(NamedTuple):
-    """Which prefix scores of a window tell about a span."""
+    """The prefix scores of a window that belong to a span."""
 
     window: int  # its index
     before: int | None  # the token before the span, if the window has it
@@ -125,7 +125,7 @@ class QueryPlan:
         return [window.positions(tokens) for window, tokens in pairs]
 
     def outputs(self) -> list[np.ndarray]:
-        """Of which prefix scores the text and its spans are the maximum.
+        """The prefix scores that the text and its spans are the maximum of.
 
         RETURNS (List[ndarray]): For the text and then for each span, indices into the
             prefix scores of all windows, one after the other. Empty for a span that a
@@ -221,7 +221,7 @@ def _read_view(
 
 
 def _first_new(windows: Sequence[Window], i: int) -> int:
-    """The first token of a window that the window before it doesn't have."""
+    """The first token of a window that the previous window doesn't have."""
     window = windows[i]
     if i and windows[i - 1].segment is window.segment:
         return max(window.start, windows[i - 1].stop)

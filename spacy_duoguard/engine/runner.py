@@ -32,14 +32,14 @@ class Runner:
         self.cache: FeatureCache | None = None  # while only the head is trained
 
     def forward(self) -> Forward:
-        """RETURNS (Forward): The forward pass with the present weights."""
+        """RETURNS (Forward): The forward pass with the current weights."""
         return self.current.get()
 
     def probabilities(
         self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
         """windows (Sequence[ndarray]): The token ids of each window.
-        positions (Sequence[ndarray]): The positions of each at which to score.
+        positions (Sequence[ndarray]): The positions to score in each.
         RETURNS (List[ndarray]): For each window (n_positions, n_labels), float32.
         RAISES (ScoringError): A logit isn't finite, or memory ran out."""
         n_labels = self.decoder.config.num_labels
@@ -54,7 +54,7 @@ class Runner:
     def features(
         self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
-        """Compute what the head reads.
+        """Compute the head's input.
 
         windows (Sequence[ndarray]), positions (Sequence[ndarray]): As in
             `probabilities`.
@@ -130,15 +130,15 @@ class Runner:
 
 
 def concat_ranges(bounds: np.ndarray, indices: Sequence[int]) -> np.ndarray:
-    """bounds (ndarray): (n + 1,), where n ranges that follow each other begin and end.
+    """bounds (ndarray): (n + 1,), the bounds of n adjacent ranges.
     indices (Sequence[int]): At least one of them.
-    RETURNS (ndarray): All numbers in the ranges chosen."""
+    RETURNS (ndarray): All numbers in these ranges."""
     return np.concatenate([np.arange(bounds[i], bounds[i + 1]) for i in indices])
 
 
 class Budget:
     """The tokens of a packed batch. If a batch doesn't fit into memory, the budget is
-    halved for all batches to come."""
+    halved for all later batches."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
@@ -169,7 +169,7 @@ class Budget:
             except (MemoryError, RuntimeError) as e:
                 if not out_of_memory(e):
                     raise
-                # Without its frames, which hold the tensors that are in the way.
+                # Without its frames, which keep the tensors of the batch in memory.
                 error = e.with_traceback(None)
             total = sum(lengths[i] for i in batch)
             if len(batch) == 1:

@@ -14,8 +14,8 @@ class Settings:
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
     window (int): Tokens per window. DuoGuard was trained on 512.
     stride (int): Tokens from the start of one window to the start of the next.
-    max_windows (Optional[int]): Score at most this many windows of a text; None scores
-        all.
+    max_windows (Optional[int]): Maximum number of windows to score per text; None
+        scores all.
     max_batch_tokens (Optional[int]): Tokens per packed batch; None takes the default
         for the device.
     RAISES (SettingsError): A value is out of range or unknown.
@@ -67,7 +67,7 @@ def check_limit(name: str, value: int | None) -> None:
 
     name (str): The name of the setting.
     value (Optional[int]): Its value; None is no limit.
-    RAISES (SettingsError): Neither None nor a positive integer.
+    RAISES (SettingsError): It is neither None nor a positive integer.
     """
     if value is not None:
         check_count(name, value, remedy=" Leave it null for the default.")
@@ -79,7 +79,7 @@ def check_count(name: str, value: int, *, remedy: str = "") -> None:
     name (str): The name of the setting.
     value (int): Its value.
     remedy (str): What else the user can do, for the message.
-    RAISES (SettingsError): Not a positive integer.
+    RAISES (SettingsError): It is not a positive integer.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         message = Errors.E004.format(name=name, value=value, remedy=remedy)

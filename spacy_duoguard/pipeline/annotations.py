@@ -9,7 +9,7 @@ are strings, because tuples would not survive `Doc.to_bytes`:
     flags         as `doc._.duoguard_flags`
     windows       as `doc._.duoguard_windows`
     spans         probabilities of each scored span, by `span_id`
-    deltas        likewise its deltas, with that of `unsafe` last
+    deltas        likewise the deltas of each, with that of `unsafe` last
     curve         {"ends": [...], "probs": [...]}, with an item per token in each; in
                   the attribute they are paired
     first_unsafe  as `doc._.duoguard_first_unsafe`
@@ -104,7 +104,7 @@ def _curve_fields(
 def to_cats(labels: Sequence[str], probabilities: Sequence[float]) -> dict[str, float]:
     """labels (Sequence[str]): The categories.
     probabilities (Sequence[float]): One per category, in the same order.
-    RETURNS (Dict[str, float]): Both, and `unsafe`, the maximum."""
+    RETURNS (Dict[str, float]): Both, and `unsafe`, their maximum."""
     cats = dict(zip(labels, probabilities, strict=True))
     cats[UNSAFE] = max(probabilities)
     return cats
@@ -184,8 +184,9 @@ def get_curve(doc: Doc) -> list[dict[str, Any]] | None:
 
 def get_first_unsafe(doc: Doc) -> int | None:
     """`doc._.duoguard_first_unsafe`: how many characters had to be read until a
-    category had been above its threshold for `patience` tokens, or at the end of the
-    text; 0 for a doc that failed. None if nothing is flagged, or as above."""
+    category had been above its threshold for `patience` tokens, or was above it at the
+    end of the text; 0 for a doc that failed. None if nothing is flagged, or as
+    above."""
     return _read(doc, "first_unsafe")
 
 

@@ -256,8 +256,8 @@ class DuoGuard(TrainablePipe):
 
     @contextmanager
     def memory_zone(self, mem: Any = None) -> Iterator[Any]:
-        """Drop features that training caches in the block at its end. Called by
-        `nlp.memory_zone`.
+        """At the end of the block, drop the features that training cached in it. Called
+        by `nlp.memory_zone`.
 
         mem (Optional[Pool]): spaCy's memory pool, not used here.
         YIELDS (Optional[Pool]): The same pool.

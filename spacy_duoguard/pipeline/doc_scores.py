@@ -61,8 +61,8 @@ class DocScores:
 
 @dataclass(frozen=True)
 class DocQueries:
-    """What to ask the engine about docs: a query for each doc, then one for each span
-    that is scored as a text of its own."""
+    """The queries to the engine: one for each doc, then one for each span that is
+    scored as a text of its own."""
 
     queries: list[Query]
     spans: list[Sequence[Span] | None]  # of each doc; None if no spans are scored
@@ -113,7 +113,7 @@ def query_in_context(
     """doc (Doc): A doc.
     spans (Optional[Sequence[Span]]): Spans of it to score in its pass.
     curve (bool): Whether to score it up to each token.
-    RETURNS (Query): What to ask the engine."""
+    RETURNS (Query): The query to the engine."""
     offsets = tuple((span.start_char, span.end_char) for span in spans or ())
     return Query(doc.text, offsets, curve)
 

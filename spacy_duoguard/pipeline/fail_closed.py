@@ -29,7 +29,7 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
 
 
 def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> None:
-    """Score docs. If that fails, halve the batch down to the doc at fault, so that the
+    """Score docs. If that fails, halve the batch down to the failing doc, so that the
     others keep their scores.
 
     component (DuoGuard): The component.

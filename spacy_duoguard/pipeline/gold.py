@@ -30,7 +30,7 @@ class Gold:
 
     @property
     def is_known(self) -> bool:
-        """RETURNS (bool): Whether the gold says anything."""
+        """RETURNS (bool): Whether there is any gold."""
         return self.maximum is not None or not np.isnan(self.truths).all()
 
 
@@ -45,7 +45,7 @@ class LabelledText:
 def training_queries(
     texts: Sequence[LabelledText], *, in_context: bool
 ) -> tuple[list[Query], list[Gold]]:
-    """What to ask the engine in order to learn.
+    """Make the queries to learn from.
 
     texts (Sequence[LabelledText]): Docs and spans.
     in_context (bool): Score spans in the pass of their doc, not as texts of their own.
@@ -112,8 +112,8 @@ def foreign_keys(cats: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
 
 
 def fill_maximum(golds: Sequence[Gold], logits: np.ndarray) -> np.ndarray:
-    """Choose the category that gold `unsafe` without a positive category supervises:
-    the likeliest of the open ones, as the gradient of a maximum would.
+    """Apply gold `unsafe` without a positive category to the likeliest open category,
+    as the gradient of a maximum would.
 
     golds (Sequence[Gold]): The gold of each text.
     logits (ndarray): (n_texts, n_labels).
@@ -138,7 +138,7 @@ def read_entries(group: Iterable[Span], labels: Sequence[str]) -> list[GoldEntry
     """group (Iterable[Span]): The span group of a reference doc.
     labels (Sequence[str]): The categories.
     RETURNS (List[GoldEntry]): Its entries.
-    RAISES (SettingsError): A label that is no category."""
+    RAISES (SettingsError): A label is not a category."""
     entries = [GoldEntry(span.start_char, span.end_char, span.label_) for span in group]
     for entry in entries:
         if entry.label != UNSAFE and entry.label not in labels:
@@ -160,7 +160,7 @@ def read_span_group(
     labels (Sequence[str]): The categories.
     RETURNS (Tuple[List[Gold], int]): The gold of each span, and the number of entries
         that match no span.
-    RAISES (SettingsError): A label that is no category.
+    RAISES (SettingsError): A label is not a category.
     """
     entries = read_entries(group, labels)
     offsets = [(span.start_char, span.end_char) for span in spans]

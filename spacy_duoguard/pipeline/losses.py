@@ -46,8 +46,8 @@ class LogSumExp(CategoryLoss):
 
         log(1 + Σ e^s over the negative) + log(1 + Σ e^-s over the positive)
 
-    It compares each positive category with each negative one and with the logit 0, that
-    is a probability of 0.5. Labels are 0 or 1.
+    It compares each positive category with each negative one and with the logit 0,
+    which is a probability of 0.5. Labels are 0 or 1.
     """
 
     def check(self, truths: Matrix) -> None:

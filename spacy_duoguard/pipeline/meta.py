@@ -9,7 +9,7 @@ from ..engine.checkpoint.published import AUTHOR, PUBLISHED
 
 def note_source(nlp: Language, name: str) -> None:
     """Add published weights to the sources in `nlp.meta`, which `spacy package` lists.
-    The licence of any other weights is up to the user to state.
+    Users state the licence of any other weights.
 
     nlp (Language): The pipeline.
     name (str): The model's name.

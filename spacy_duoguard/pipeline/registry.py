@@ -12,7 +12,7 @@ from .settings import FACTORY
 
 def guard_names(nlp: Language) -> list[str]:
     """nlp (Language): A pipeline.
-    RETURNS (List[str]): The names of its components of the factory 'duoguard'.
+    RETURNS (List[str]): The names of its components with the factory 'duoguard'.
     RAISES (SettingsError): It has none."""
     names = [
         name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == FACTORY
@@ -25,7 +25,7 @@ def guard_names(nlp: Language) -> list[str]:
 def read_guard_blocks(config: Path, *, source: str | Path) -> dict[str, dict[str, Any]]:
     """config (Path): The config.cfg of a saved pipeline.
     source (str / Path): The pipeline's name, for messages.
-    RETURNS (Dict[str, Dict[str, Any]]): The config blocks of its components of the
+    RETURNS (Dict[str, Dict[str, Any]]): The config blocks of its components with the
         factory 'duoguard', by name.
     RAISES (SettingsError): The file cannot be read."""
     try:

@@ -96,7 +96,7 @@ def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, boo
 
 
 class _Prediction(NamedTuple):
-    """What was predicted of a category of one doc or span, and the gold."""
+    """The prediction for a category of one doc or span, and the gold."""
 
     truth: bool
     flag: bool
@@ -197,7 +197,7 @@ def _score_spans(
     }
 
 
-# `spacy train` can weigh only what is always a number.
+# `spacy train` can only weigh scores that are always numbers.
 DEFAULT_SCORE_WEIGHTS: dict[str, float | None] = {
     key: 1.0 if key == f"{FACTORY}_score" else None for key in score_categories([])
 }

@@ -89,7 +89,7 @@ def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> N
 
 
 def _dump(component: TrainablePipe, exclude: Iterable[str]) -> dict[str, bytes]:
-    """What is saved beside the model."""
+    """What is saved besides the model."""
     contents = {"cfg": dump_settings(component.cfg, component.configured)}
     if "vocab" not in exclude:
         contents["vocab"] = component.vocab.to_bytes(exclude=exclude)

@@ -156,7 +156,7 @@ class ClassifierShim(Shim):
     @contextmanager
     def use_params(self, params: Mapping[Any, Any]) -> Iterator[None]:
         """Use other parameter values in a block, such as an optimizer's averages.
-        thinc's own shim looks for other keys than its optimizers use.
+        thinc's own shim doesn't look for the keys its optimizers use.
 
         params (Mapping[Any, Any]): Arrays, by the keys passed to the optimizer.
         """
@@ -176,7 +176,7 @@ class ClassifierShim(Shim):
 
     @contextmanager
     def zone(self) -> Iterator[None]:
-        """Forget features that are cached in a block when it ends."""
+        """At the end of the block, forget the features cached in it."""
         before = self._trainer
         with nullcontext() if before is None else before.zone():
             yield

@@ -183,7 +183,7 @@ def _check_gold(
     examples: Sequence[Example],
     texts: Sequence[LabelledText],
 ) -> None:
-    """A batch may have no gold for the component, but not every batch so far."""
+    """A batch may have no gold for the component, if an earlier one had some."""
     component.has_seen_gold |= bool(texts)
     if examples and not component.has_seen_gold:
         names = ", ".join(component.labels)

@@ -148,7 +148,7 @@ def _span_entry(span: Span, label: str, category: str) -> dict[str, Any]:
 
 
 def _trim(span: Span) -> Span:
-    """Trim whitespace, as displaCy draws no label at a whitespace token."""
+    """Trim whitespace, as displaCy draws no label on a whitespace token."""
     start, end = span.start, span.end
     while start < end and span.doc[start].is_space:
         start += 1

@@ -48,7 +48,8 @@ class Document:
 
 
 class InvalidRecordError(Exception):
-    """A record is not as scoring writes it. The message never quotes its values."""
+    """A record is not in the form that `score` writes. The message never quotes its
+    values."""
 
 
 def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:

@@ -28,7 +28,7 @@ _SCRIPTS: tuple[str, ...] = (
 )
 
 # Inside a script element, nothing may end it or begin a comment. Line separators and
-# lone surrogates aren't valid everywhere.
+# unpaired surrogates aren't valid everywhere.
 _ESCAPED = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 

@@ -103,7 +103,7 @@ def _type_name(value: Any) -> str:
 
 
 def add_record(digest: "Hash", record: Record) -> None:
-    """Add all of a record that its result depends on to a digest. Deep nesting, lone
+    """Add all of a record that its result depends on to a digest. Deep nesting, unpaired
     surrogates and values that JSON does not have are no problem.
 
     digest (Hash): A digest of the records before it, updated in place.

@@ -31,7 +31,7 @@ _BOM = b"\xef\xbb\xbf"
 def read_text_file(source: Source) -> Iterator[Record]:
     """Read a text file or standard input.
 
-    source (Source): Any but a Parquet file.
+    source (Source): Any source but a Parquet file.
     YIELDS (Record): The records, in order.
     RAISES (SettingsError): The file cannot be read, or has no column for the texts.
     """

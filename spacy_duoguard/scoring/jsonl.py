@@ -1,5 +1,5 @@
-"""Write results as JSON lines, to standard output or to a file that an interrupted run
-can be resumed with."""
+"""Write results as JSON lines, to standard output or to a file. A file lets you resume
+an interrupted run."""
 
 import json
 import os
@@ -125,7 +125,7 @@ def to_line(result: Mapping[str, Any]) -> bytes:
     RETURNS (bytes): A line of JSON."""
     try:
         return _dump(result).encode("utf8") + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate in another field than the text
+    except UnicodeEncodeError:  # an unpaired surrogate in a field other than the text
         return json.dumps(to_plain(result)).encode("ascii") + b"\n"
 
 

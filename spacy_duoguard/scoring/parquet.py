@@ -69,7 +69,7 @@ def count_rows(path: Path) -> int:
 
 
 def input_columns(source: Source) -> "list[pyarrow.Field]":
-    """Find the columns of an input. JSON lines are read to the end for that: a field
+    """Find the columns of an input. JSON lines are read to the end for this: a field
     becomes a column of numbers or booleans if all its values fit, else of strings.
 
     source (Source): The input.
@@ -161,5 +161,5 @@ def _to_string(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         value = json.dumps(to_plain(value), ensure_ascii=False)
-    # Parquet cannot hold lone surrogates.
+    # Parquet cannot hold unpaired surrogates.
     return value.encode("utf8", "replace").decode("utf8")

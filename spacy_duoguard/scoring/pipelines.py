@@ -45,7 +45,7 @@ def load_guard(options: GuardOptions) -> Language:
     """Load the pipeline that scores.
 
     options (GuardOptions): How to score.
-    RETURNS (Language): A pipeline with at least one component of the factory
+    RETURNS (Language): A pipeline with at least one component with the factory
         'duoguard'.
     RAISES (SettingsError): Options that are out of range or cannot be combined.
     """
@@ -138,8 +138,8 @@ def _load_saved(options: GuardOptions) -> Language:
 
 
 def _guard_blocks(model: str) -> dict[str, dict[str, Any]]:
-    """RETURNS (Dict[str, Dict[str, Any]]): The components of the factory 'duoguard' in
-    a saved pipeline's config."""
+    """RETURNS (Dict[str, Dict[str, Any]]): The components with the factory 'duoguard'
+    in a saved pipeline's config."""
     if Path(model).is_dir():
         path = Path(model) / "config.cfg"
     else:

@@ -158,7 +158,7 @@ def map_actors(
 
 
 def _resolve(options: Any, actors: Actors) -> GuardOptions:
-    """Settle what depends on the machine. With the device "auto", actors use only what
+    """Resolve what depends on the machine. With the device "auto", actors use only what
     they request from the cluster: any other GPU belongs to somebody else."""
     options = _to_options(options)
     if Path(options.model).is_dir():  # actors have another working directory

@@ -173,7 +173,7 @@ def _lines_sink(folder: str) -> Any:
 
 
 def _explain(error: Exception) -> DuoGuardError:
-    """Find the error of ours at the end of what Ray reports, if there is one."""
+    """Find our own error at the end of Ray's report, if there is one."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, DuoGuardError):
         cause = getattr(cause, "cause", None) or cause.__cause__

@@ -83,7 +83,7 @@ def _get_text(fields: dict[str, Any], key: str) -> str:
 
 def is_unicode(text: str) -> bool:
     """text (str): Any string.
-    RETURNS (bool): Whether it is free of lone surrogates."""
+    RETURNS (bool): Whether it is free of unpaired surrogates."""
     try:
         text.encode("utf8")
     except UnicodeEncodeError:

@@ -135,8 +135,8 @@ def _flagged_sentences(doc: Doc, spans_key: str) -> list[dict[str, Any]]:
 
 def to_plain(value: Any) -> Any:
     """value (Any): The value of a cell in a table.
-    RETURNS (Any): The closest that JSON has: null for NaN and infinity, ISO 8601 for
-        dates and times, base64 for bytes, else the value as a string."""
+    RETURNS (Any): The closest JSON value: null for NaN and infinity, ISO 8601 for dates
+        and times, base64 for bytes, else the value as a string."""
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -25,7 +25,7 @@ Report = Callable[[int, str], None]  # the number of a failed record, and its pr
 
 class ResultWriter(Protocol):
     """Writes results. Scoring begins with record `start` (from 0), at the start of a
-    batch: the results before it are there already. Results of `written` records are
+    batch: the results before it already exist. Results of `written` records are
     written, with the SHA-256 `digest`."""
 
     start: int

@@ -22,7 +22,7 @@ class RecordScorer:
     def __init__(self, nlp: Language, *, curve: bool = False) -> None:
         """nlp (Language): From `load_guard`. Its error handlers are replaced.
         curve (bool): Include the risk curve in results.
-        RAISES (SettingsError): It has no component of the factory 'duoguard'.
+        RAISES (SettingsError): It has no component with the factory 'duoguard'.
         RAISES (DuoGuardError): The weights cannot be loaded.
         """
         self.nlp = nlp
@@ -66,7 +66,7 @@ class RecordScorer:
     def _make_doc(self, i: int, text: str) -> Doc | None:
         try:
             return self.nlp.make_doc(text)
-        except Exception as e:  # most likely spaCy's limit of characters
+        except Exception as e:  # most likely spaCy's character limit
             self._problems[i] = f"no tokens: {type(e).__name__}"
             return None
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from support.paths import BENCHMARKS
+from support.paths import BENCHMARKS, SHARED
 
 
 def run(script, *arguments):
@@ -53,6 +53,17 @@ def test_growth_with_length_and_number(tmp_path):
     report = json.loads(output.splitlines()[-1])
     assert [row["documents"] for row in report["documents"]] == [100, 1000]
     assert report["lengths"][-1]["tokens"] >= 8192
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the evaluation files")
+def test_dilution_is_measured_for_each_window():
+    texts = SHARED / "data" / "duoguard-eval"
+    report = json.loads(
+        run("dilution.py", "--texts", texts, "--cases", 20).splitlines()[-1]
+    )
+    assert report["64"][0] > report["512"][0]
+    assert report["alone"] > report["512"][0]
 
 
 @pytest.mark.slow

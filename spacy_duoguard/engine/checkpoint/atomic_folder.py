@@ -84,7 +84,7 @@ def restore_folder(folder: Path) -> None:
     """Clean up after a `replace_folder` that was killed. Call this before checking
     whether the folder exists.
 
-    folder (Path): The folder. If it is missing, the version before is restored.
+    folder (Path): The folder. If it is missing, the previous version is restored.
     """
     replaced = _replaced(folder)
     if os.path.lexists(folder):

@@ -160,7 +160,7 @@ def bundle_from_dict(data: Any, settings: Settings) -> Bundle:
     """data (Any): From `bundle_to_dict`.
     settings (Settings): The settings to load with.
     RETURNS (Bundle): The model.
-    RAISES (CheckpointError): The data is not complete and unchanged."""
+    RAISES (CheckpointError): The data is incomplete or was changed."""
     source = "the saved bytes"
     kinds = {"config": str, "tokenizer": str, "weights": bytes, "provenance": str}
     if not isinstance(data, Mapping) or not all(

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import CheckpointError, Errors
 
-# The largest tokenizer.json of a supported model has 17 MB, any other text a few kB.
+# The largest tokenizer.json of a supported model is 17 MB, other text files a few kB.
 TEXT_LIMITS = {"tokenizer.json": 2**26, "model.safetensors.index.json": 2**24}
 TEXT_LIMIT = 2**20
 

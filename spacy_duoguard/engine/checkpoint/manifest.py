@@ -51,7 +51,7 @@ def make_manifest(files: Mapping[str, dict[str, Any]], **extra: Any) -> dict[str
 
 def add_manifest(folder: Path, **extra: Any) -> None:
     """Write the manifest of all files in a folder. A subfolder with a manifest is
-    represented by that.
+    represented by its manifest.
 
     folder (Path): The folder.
     extra (Any): Other entries of the manifest.

@@ -18,7 +18,7 @@ from ...errors import CheckpointError, Errors
 
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
-# The header of DuoGuard-0.5B has 30 kB.
+# The header of DuoGuard-0.5B is 30 kB.
 _HEADER_LIMIT = 2**24
 _RANK_LIMIT = 8
 _NAME_LIMIT = 80  # characters of a name in a message

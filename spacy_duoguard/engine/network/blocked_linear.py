@@ -39,7 +39,7 @@ class BlockedLinear:
         )
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
-        """other (Tensor): Factors of the outputs, in the same shape."""
+        """other (Tensor): Factors for the outputs, of the same shape."""
         return torch.ops.mkldnn._linear_pointwise.binary(
             x, other, self.weight, self.bias, "mul"
         )

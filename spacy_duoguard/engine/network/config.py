@@ -121,7 +121,7 @@ class DecoderConfig:
 
     def to_dict(self, labels: tuple[str, ...] = ()) -> dict[str, Any]:
         """Convert to the configuration of `transformers`, in a form that 4.x and 5.x
-        read, so that a saved folder also loads there.
+        read, so that both can load a saved folder.
 
         labels (Tuple[str, ...]): Names for the rows of the head.
         RETURNS (Dict[str, Any]): JSON-serializable.
@@ -235,7 +235,7 @@ def _num_labels(data: Mapping[str, Any]) -> int:
 
 
 def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The categories after the twelve; none if the first twelve are others."""
+    """The categories after the twelve; none if the first twelve differ."""
     id2label = data.get("id2label") or {}
     names = [str(id2label.get(str(i), "")) for i in range(len(id2label))]
     ours, extra = names[: len(CATEGORIES)], names[len(CATEGORIES) :]

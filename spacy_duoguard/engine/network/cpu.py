@@ -1,7 +1,7 @@
 """The decoder's forward pass on a CPU, for inference: same numbers, less time.
 
-Besides the products of `blocked_linear` and `int8_linear`: only the rows that the head
-reads go through the last layer's output projection and feed-forward, feed-forward
+Apart from the products of `blocked_linear` and `int8_linear`, only the rows that the
+head reads go through the last layer's output projection and feed-forward, feed-forward
 layers run over blocks of rows that stay in the cache, and bfloat16 attends in blocks.
 """
 

@@ -36,7 +36,7 @@ def resolve_device(device: str) -> torch.device:
     """device (str): "auto" (CUDA if torch has it, else the CPU), "cpu", "cuda",
         "cuda:N" or "mps".
     RETURNS (torch.device): The device.
-    RAISES (SettingsError): Not a device, or not available here.
+    RAISES (SettingsError): It is not a device, or not available here.
     """
     check_device(device)
     if device == "auto":
@@ -59,9 +59,10 @@ def resolve_device(device: str) -> torch.device:
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """precision (str): One of `PRECISIONS`.
     device (torch.device): The device to compute on.
-    RETURNS (torch.dtype): "auto" is bfloat16 if the hardware multiplies it natively
-        (CUDA from 8.0, CPUs with AMX or AVX512-BF16), else float32. So is "int8": this
-        is the dtype of saved weights, and of everything but the linear layers.
+    RETURNS (torch.dtype): "auto" is bfloat16 if the hardware supports it natively (CUDA
+        capability 8.0 or higher, CPUs with AMX or AVX512-BF16), else float32. So is
+        "int8": this is the dtype of saved weights, and of everything but the linear
+        layers.
     RAISES (SettingsError): An unknown precision, or one that is not available here.
     """
     check_precision(precision)

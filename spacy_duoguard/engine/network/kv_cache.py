@@ -12,7 +12,7 @@ from .attention import AttentionFunction
 from .decoder import Decoder, DecoderLayer
 from .packing import PackedBatch, group_lengths, pack, pad_rows, to_device
 
-# As in `packing`, but less: the padded rows attend to the whole window.
+# As in `packing`, but smaller: the padded rows attend to the whole window.
 _LENGTH_GAP = 4
 
 
@@ -21,7 +21,7 @@ class Extension:
     """New tokens of a window."""
 
     slot: int  # the window's keys and values
-    past: int  # number of tokens read before
+    past: int  # number of tokens read earlier
     ids: np.ndarray  # (n_new,)
     rows: np.ndarray  # (n_scored,) indices of the new tokens to score after
 
@@ -78,7 +78,7 @@ def pack_extensions(
 
     extensions (Sequence[Extension]): Of different slots.
     device (torch.device): The decoder's device.
-    RETURNS (PackedBatch): The batch, in which positions count the tokens before.
+    RETURNS (PackedBatch): The batch, with positions that count the earlier tokens.
     """
     return pack(
         [extension.ids for extension in extensions],
@@ -104,7 +104,7 @@ class CachedAttention:
     its window up to itself."""
 
     def __init__(self, cache: KeyValueCache, extensions: Sequence[Extension]) -> None:
-        """cache (KeyValueCache): Holds the tokens before.
+        """cache (KeyValueCache): Holds the earlier tokens.
         extensions (Sequence[Extension]): As given to `pack_extensions`, longest first.
         """
         self.cache = cache

@@ -44,7 +44,7 @@ def trainable_modules(decoder: Decoder, layers: int | None) -> list[nn.Module]:
 
 def widen(decoder: Decoder, layers: int | None) -> None:
     """Convert the trainable modules to float32, in place: in bfloat16 the steps of an
-    optimizer would be rounded away. Modules trained before stay float32.
+    optimizer would be rounded away. Modules trained earlier stay float32.
 
     decoder (Decoder): The decoder.
     layers (Optional[int]): See `trainable_modules`.

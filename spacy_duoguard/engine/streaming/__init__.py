@@ -1,1 +1,1 @@
-"""Moderating text while it arrives."""
+"""Moderating text as it arrives."""

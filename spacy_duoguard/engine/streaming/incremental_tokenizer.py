@@ -1,7 +1,7 @@
 """Tokenizing a text that grows at its end.
 
 The last tokens of a text change when more of it arrives: "dan" is one token, "danger"
-is another. Only the tail that can still change is tokenized anew.
+is another. Only the tail that can still change is tokenized again.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ from ..text.windows import Segment
 
 # A tail of this length without a word boundary (8,192 characters) is split after any
 # token that leaves the others as they are; at twice the length, after any token at all.
-# Otherwise every push would tokenize a long text anew.
+# Otherwise every push would tokenize a long text again.
 _MAX_CHARS = 8192
 
 # What can stand between the letters of one word.
@@ -32,7 +32,7 @@ class TokenUpdate:
 
 
 class IncrementalTokenizer:
-    """Tokenizes a text while it arrives."""
+    """Tokenizes a text as it arrives."""
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         """tokenizer (TextTokenizer): The model's tokenizer."""
@@ -44,9 +44,9 @@ class IncrementalTokenizer:
         self._n_final = 0  # tokens before the tail
 
     def push(self, text: str) -> TokenUpdate:
-        """text (str): What comes next.
+        """text (str): The next part of the text.
         RETURNS (TokenUpdate): The tokens that changed.
-        RAISES (ScoringError): It holds half of a surrogate pair. Nothing was changed.
+        RAISES (ScoringError): It has an unpaired surrogate. Nothing was changed.
         """
         tail = self._tail + text
         start = self.n_chars - len(self._tail)
@@ -71,7 +71,7 @@ class IncrementalTokenizer:
         return self._n_final
 
     def _shorten_tail(self, segment: Segment) -> None:
-        """Take from the tail what can't change any more."""
+        """Remove from the tail what can no longer change."""
         for split in self._split_candidates(segment):
             token = int(np.searchsorted(segment.token_starts, segment.start + split))
             rest = self.tokenizer.encode(self._tail[split:]).ids

@@ -1,5 +1,5 @@
-"""The windows of one stream: what to compute next, and what the prefix scores computed
-so far say about the text."""
+"""The windows of one stream: what to compute next, and the scores of the text so
+far."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ from .incremental_tokenizer import IncrementalTokenizer
 class StreamReader:
     """Reads a growing text in windows.
 
-    Tokens are counted from the start of the text. Every window reads the tokens that
-    lie in it, and the first of the windows scores a token: it would be the last window
-    of the text up to there.
+    Tokens are counted from the start of the text. Every window reads all of its tokens,
+    but a token is scored in the first window that has it: the last window of the text
+    up to there.
 
         window 0 [0123456789]
         window 1       [6789abcdef]    scores from a on
@@ -42,7 +42,7 @@ class StreamReader:
         self.cache = cache
         self.slots: dict[int, int] = {}  # of open windows, by their number
         self.n_read = 0  # tokens
-        self.n_settled = 0  # tokens that were looked at for flags
+        self.n_settled = 0  # tokens that were checked for flags
         n_labels = len(classifier.labels)
         self._so_far = np.zeros(n_labels, dtype=np.float32)  # of windows that ended
         # Of the tokens that are read and not settled; ends also of those still waiting.
@@ -65,8 +65,8 @@ class StreamReader:
         return prefixes[-1] if len(prefixes) else self._last
 
     def take(self, text: str) -> None:
-        """text (str): What comes next.
-        RAISES (ScoringError): It holds half of a surrogate pair. Nothing was changed.
+        """text (str): The next part of the text.
+        RAISES (ScoringError): It has an unpaired surrogate. Nothing was changed.
         """
         update = self.text.push(text)
         n_kept = update.n_kept - self.n_settled
@@ -77,8 +77,8 @@ class StreamReader:
         self._n_final = update.n_final
 
     def plan(self, share: int) -> list[Extension]:
-        """share (int): The number of tokens to read at most.
-        RETURNS (List[Extension]): For each window that they lie in, what to read."""
+        """share (int): The maximum number of tokens to read.
+        RETURNS (List[Extension]): What to read in each window that has them."""
         begin = self.n_read
         end = begin + min(share, self.n_waiting)
         extensions, self._plan = [], []
@@ -92,7 +92,7 @@ class StreamReader:
             past = len(self.prefix) + left - start
             if left == start:
                 ids, past = np.concatenate((self.prefix, ids)), 0
-            # Score the tokens that the window before doesn't have.
+            # Score the tokens that the previous window doesn't have.
             fresh = start - self.stride + self.window if number else 0
             tokens = np.arange(max(left, fresh), max(right, fresh))
             rows = tokens - right + len(ids)
@@ -109,7 +109,7 @@ class StreamReader:
         self.n_read += len(tokens)
 
     def settle(self) -> list[Flag]:
-        """Look for flags at the tokens that nothing later can change.
+        """Check for flags the tokens that nothing later can change.
 
         RETURNS (List[Flag]): The new flags.
         """

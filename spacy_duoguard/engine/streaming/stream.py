@@ -1,4 +1,4 @@
-"""Moderating text while it arrives: the answer of a language model, a chat.
+"""Moderating text as it arrives, such as a language model's answer or a chat.
 
 The keys and values of a window are cached, so that all pushes together cost about one
 pass over the text. Windows are those of the text so far: while two overlap, both are
@@ -26,7 +26,7 @@ from .reader import StreamReader
 
 @dataclass(frozen=True)
 class StreamScores:
-    """What a stream knows after a push."""
+    """The scores of a stream after a push."""
 
     probabilities: np.ndarray  # (n_labels,) float32, of the text so far
     flags: tuple[Flag, ...]  # the new flags
@@ -54,8 +54,8 @@ class StreamBatch:
             while a stream is open.
         threshold (float): A category is flagged above it.
         thresholds (Optional[Mapping[str, float]]): Thresholds of single categories.
-        patience (int): For how many tokens in a row a category has to be above its
-            threshold.
+        patience (int): Number of consecutive tokens for which a category must be above
+            its threshold.
         RAISES (SettingsError): A value is out of range, or the tokenizer adds a token
             to the end of each text.
         """
@@ -115,8 +115,8 @@ class StreamBatch:
                 raise SettingsError(Errors.E092)
 
     def _advance(self, streams: Sequence["Stream"]) -> None:
-        """Score what was taken. If that fails, try each stream alone: windows are
-        extended only after their scores were checked."""
+        """Score the chunks taken. If that fails, try each stream alone: windows are
+        only extended once their scores were checked."""
         try:
             self._read(streams)
         except Exception as e:
@@ -160,7 +160,7 @@ class StreamBatch:
             reader.read(of_reader.numpy())
 
     def _current_forward(self) -> Forward:
-        """Windows that were computed with other weights can't be extended."""
+        """The forward pass, refused if the weights changed while streams are open."""
         forward = self.classifier.runner.forward()
         if self.n_open and self._forward not in (None, forward):
             raise ScoringError(Errors.E093)
@@ -169,7 +169,7 @@ class StreamBatch:
 
 
 class Stream:
-    """A text that is moderated while it arrives.
+    """A text that is moderated as it arrives.
 
         with Stream(classifier) as stream:
             for chunk in answer:
@@ -195,7 +195,7 @@ class Stream:
         """classifier (Classifier), threshold (float), thresholds (Optional[Mapping[str,
         float]]), patience (int): As in `StreamBatch`.
         batch (Optional[StreamBatch]): The batch it belongs to, with its thresholds; set
-            by `StreamBatch.open`. By default, the stream is alone.
+            by `StreamBatch.open`. By default, it has a batch of its own.
         RAISES (SettingsError): As in `StreamBatch`.
         """
         if batch is None:
@@ -221,9 +221,9 @@ class Stream:
             inside a character waits for the rest of it.
         RETURNS (StreamScores): The probabilities of the text so far, and the new flags.
         RAISES (SettingsError): The stream is closed, or has failed.
-        RAISES (ScoringError): The bytes aren't UTF-8, the text holds half of a
-            surrogate pair, or a logit isn't finite. The text counts as unsafe and takes
-            no more chunks.
+        RAISES (ScoringError): The bytes aren't UTF-8, the text has an unpaired
+            surrogate, or a logit isn't finite. The text counts as unsafe and takes no
+            more chunks.
         """
         (scores,) = self.batch.push([self], [chunk])
         if self.error is not None:

@@ -116,9 +116,9 @@ def _clusters(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
     independently, each with the offset at which it begins."""
     begin, cluster = start, list[str]()
     for i in range(start, end):
-        if _is_hidden(text[i]):
+        if is_hidden(text[i]):
             continue
-        if cluster and _begins(text[i]):
+        if cluster and starts_cluster(text[i]):
             yield begin, "".join(cluster)
             cluster.clear()
         if not cluster:
@@ -155,22 +155,25 @@ def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
 
 @lru_cache(maxsize=2**16)
 def _is_plain(character: str) -> bool:
-    """Whether it stays as it is, whatever comes before it."""
-    if _is_hidden(character) or not _begins(character):
+    """Whether a character stays as it is, whatever precedes it."""
+    if is_hidden(character) or not starts_cluster(character):
         return False
     return unicodedata.normalize("NFKC", character) == character
 
 
 @lru_cache(maxsize=2**16)
-def _is_hidden(character: str) -> bool:
+def is_hidden(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether it's invisible: a control, format or ignorable one."""
     category = unicodedata.category(character)
     control = category == "Cc" and not character.isspace()
     return control or category == "Cf" or character in _IGNORABLE
 
 
 @lru_cache(maxsize=2**16)
-def _begins(character: str) -> bool:
-    """Whether it never joins the character before it."""
+def starts_cluster(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether no normalization joins it to the character before it."""
     first = unicodedata.normalize("NFKD", character)[0]
     return not unicodedata.combining(first) and first not in _followers()
 

@@ -1,4 +1,4 @@
-"""Texts cut into windows, and which characters each token stands for.
+"""Cut texts into windows, and map tokens to the characters they stand for.
 
 A text that is longer than one window is cut into overlapping ones:
 
@@ -9,14 +9,14 @@ A text that is longer than one window is cut into overlapping ones:
              |stride|
                      |--| overlap = window - stride
 
-They start at 0, stride, 2 · stride, …; the first that reaches the end is the last.
-Every run of tokens up to the overlap lies whole in some window.
+They start at 0, stride, 2 · stride, …; the first one to reach the end is the last.
+Every run of tokens up to the overlap is complete in some window.
 
 All ranges are half-open, in one of these coordinate systems:
 
     characters   offsets into the text that was given
     view         offsets into its normalized view, where there is one
-    tokens       indices into the tokens of a segment, what is tokenized as a whole
+    tokens       indices into the tokens of a segment, which is tokenized as a whole
     positions    indices into the ids of a window, special tokens included
 """
 
@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Segment:
-    """What is tokenized as a whole: a text, its normalized view, or the start or the
-    end of one of them, where `max_chars` leaves out the middle."""
+    """A part that is tokenized as a whole: a text, its normalized view, or the start or
+    the end of one of them, if `max_chars` leaves out the middle."""
 
     offset: int  # where it begins: characters, of the view if there is one
     tokens: Tokens
@@ -122,8 +122,8 @@ class Window:
 
     def positions(self, tokens: np.ndarray) -> np.ndarray:
         """tokens (ndarray): Tokens of the segment that lie in this window.
-        RETURNS (ndarray): The positions at which the text up to and including each is
-            scored: for the window's last token, after the special ones that follow."""
+        RETURNS (ndarray): The positions that score the text up to and including each
+            token: for the window's last one, after the special tokens that follow."""
         is_last = tokens == self.stop - 1
         return np.where(is_last, len(self.ids) - 1, self.n_prefix + tokens - self.start)
 
@@ -178,13 +178,13 @@ def split_text(
     max_chars (Optional[int]): Keep at most this many characters, half from each end.
     normalize (bool): Append the windows of the normalized view that read differently.
     RETURNS (WindowedText): The windows.
-    RAISES (ScoringError): The text holds half of a surrogate pair.
+    RAISES (ScoringError): The text has an unpaired surrogate.
     """
     plain = _split_view(text, None, tokenizer, settings, max_chars)
     if not normalize or (view := normalize_text(text)).text == text:
         return plain
-    # A window that reads the same at the same place has its scores already. At another
-    # place it doesn't: spans and the curve there would miss what the view reads.
+    # A window with the same ids at the same place is already scored. At another place
+    # it isn't: spans and the curve there would miss what the view reads.
     known = {(window.ids.tobytes(), window.char_span) for window in plain.windows}
     second = _split_view(view.text, view, tokenizer, settings, max_chars)
     fresh = [

@@ -40,7 +40,7 @@ class Trainer:
         self.classifier = classifier
         tokens = classifier.settings.max_batch_tokens
         self.budget = Budget(tokens or _TRAINING_TOKENS[decoder.device.type])
-        # The weights before training. Of all layers, a copy would be a second model.
+        # The weights before training. A copy of all layers would be a second model.
         self.initial: dict[str, Tensor] | None = None
         if layers is not None:
             trained = trained_parameters(decoder)
@@ -86,7 +86,7 @@ class Trainer:
 
         queries (Sequence[Query]), max_chars (Optional[int]): As in `begin`.
         RETURNS (ndarray): (n_outputs, n_labels at that time), float32.
-        RAISES (SettingsError): All layers are trained, so that no copy was kept.
+        RAISES (SettingsError): All layers are trained, so no copy was kept.
         """
         if self.initial is None:
             raise SettingsError(Errors.E070)
@@ -103,7 +103,7 @@ class Trainer:
 
     @contextmanager
     def zone(self) -> Iterator[None]:
-        """Forget at the end of the block the features that were cached in it."""
+        """At the end of the block, forget the features cached in it."""
         cache = self.classifier.runner.cache
         with nullcontext() if cache is None else cache.zone():
             yield
@@ -116,8 +116,8 @@ class Trainer:
     def _prepare(
         self, queries: Sequence[Query], max_chars: int | None
     ) -> tuple[ForwardBackward, list[np.ndarray]]:
-        """The passes over what the queries need; and for each output the rows of logits
-        that it's the maximum of."""
+        """The passes that the queries need, and for each output the rows of logits that
+        it is the maximum of."""
         leave_parents_threads()
         classifier = self.classifier
         plans = [
@@ -163,8 +163,8 @@ class Trainer:
     def _features(
         self, cache: FeatureCache, plans: Sequence[QueryPlan], max_chars: int | None
     ) -> np.ndarray:
-        """What the head reads of all plans, (n_rows, hidden_size). The decoder runs
-        once for each query, as long as the cache has room."""
+        """The head's input for all plans, (n_rows, hidden_size). The decoder runs once
+        for each query, as long as the cache has room."""
         classifier, store = self.classifier, cache.texts
         by_query = {plan.query: plan for plan in plans}
         keys = {query: (query, max_chars, classifier.settings) for query in by_query}

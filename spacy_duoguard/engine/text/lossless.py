@@ -1,0 +1,106 @@
+"""Whether a tokenizer can drop text without a trace.
+
+A guard that never sees a part of a text would call it safe. So tokenizers are checked
+twice: by their structure when they are loaded, and by the characters that their tokens
+cover for every text.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from tokenizers.pre_tokenizers import ByteLevel
+
+from .normalize import is_hidden, starts_cluster
+
+# Normalizers that rewrite text and lose nothing visible.
+_NORMALIZERS = {
+    *("NFC", "NFD", "NFKC", "NFKD", "Lowercase"),
+    *("Prepend", "ByteLevel", "Replace", "Sequence"),
+}
+
+# Pre-tokenizers that split text and drop whitespace at most.
+_PRE_TOKENIZERS = {
+    *("ByteLevel", "Metaspace", "Split", "Punctuation", "Digits", "UnicodeScripts"),
+    *("Whitespace", "WhitespaceSplit", "Sequence"),
+}
+
+
+def find_loss(tokenizer: Mapping[str, Any]) -> str | None:
+    """Find out from its structure whether a tokenizer can drop text.
+
+    tokenizer (Mapping[str, Any]): The content of a `tokenizer.json`.
+    RETURNS (Optional[str]): Where it can; None if it can't.
+    """
+    normalizers = list(_flatten(tokenizer.get("normalizer"), "normalizers"))
+    splitters = list(_flatten(tokenizer.get("pre_tokenizer"), "pretokenizers"))
+    for step in normalizers:
+        if step.get("type") not in _NORMALIZERS or _deletes(step):
+            return f"its normalizer '{step.get('type')}' can drop characters"
+    for step in splitters:
+        dropped = str(step.get("behavior")).lower() == "removed"
+        if step.get("type") not in _PRE_TOKENIZERS or dropped:
+            return f"its pre-tokenizer '{step.get('type')}' can drop characters"
+    types = {step.get("type") for step in (*normalizers, *splitters)}
+    return _loss_of_model(tokenizer["model"], byte_level="ByteLevel" in types)
+
+
+def _loss_of_model(model: Mapping[str, Any], *, byte_level: bool) -> str | None:
+    if model.get("dropout"):
+        return "it drops merges at random"
+    vocab = model.get("vocab") or {}
+    if "unk_id" in model:
+        known = model["unk_id"] is not None
+    else:
+        known = model.get("unk_token") is not None and model["unk_token"] in vocab
+    affixes = ("continuing_subword_prefix", "end_of_word_suffix")
+    if known:
+        return None
+    if byte_level and not any(model.get(affix) for affix in affixes):
+        missing = sum(character not in vocab for character in ByteLevel.alphabet())
+    elif model.get("byte_fallback"):
+        missing = sum(f"<0x{byte:02X}>" not in vocab for byte in range(256))
+    else:
+        return "it has neither all bytes nor an unknown token"
+    return f"it lacks tokens for {missing} of 256 bytes" if missing else None
+
+
+def _flatten(step: Any, key: str) -> Iterator[Mapping[str, Any]]:
+    """The steps of a normalizer or pre-tokenizer, sequences taken apart."""
+    if step is None:
+        return
+    yield step
+    for inner in step.get(key) or ():
+        yield from _flatten(inner, key)
+
+
+def _deletes(step: Mapping[str, Any]) -> bool:
+    """Whether a normalizer can replace something visible by nothing."""
+    if step.get("type") != "Replace":
+        return False
+    return not step.get("content") or "String" not in (step.get("pattern") or {})
+
+
+def find_uncovered(text: str, offsets: np.ndarray) -> int | None:
+    """Find a visible character that no token stands for.
+
+    text (str): The text.
+    offsets (ndarray): (n_tokens, 2), the characters of each token.
+    RETURNS (Optional[int]): The offset of the first one; None if all are covered.
+        Whitespace, invisible characters, and marks that normalization merged into the
+        character before them need no token.
+    """
+    ends = np.maximum.accumulate(offsets[:, 1]) if len(offsets) else offsets[:, 1]
+    starts = np.append(offsets[:, 0], len(text))
+    gaps = np.flatnonzero(starts > np.append(0, ends))
+    for i in gaps:
+        for offset in range(ends[i - 1] if i else 0, starts[i]):
+            if _needs_token(text[offset]):
+                return offset
+    return None
+
+
+def _needs_token(character: str) -> bool:
+    if character.isspace() or is_hidden(character):
+        return False
+    return starts_cluster(character)

@@ -1,0 +1,189 @@
+"""No tokenizer drops text without a trace: refused when loaded, or an error."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.checkpoints import QWEN2, TEXTS, make_tokenizer, write_checkpoint
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE, WordLevel
+
+from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.text import tokenizer as tokenizer_module
+from spacy_duoguard.engine.text.lossless import find_uncovered
+from spacy_duoguard.engine.text.tokenizer import TextTokenizer
+from spacy_duoguard.errors import CheckpointError, ScoringError
+
+
+def read(tokenizer, **changes):
+    settings = json.loads(tokenizer.to_str())
+    settings.update(changes)
+    return TextTokenizer(json.dumps(settings), source="here")
+
+
+def with_parts(*, normalizer=None, pre_tokenizer=None):
+    tokenizer = make_tokenizer()
+    if normalizer is not None:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizer])
+    if pre_tokenizer is not None:
+        parts = [pre_tokenizer, pre_tokenizers.ByteLevel(use_regex=False)]
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
+    return tokenizer
+
+
+def without_byte(character):
+    data = json.loads(make_tokenizer().to_str())
+    vocab = data["model"]["vocab"]
+    del vocab[character]
+    merges = [m for m in data["model"]["merges"] if character not in "".join(m)]
+    data["model"] = {**data["model"], "merges": merges, "vocab": vocab}
+    return data
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "problem"),
+    [
+        (Tokenizer(BPE(vocab={"a": 0, "\u044f": 1}, merges=[])), "neither all bytes"),
+        (Tokenizer(WordLevel({"a": 0}, unk_token="<unk>")), "neither all bytes"),
+        (
+            with_parts(pre_tokenizer=pre_tokenizers.Split(Regex("k.*"), "removed")),
+            "pre-tokenizer 'Split' can drop",
+        ),
+        (
+            with_parts(pre_tokenizer=pre_tokenizers.CharDelimiterSplit("k")),
+            "pre-tokenizer 'CharDelimiterSplit' can drop",
+        ),
+        (
+            with_parts(normalizer=normalizers.Replace("kill", "")),
+            "normalizer 'Replace' can drop",
+        ),
+        (
+            with_parts(normalizer=normalizers.Replace(Regex("k[^ ]*"), "x")),
+            "normalizer 'Replace' can drop",
+        ),
+        (with_parts(normalizer=normalizers.BertNormalizer()), "'BertNormalizer' can"),
+        (Tokenizer(BPE(dropout=0.5)), "at random"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_tokenizer_that_can_drop_text_is_refused(tokenizer, problem):
+    with pytest.raises(CheckpointError, match=rf"E019.*here.*{problem}"):
+        read(tokenizer)
+
+
+def test_a_byte_level_tokenizer_needs_all_bytes():
+    read(make_tokenizer())
+    with pytest.raises(CheckpointError, match=r"E019.*lacks tokens for 1 of 256 bytes"):
+        TextTokenizer(json.dumps(without_byte("\u0100")), source="here")
+
+
+@pytest.mark.parametrize("unknown", [None, "<unk>"])
+def test_byte_fallback_and_unknown_tokens_drop_nothing(unknown):
+    vocab = {f"<0x{byte:02X}>": byte for byte in range(256)}
+    vocab["<unk>"] = 256
+    model = BPE(vocab, [], byte_fallback=unknown is None, unk_token=unknown)
+    tokens = read(Tokenizer(model)).encode("kill \u044f")
+    assert find_uncovered("kill \u044f", tokens.offsets) is None
+    assert len(tokens.ids) == (7 if unknown is None else 6)
+
+
+class Dropping:
+    """A backend that gives no tokens for some characters, whatever its structure."""
+
+    def __init__(self, backend, characters):
+        self.backend, self.characters = backend, characters
+
+    def encode(self, text, **options):
+        encoding = self.backend.encode(text, **options)
+        keep = [
+            i
+            for i, (start, end) in enumerate(encoding.offsets)
+            if not set(text[start:end]) & set(self.characters)
+        ]
+        return type(
+            "Encoding",
+            (),
+            {
+                "ids": [encoding.ids[i] for i in keep],
+                "offsets": [encoding.offsets[i] for i in keep],
+            },
+        )
+
+
+@pytest.mark.parametrize("text", ["kill", "a kill", "\u044f", "🙂 a", "a\u0301x k"])
+def test_a_text_whose_tokens_do_not_cover_it_is_an_error(text):
+    tokenizer = read(make_tokenizer())
+    tokenizer._backend = Dropping(tokenizer._backend, "k\u044f🙂")
+    with pytest.raises(ScoringError, match="E057"):
+        tokenizer.encode(text)
+    assert len(tokenizer.encode("a dog").ids)
+
+
+def test_visible_text_without_tokens_is_unsafe(make_nlp):
+    nlp = make_nlp()
+    nlp.set_error_handler(lambda *_: None)
+    tokenizer = nlp.get_pipe("duoguard").classifier.tokenizer
+    tokenizer._backend = Dropping(tokenizer._backend, "kil")
+    docs = list(nlp.pipe(["kill", "a dog", "", "the kin"]))
+    assert [doc._.duoguard_status for doc in docs] == ["error", "ok", "empty", "error"]
+    assert [doc.cats["unsafe"] == 1.0 for doc in docs] == [True, False, False, True]
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.characters(codec="utf8"), max_size=40))
+def test_a_byte_level_tokenizer_covers_every_text(classifier, text):
+    tokens = classifier.tokenizer.encode(text)
+    assert find_uncovered(text, tokens.offsets) is None
+
+
+@given(
+    text=st.text("ab \u0301\u200b", max_size=12),
+    covered=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 4)), max_size=6),
+)
+def test_the_first_uncovered_character_is_found(text, covered):
+    spans = sorted((min(a, len(text)), min(a + n, len(text))) for a, n in covered)
+    offsets = np.array(spans, dtype=np.int32).reshape(-1, 2)
+    inside = {i for start, end in spans for i in range(start, end)}
+    expected = [i for i, c in enumerate(text) if c in "ab" and i not in inside]
+    assert find_uncovered(text, offsets) == (expected[0] if expected else None)
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\t", "\u3000", " \n", "\r\n \t"])
+@pytest.mark.parametrize("before", ["", "a", "kill. "])
+def test_long_whitespace_gives_the_same_tokens_in_parts(monkeypatch, space, before):
+    tokenizer = read(make_tokenizer())
+    text = before + space * 90 + "word and more"
+    whole = tokenizer.encode(text)
+    monkeypatch.setattr(tokenizer_module, "_MAX_WHITESPACE", 32)
+    parts = tokenizer.encode(text)
+    assert parts.ids.tolist() == whole.ids.tolist()
+    assert parts.offsets.tolist() == whole.offsets.tolist()
+
+
+def test_millions_of_spaces_are_scored_in_little_time(classifier):
+    text = " " * 3_000_000 + "How to kill a python process?"
+    begin = time.perf_counter()
+    tokens = classifier.tokenizer.encode(text)
+    assert time.perf_counter() - begin < 30
+    assert tokens.offsets[-1][1] == len(text)
+
+
+def backtracking():
+    """A pre-tokenizer whose regex gives up on a few dozen characters."""
+    split = pre_tokenizers.Split(Regex(r"(a|aa)+(?!\w)b(?<=x)"), "isolated")
+    return with_parts(pre_tokenizer=split)
+
+
+def test_a_panic_of_the_tokenizer_costs_its_text_only(tmp_path, make_nlp, capfd):
+    folder = write_checkpoint(tmp_path / "t", QWEN2, tokenizer=backtracking())
+    tokenizer = Classifier.from_pretrained(str(folder)).tokenizer
+    with pytest.raises(ScoringError, match="E058"):
+        tokenizer.encode("a" * 200)
+    nlp = make_nlp(model={"name": str(folder)})
+    nlp.set_error_handler(lambda *_: None)
+    docs = list(nlp.pipe([TEXTS[0], "a" * 200, TEXTS[3]]))
+    assert [doc._.duoguard_status for doc in docs] == ["ok", "error", "ok"]
+    assert docs[1].cats["unsafe"] == 1.0
