@@ -103,8 +103,8 @@ def _type_name(value: Any) -> str:
 
 
 def add_record(digest: "Hash", record: Record) -> None:
-    """Add all of a record that its result depends on to a digest. Deep nesting, unpaired
-    surrogates and values that JSON does not have are no problem.
+    """Add all of a record that its result depends on to a digest. Deep nesting,
+    unpaired surrogates and values that JSON does not have are no problem.
 
     digest (Hash): A digest of the records before it, updated in place.
     record (Record): The record.
