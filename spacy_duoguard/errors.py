@@ -456,6 +456,29 @@ class Errors:
         "iconv -f {encoding} -t UTF-8"
     )
 
+    # Resuming, and outputs in use
+    E170 = (
+        "[E170] Can't resume {path}: {name} {problem}, so nothing shows what was "
+        "scored. Start over with --overwrite."
+    )
+    E171 = (
+        "[E171] Can't resume {path}, which was written with other values of: {names}. "
+        "Use the same ones, or start over with --overwrite."
+    )
+    E172 = (
+        "[E172] Can't resume {path}: the first {count} records of the input aren't "
+        "those that were scored. Use the same input, to which records may have been "
+        "added at its end, or start over with --overwrite."
+    )
+    E173 = (
+        "[E173] Can't resume {path}: its results were changed since they were written. "
+        "Start over with --overwrite."
+    )
+    E174 = (
+        "[E174] Another run is writing to {path}. Wait until it ends, or choose "
+        "another OUT."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "

@@ -138,7 +138,8 @@ def score_cli(
     ones). A record that cannot be read or scored is reported and marked unsafe: its
     probabilities are 1.0 and its status is error.
 
-    To continue an interrupted run, repeat the command with --resume.
+    To continue an interrupted run, repeat the command with --resume. The result is the
+    same to the last byte, or it refuses: OUT.run.json says what was scored, and how.
 
     Exit codes: 0 all records scored, 1 error, 2 wrong usage, 3 finished, but some
     records could not be scored, 130 interrupted.

@@ -1,21 +1,14 @@
-"""Parquet: read rows, and write results as a folder of parts.
-
-Each part holds the results of a fixed number of records and appears only once it is
-complete. All parts have the same columns, which are fixed before scoring starts.
-"""
+"""Parquet: read rows, and settle the columns of results before scoring starts."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 from .inputs import read_text_file
 from .record import (
-    BATCH,
-    PART,
     STANDARD,
     BrokenRecordError,
     Row,
@@ -24,7 +17,7 @@ from .record import (
     check_unique,
     list_files,
 )
-from .results import output_names, to_plain
+from .results import to_plain
 
 if TYPE_CHECKING:
     import pyarrow
@@ -197,100 +190,3 @@ def _to_string(value: Any) -> str | None:
         value = json.dumps(to_plain(value), ensure_ascii=False)
     # Parquet cannot hold unpaired surrogates.
     return value.encode("utf8", "replace").decode("utf8")
-
-
-class ParquetWriter:
-    """Writes a folder of Parquet files. A resumed run keeps the complete parts, and
-    verifies that scoring the last batch in them again gives the same results."""
-
-    def __init__(
-        self,
-        path: Path,
-        input_fields: "Sequence[pyarrow.Field]",
-        result_fields: "Sequence[pyarrow.Field]",
-        *,
-        resume: bool,
-    ) -> None:
-        """path (Path): The folder.
-        input_fields (Sequence[pyarrow.Field]): The columns of the input.
-        result_fields (Sequence[pyarrow.Field]): The columns of results.
-        resume (bool): Continue a folder instead of replacing it.
-        RAISES (SettingsError): The folder cannot be used.
-        """
-        self._pa = load_pyarrow()
-        names = output_names([field.name for field in input_fields])
-        renamed = [
-            field.with_name(name)
-            for field, name in zip(input_fields, names, strict=True)
-        ]
-        self._schema = self._pa.schema([*renamed, *result_fields])
-        self.path = path
-        self._results: list[dict] = []
-        self._to_verify: list[dict] = []
-        path.mkdir(parents=True, exist_ok=True)
-        self._n_parts = self._keep_full_parts() if resume else 0
-        if not resume:
-            for file in path.glob("part-*.parquet"):
-                file.unlink()
-        self.start = self._n_parts * PART - len(self._to_verify)
-
-    def write(self, results: Sequence[dict]) -> None:
-        """results (Sequence[dict]): The next results.
-        RAISES (SettingsError): The folder holds other results for these records."""
-        if self._to_verify:
-            rows = to_table(results, self._schema).to_pylist()
-            if repr(rows) != repr(self._to_verify):
-                raise self._differs(self.start + len(rows))
-            self._to_verify = []
-            return
-        self._results += results
-        if len(self._results) >= PART:
-            self._write_part()
-
-    def close(self, *, finished: bool) -> None:
-        """finished (bool): Whether all of the input was scored: if so, the last part is
-            written.
-        RAISES (SettingsError): There are more results than records."""
-        if not finished:
-            return
-        if self._to_verify:
-            raise SettingsError(Errors.E132.format(path=self.path))
-        if self._results or not self._n_parts:
-            self._write_part()
-        for file in sorted(self.path.glob("part-*.parquet"))[self._n_parts :]:
-            file.unlink()
-
-    def _keep_full_parts(self) -> int:
-        """RETURNS (int): How many parts are full, counting from the first."""
-        for aside in self.path.glob(".part-*"):
-            aside.unlink()
-        n_full = 0
-        while self._is_full(self._part(n_full)):
-            n_full += 1
-        if n_full:
-            table = self._pa.parquet.read_table(self._part(n_full - 1))
-            if not table.schema.equals(self._schema):
-                raise self._differs(n_full * PART)
-            self._to_verify = table.slice(PART - BATCH).to_pylist()
-        return n_full
-
-    def _is_full(self, part: Path) -> bool:
-        if not part.is_file():
-            return False
-        try:
-            return self._pa.parquet.read_metadata(part).num_rows == PART
-        except (self._pa.ArrowException, OSError):
-            return False  # damaged: it is written again
-
-    def _differs(self, number: int) -> SettingsError:
-        return SettingsError(Errors.E131.format(path=self.path, number=number))
-
-    def _part(self, i: int) -> Path:
-        return self.path / f"part-{i:05}.parquet"
-
-    def _write_part(self) -> None:
-        table = to_table(self._results, self._schema)
-        with write_aside(self._part(self._n_parts)) as aside:
-            self._pa.parquet.write_table(table, aside)
-        self._n_parts += 1
-        self._results = []

@@ -17,6 +17,7 @@ from .ray_dataset import Actors, make_scorer, map_actors, score_dataset
 from .record import PART, Record, Source, list_files, make_batches
 from .result_files import read_results
 from .results import Counts
+from .run_state import LOCK_NAME, STATE_NAME
 
 if TYPE_CHECKING:
     import pyarrow
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**18
 
 _SUFFIXES = (".jsonl", ".parquet")
+_HIDDEN = (STATE_NAME, LOCK_NAME)  # from a run in one process
 
 # Must differ from what actors request, or Ray reads whole files inside the actors.
 _READING: dict[str, Any] = {"num_cpus": 0.5}
@@ -56,7 +58,8 @@ class ScoreLines:
 def _holds_parts(folder: Path) -> bool:
     """RETURNS (bool): Whether a folder holds only results, which a run may replace."""
     return folder.is_dir() and all(
-        path.is_file() and path.suffix in _SUFFIXES for path in folder.iterdir()
+        path.is_file() and (path.suffix in _SUFFIXES or path.name in _HIDDEN)
+        for path in folder.iterdir()
     )
 
 

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import Errors, ScoringError, SettingsError
+from .fingerprint import describe
 from .inputs import guess_standard_input, read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
-from .parquet import (
-    ParquetWriter,
-    count_rows,
-    input_columns,
-    read_rows,
-    result_columns,
-)
+from .parquet import count_rows, input_columns, read_rows, result_columns
+from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_batches, make_records
 from .results import Counts
+from .run_state import Mark, Output, RunState, compare, locked, read_state
 from .scorer import RecordScorer
 
 FORMATS: tuple[str, ...] = ("txt", "jsonl", "csv", "parquet")
@@ -28,15 +25,27 @@ Report = Callable[[str, str], None]  # the name of a failed record, and its prob
 
 class ResultWriter(Protocol):
     """Writes results. Scoring begins with record `start` (from 0), at the start of a
-    batch: the results before it already exist."""
+    batch: the results before it already exist. Results of `written` records are
+    written, with the SHA-256 `digest`."""
 
     start: int
+    written: int
+
+    @property
+    def digest(self) -> str: ...
+
+    def open(self) -> None:
+        """Begin to write."""
 
     def write(self, results: Sequence[dict]) -> None:
         """results (Sequence[dict]): The next results."""
 
+    def sync(self) -> None:
+        """Wait until what is written is on disk."""
+
     def close(self, *, finished: bool) -> None:
-        """finished (bool): Whether all of the input was scored."""
+        """finished (bool): Whether all of the input was scored. What is written is on
+        disk afterwards."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +120,35 @@ def score_file(
     """
     if _is_same_file(request.source.name, request.output):
         raise SettingsError(Errors.E140.format(path=request.output))
-    _check_output(request)
+    output = _check_output(request)
     records = _read_ahead(read_records(request.source))
-    scorer = RecordScorer(load_guard(request.options), curve=request.options.curve)
-    writer = _open_writer(request, scorer)
-    finished = False
-    try:
-        yield from _score(records, scorer, writer, report, strict=request.strict)
-        finished = True
-    finally:
-        writer.close(finished=finished)
+    if output is None:
+        scorer = _load_scorer(request)
+        yield from _score(records, scorer, StandardOutputWriter(), report, request)
+        return
+    with locked(output):
+        _check_output(request)  # another run may have ended just now
+        yield from _score_to_disk(request, output, records, report)
+
+
+def _score_to_disk(
+    request: ScoreRequest, output: Output, records: Iterator[Record], report: Report
+) -> Iterator[Counts]:
+    earlier, known = Mark(), None
+    if request.resume and output.exists:
+        earlier, known = read_state(output)
+    scorer = _load_scorer(request)
+    state = RunState(output, describe(scorer.nlp, request.source, curve=scorer.curve))
+    if known is not None:
+        compare(known, state.known, path=output.path)
+    writer = _make_writer(request, output, scorer, earlier)
+    kept = Mark(writer.written, output=writer.digest)
+    rest = state.begin(records, earlier, start=writer.start, kept=kept)
+    yield from _score(rest, scorer, writer, report, request, state)
+
+
+def _load_scorer(request: ScoreRequest) -> RecordScorer:
+    return RecordScorer(load_guard(request.options), curve=request.options.curve)
 
 
 def _is_same_file(source: str, output: str) -> bool:
@@ -138,36 +166,36 @@ def _is_parquet(output: str) -> bool:
     )
 
 
-def _check_output(request: ScoreRequest) -> None:
+def _check_output(request: ScoreRequest) -> Output | None:
     """Check the output before anything is loaded or written.
 
+    RETURNS (Optional[Output]): The output, None for standard output.
     RAISES (SettingsError): It exists already, or its name has no known format.
     """
-    output, path = request.output, Path(request.output)
-    if output == STANDARD:
+    name, path = request.output, Path(request.output)
+    if name == STANDARD:
         if request.resume:
-            raise SettingsError(Errors.E135.format(name=output))
-        return
-    if not _is_parquet(output) and path.suffix.lower() != ".jsonl":
-        raise SettingsError(Errors.E135.format(name=output))
-    exists = any(path.iterdir()) if path.is_dir() else path.exists()
+            raise SettingsError(Errors.E135.format(name=name))
+        return None
+    output = Output(path, _is_parquet(name))
+    if not output.is_folder and path.suffix.lower() != ".jsonl":
+        raise SettingsError(Errors.E135.format(name=name))
     both = request.resume and request.overwrite
-    if both or (exists and not (request.resume or request.overwrite)):
+    if both or (output.exists and not (request.resume or request.overwrite)):
         raise SettingsError(Errors.E130.format(path=path))
+    return output
 
 
-def _open_writer(request: ScoreRequest, scorer: RecordScorer) -> ResultWriter:
-    if request.output == STANDARD:
-        return StandardOutputWriter()
-    path = Path(request.output)
-    if not _is_parquet(request.output):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return JsonLinesWriter(path, resume=request.resume)
+def _make_writer(
+    request: ScoreRequest, output: Output, scorer: RecordScorer, earlier: Mark
+) -> ResultWriter:
+    if not output.is_folder:
+        return JsonLinesWriter(output.path, earlier)
     return ParquetWriter(
-        path,
+        output.path,
         input_columns(request.source),
         result_columns(scorer.labels, curve=scorer.curve),
-        resume=request.resume,
+        earlier,
     )
 
 
@@ -183,22 +211,52 @@ def _score(
     scorer: RecordScorer,
     writer: ResultWriter,
     report: Report,
+    request: ScoreRequest,
+    state: RunState | None = None,
+) -> Iterator[Counts]:
+    """Score the records from `writer.start` on."""
+    counts, finished = Counts(done=writer.start), False
+    writer.open()
+    try:
+        yield counts
+        for batch in make_batches(records):
+            results = scorer.score(batch)
+            _report(batch, results, writer, report, strict=request.strict)
+            writer.write(results)
+            counts = counts.add(results)
+            if state is not None:
+                state.add(batch)
+                state.reach(written=writer.written, output=writer.digest)
+                if state.is_due:
+                    writer.sync()
+                    state.save()
+            yield counts
+        finished = True
+    finally:
+        writer.close(finished=finished)
+        if state is not None:
+            state.reach(written=writer.written, output=writer.digest)
+            state.save(finished=finished)
+
+
+def _report(
+    batch: Sequence[Record],
+    results: Sequence[dict],
+    writer: ResultWriter,
+    report: Report,
     *,
     strict: bool,
-) -> Iterator[Counts]:
-    counts = Counts(done=writer.start)
-    yield counts
-    for batch in make_batches(records, start=writer.start):
-        results = scorer.score(batch)
-        for i, (record, result) in enumerate(zip(batch, results, strict=True)):
-            if result["status"] != "error":
-                continue
-            if strict:
-                writer.write(results[:i])
-                raise ScoringError(
-                    Errors.E137.format(record=record.name, problem=result["error"])
-                )
-            report(record.name, result["error"])
-        writer.write(results)
-        counts = counts.add(results)
-        yield counts
+) -> None:
+    """Report the records of a batch that were not scored. With `strict`, write what
+    precedes the first of them, and stop.
+
+    RAISES (ScoringError): With `strict`, there is such a record."""
+    for i, (record, result) in enumerate(zip(batch, results, strict=True)):
+        if result["status"] != "error":
+            continue
+        if strict:
+            writer.write(results[:i])
+            raise ScoringError(
+                Errors.E137.format(record=record.name, problem=result["error"])
+            )
+        report(record.name, result["error"])

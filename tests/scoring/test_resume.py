@@ -2,54 +2,16 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from support.runs import contents, parts, write_texts
 
-from spacy_duoguard.scoring.pipelines import GuardOptions
 from spacy_duoguard.scoring.record import BATCH, PART, make_batches
-from spacy_duoguard.scoring.run import (
-    ScoreRequest,
-    open_source,
-    read_records,
-    score_file,
-)
-
-WORDS = ["the", "dog", "kills", "a", "python", "process", "lazily", "en", "été"]
-
-
-def write_texts(path, count, *, seed=0):
-    """Write texts of mixed lengths, some of them broken."""
-    generator = random.Random(seed)
-    lines = []
-    for i in range(count):
-        text = " ".join(generator.choices(WORDS, k=generator.randint(0, 12)))
-        lines.append(json.dumps({"id": i} if i % 97 == 5 else {"id": i, "text": text}))
-    path.write_text("\n".join(lines) + "\n", encoding="utf8")
-    return path
-
-
-@pytest.fixture
-def run(qwen2_folder):
-    def run(source, output, **changes):
-        options = GuardOptions(
-            model=str(qwen2_folder), device="cpu", precision="float32"
-        )
-        request = ScoreRequest(
-            open_source(str(source)), str(output), options, **changes
-        )
-        return list(score_file(request))
-
-    return run
-
-
-@pytest.fixture
-def source(tmp_path):
-    return write_texts(tmp_path / "in.jsonl", 2 * BATCH + 44)
+from spacy_duoguard.scoring.run import open_source, read_records
 
 
 def test_batches_begin_at_fixed_positions(source):
@@ -59,19 +21,24 @@ def test_batches_begin_at_fixed_positions(source):
     assert list(make_batches(records, start=BATCH)) == whole[1:]
 
 
-def test_a_file_truncated_anywhere_is_completed_byte_identically(run, source, tmp_path):
+@pytest.mark.parametrize("n_batches", range(4))
+@pytest.mark.parametrize("torn", [0, 1, 500, 40_000])
+def test_an_interrupted_run_is_completed_byte_identically(
+    start, run, source, tmp_path, n_batches, torn
+):
     run(source, tmp_path / "whole.jsonl")
     whole = (tmp_path / "whole.jsonl").read_bytes()
-    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
-    generator = random.Random(0)
-    sizes = [0, 1, ends[0], ends[BATCH - 1], ends[BATCH] + 3, ends[-1] - 1, len(whole)]
-    for size in sizes + [generator.randrange(len(whole)) for _ in range(3)]:
-        (tmp_path / "torn.jsonl").write_bytes(whole[:size])
-        steps = run(source, tmp_path / "torn.jsonl", resume=True)
-        assert (tmp_path / "torn.jsonl").read_bytes() == whole
-        # At most one batch is scored again.
-        complete = whole[:size].count(b"\n")
-        assert complete - BATCH <= steps[0].done <= complete
+    out = tmp_path / "out.jsonl"
+    steps = start(source, out)
+    for _ in range(n_batches + 1):
+        next(steps)
+    steps.close()
+    with out.open("ab") as handle:  # written, but the state was not saved
+        handle.write(whole[out.stat().st_size :][:torn])
+    first, *_ = run(source, out, resume=True)
+    assert out.read_bytes() == whole
+    # The last full batch is scored again, and what follows it.
+    assert first.done == max(0, min(n_batches, 2) - 1) * BATCH
 
 
 def test_resume_without_an_output_starts_a_run(run, source, tmp_path):
@@ -81,24 +48,18 @@ def test_resume_without_an_output_starts_a_run(run, source, tmp_path):
     assert new == (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_resume_with_another_input_is_refused(run, source, tmp_path):
-    out = tmp_path / "out.jsonl"
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+@pytest.mark.parametrize("more", [0, 1, 84, BATCH, 3 * BATCH + 1])
+def test_a_grown_input_is_continued(run, source, tmp_path, small_parts, name, more):
+    out, fresh = tmp_path / name, tmp_path / f"fresh-{name}"
     run(source, out)
-    before = out.read_bytes()
-    other = write_texts(tmp_path / "other.jsonl", 2 * BATCH + 44, seed=1)
-    with pytest.raises(ValueError, match="E131"):
-        run(other, out, resume=True)
-    shorter = write_texts(tmp_path / "shorter.jsonl", 2 * BATCH)
-    with pytest.raises(ValueError, match="E132"):
-        run(shorter, out, resume=True)
-    assert out.read_bytes() == before
+    grown = write_texts(tmp_path / "in.jsonl", 2 * BATCH + 44 + more)
+    run(grown, out, resume=True)
+    run(grown, fresh)
+    assert contents(out) == contents(fresh)
 
 
-def parts(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-def test_incomplete_parquet_parts_are_written_again(run, qwen2_folder, tmp_path):
+def test_incomplete_parquet_parts_are_written_again(start, run, tmp_path):
     pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
     import pyarrow.parquet as pq
 
@@ -117,25 +78,19 @@ def test_incomplete_parquet_parts_are_written_again(run, qwen2_folder, tmp_path)
     first = json.loads(lines.read_bytes().splitlines()[0])
     for key in ("cats", "flags", "status", "sentences"):
         assert rows[0][key] == first[key]
-    for damage in (_drop_last, _tear_last, _leave_aside, lambda folder: None):
-        damage(folder)
+    steps = start(source, folder, overwrite=True)
+    while next(steps).done < PART:
+        pass
+    steps.close()
+    assert list(parts(folder)) == ["part-00000.parquet"]
+    # Written, but the state was not saved.
+    (folder / ".part-00001.parquet.part").write_bytes(b"torn")
+    (folder / "part-00001.parquet").write_bytes(whole["part-00001.parquet"])
+    for _ in range(2):
         steps = run(source, folder, resume=True)
         assert steps[0].done == PART - BATCH
         assert parts(folder) == whole
-
-
-def _drop_last(folder):
-    (folder / "part-00001.parquet").unlink()
-
-
-def _tear_last(folder):
-    path = folder / "part-00001.parquet"
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def _leave_aside(folder):
-    (folder / ".part-00001.parquet.part").write_bytes(b"torn")
-    _drop_last(folder)
+        assert not list(folder.glob(".part*"))
 
 
 def command(source, output, *options):
@@ -183,8 +138,12 @@ import os, random, signal, sys, time
 import spacy, torch
 from typer.main import get_command
 from spacy_duoguard.cli import duoguard_cli
+import spacy_duoguard.scoring.parquet_writer as parquet_writer
 import spacy_duoguard.scoring.run
+import spacy_duoguard.scoring.run_state as run_state
 
+parquet_writer.PART = 256
+run_state.INTERVAL = 0.02
 torch.set_num_threads(1)
 spacy.blank("xx")
 source, out, whole, model, kills = sys.argv[1:]
@@ -204,14 +163,17 @@ def start(path):
     finally:
         os._exit(99)
 
-def size():
-    return os.path.getsize(out) if os.path.exists(out) else 0
+def size(path=out):
+    if os.path.isdir(path):
+        names = [name for name in os.listdir(path) if name.startswith("part-")]
+        return sum(os.path.getsize(os.path.join(path, name)) for name in names)
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 def wait(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 assert wait(start(whole)) == 3
-step = os.path.getsize(whole) / int(kills)
+step = size(whole) / int(kills)
 generator = random.Random(0)
 for i in range(int(kills)):
     wanted = size() + generator.uniform(0, 0.9) * step
@@ -227,9 +189,14 @@ print(wait(start(out)))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_run_killed_at_random_points_is_completed(qwen2_folder, tmp_path, kills):
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_run_killed_at_random_points_is_completed(
+    qwen2_folder, tmp_path, kills, suffix
+):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
     source = write_texts(tmp_path / "in.jsonl", 10 * kills * BATCH)
-    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"out.{suffix}"
     arguments = [source, out, whole, qwen2_folder, kills]
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, *map(str, arguments)],
@@ -242,6 +209,6 @@ def test_a_run_killed_at_random_points_is_completed(qwen2_folder, tmp_path, kill
     assert set(codes) == {-signal.SIGKILL, 130}
     sizes = [int(line.split()[1]) for line in interrupted]
     assert len(set(sizes)) > kills / 2
-    assert sizes[-1] < whole.stat().st_size
-    assert last == "3"
-    assert out.read_bytes() == whole.read_bytes()
+    assert sizes[-1] < sum(map(len, contents(whole).values()))
+    assert last == "3", done.stderr
+    assert contents(out) == contents(whole)

@@ -1,0 +1,141 @@
+"""Write results as a folder of Parquet files.
+
+Each part holds the results of a fixed number of records and appears only once it is
+complete. All parts have the same columns, which are settled before scoring starts.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..engine.checkpoint.files import write_aside
+from ..errors import Errors, SettingsError
+from .parquet import load_pyarrow, to_table
+from .record import BATCH, PART
+from .results import output_names
+from .run_state import Mark
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+    import pyarrow
+
+_CHUNK = 2**22
+
+
+class ParquetWriter:
+    """Writes a folder of Parquet files. A resumed run keeps the full parts that an
+    earlier run has vouched for, and verifies that scoring the last batch in them again
+    gives the same results."""
+
+    def __init__(
+        self,
+        path: Path,
+        input_fields: "Sequence[pyarrow.Field]",
+        result_fields: "Sequence[pyarrow.Field]",
+        earlier: Mark,
+    ) -> None:
+        """Nothing is written before `open`.
+
+        path (Path): The folder.
+        input_fields (Sequence[pyarrow.Field]): The columns of the input.
+        result_fields (Sequence[pyarrow.Field]): The columns of results.
+        earlier (Mark): The point that the run to resume has reached.
+        RAISES (SettingsError): The folder does not hold the results of that run.
+        """
+        self._pa = load_pyarrow()
+        names = output_names([field.name for field in input_fields])
+        renamed = [
+            field.with_name(name)
+            for field, name in zip(input_fields, names, strict=True)
+        ]
+        self._schema = self._pa.schema([*renamed, *result_fields])
+        self.path = path
+        self.written = 0
+        self._n_parts = 0
+        self._digest = sha256()
+        self._results: list[dict] = []
+        self._to_verify: list[dict] = []
+        if earlier.records:
+            self._keep_full_parts(earlier)
+        self.start = self.written - len(self._to_verify)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the results that are written."""
+        return self._digest.hexdigest()
+
+    def open(self) -> None:
+        """Begin to write, after the parts that are kept. Others are removed."""
+        parts = sorted(self.path.glob("part-*.parquet"))
+        kept = {self._part(i) for i in range(self._n_parts)}
+        for file in [*self.path.glob(".part-*"), *parts]:
+            if file not in kept:
+                file.unlink()
+
+    def write(self, results: Sequence[dict]) -> None:
+        """results (Sequence[dict]): The next results.
+        RAISES (SettingsError): The folder holds other results for these records."""
+        if self._to_verify:
+            rows = to_table(results, self._schema).to_pylist()
+            if repr(rows) != repr(self._to_verify):
+                raise self._differs(self.start + len(rows))
+            self._to_verify = []
+            return
+        self._results += results
+        if len(self._results) >= PART:
+            self._write_part()
+
+    def sync(self) -> None:
+        """Parts are on disk once they appear."""
+
+    def close(self, *, finished: bool) -> None:
+        """finished (bool): Whether all of the input was scored: if so, the last part is
+        written."""
+        if finished and (self._results or not self._n_parts):
+            self._write_part()
+
+    def _keep_full_parts(self, earlier: Mark) -> None:
+        digest = sha256()
+        n_full = earlier.records // PART
+        for i in range(-(-earlier.records // PART)):
+            if not _add_file(digest, self._part(i)):
+                break
+            if i + 1 == n_full:
+                self._digest, self._n_parts = digest.copy(), n_full
+        if digest.hexdigest() != earlier.output:
+            raise SettingsError(Errors.E173.format(path=self.path))
+        self.written = n_full * PART
+        if n_full:
+            table = self._pa.parquet.read_table(self._part(n_full - 1))
+            if not table.schema.equals(self._schema):
+                raise self._differs(self.written)
+            self._to_verify = table.slice(PART - BATCH).to_pylist()
+
+    def _differs(self, number: int) -> SettingsError:
+        return SettingsError(Errors.E131.format(path=self.path, number=number))
+
+    def _part(self, i: int) -> Path:
+        return self.path / f"part-{i:05}.parquet"
+
+    def _write_part(self) -> None:
+        table = to_table(self._results, self._schema)
+        part = self._part(self._n_parts)
+        with write_aside(part) as aside:
+            self._pa.parquet.write_table(table, aside)
+        self._n_parts += 1
+        if self._results:  # a part without records belongs to no record
+            _add_file(self._digest, part)
+        self.written += len(self._results)
+        self._results = []
+
+
+def _add_file(digest: "Hash", path: Path) -> bool:
+    """RETURNS (bool): Whether there was a file to add."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return True

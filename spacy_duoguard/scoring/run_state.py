@@ -1,0 +1,235 @@
+"""What a run has scored so far, in a file beside its output, and a lock on the output.
+
+The file names a number of records, the digests of these records and of their results,
+and what the results depend on. It is written after the results that it names.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import chain, islice
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..engine.checkpoint.files import read_json, write_aside
+from ..errors import DuoGuardError, Errors, SettingsError
+from .fingerprint import add_record
+from .record import Record
+
+FORMAT_VERSION = 1
+
+# Seconds from one saved state to the next. To wait for the disk takes milliseconds,
+# in which a GPU scores hundreds of texts.
+INTERVAL = 1.0
+
+# In a folder of results. Their names are hidden, so that no reader takes them for such.
+STATE_NAME, LOCK_NAME = ".run.json", ".lock"
+
+_EMPTY = sha256().hexdigest()
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point that a run has reached."""
+
+    records: int = 0
+    input: str = _EMPTY  # SHA-256 of the records up to there
+    output: str = _EMPTY  # SHA-256 of their results, as they are on disk
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go, and the files beside them, or hidden in the folder."""
+
+    path: Path
+    is_folder: bool
+
+    @property
+    def state(self) -> Path:
+        """The file that says what was scored."""
+        path = self.path.resolve()
+        if self.is_folder:
+            return path / STATE_NAME
+        return path.with_name(f"{path.name}.run.json")
+
+    @property
+    def lock(self) -> Path:
+        """The file that a running process holds a lock on. It stays, because to remove
+        it would let two processes lock two files of this name."""
+        path = self.path.resolve()
+        return (
+            path / ".lock" if self.is_folder else path.with_name(f".{path.name}.lock")
+        )
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something that a run would replace."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        names = {path.name for path in self.path.iterdir()}
+        return bool(names - {STATE_NAME, LOCK_NAME})
+
+
+@contextmanager
+def locked(output: Output) -> Iterator[None]:
+    """Keep other runs from writing to an output. The operating system ends the lock
+    with the process, however it ends.
+
+    output (Output): The output. Its folder is created.
+    RAISES (SettingsError): Another run writes to it, or the folder cannot be used.
+    """
+    # A generator can be closed from another thread.
+    lock = FileLock(output.lock, timeout=0, thread_local=False)
+    try:
+        output.lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as e:
+        raise SettingsError(Errors.E174.format(path=output.path)) from e
+    except OSError as e:
+        raise _unusable(output.path, e) from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class RunState:
+    """Follows a run, and keeps the file that a later run resumes with."""
+
+    def __init__(self, output: Output, known: dict[str, Any]) -> None:
+        """output (Output): Where results go.
+        known (Dict[str, Any]): What the results depend on, from `describe`."""
+        self.output = output
+        self.known = known
+        self.records = 0
+        self._digest = sha256()
+        self._mark = Mark()
+        self._saved = 0.0
+
+    def begin(
+        self, records: Iterator[Record], earlier: Mark, *, start: int, kept: Mark
+    ) -> Iterator[Record]:
+        """Read the records again that an earlier run has scored, compare them with
+        what it read, and save what is kept of its results.
+
+        records (Iterator[Record]): The input, from the first record on.
+        earlier (Mark): The point that the earlier run has reached.
+        start (int): How many records need not be scored again.
+        kept (Mark): The point up to which results are kept, at or after `start`; the
+            digest of its input is not known yet.
+        RETURNS (Iterator[Record]): The input from `start` on.
+        RAISES (SettingsError): The input differs from what the earlier run read.
+        """
+        path = self.output.path
+        self.add(islice(records, start))
+        held = list(islice(records, earlier.records - start))
+        if self.records + len(held) < earlier.records:
+            raise SettingsError(Errors.E132.format(path=path))
+        ahead = self._digest.copy()
+        digest_kept = ahead.hexdigest()
+        for number, record in enumerate(held, start=start + 1):
+            add_record(ahead, record)
+            if number == kept.records:
+                digest_kept = ahead.hexdigest()
+        if ahead.hexdigest() != earlier.input:
+            message = Errors.E172.format(path=path, count=earlier.records)
+            raise SettingsError(message)
+        self._mark = Mark(kept.records, digest_kept, kept.output)
+        self.save()
+        return chain(held, records)
+
+    def add(self, records: "Iterator[Record] | Sequence[Record]") -> None:
+        """records (Iterable[Record]): The next records of the input."""
+        for record in records:
+            add_record(self._digest, record)
+            self.records += 1
+
+    def reach(self, *, written: int, output: str) -> None:
+        """Note the point that the run has reached, if all results are written.
+
+        written (int): The number of records whose results are written.
+        output (str): SHA-256 of these results.
+        """
+        if written == self.records:
+            self._mark = Mark(written, self._digest.hexdigest(), output)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+        return monotonic() - self._saved >= INTERVAL
+
+    def save(self, *, finished: bool = False) -> None:
+        """Save the point that was noted last. Its results must be on disk.
+
+        finished (bool): Whether all of the input was scored.
+        RAISES (SettingsError): The file cannot be written.
+        """
+        body = {
+            "format_version": FORMAT_VERSION,
+            "finished": finished,
+            **asdict(self._mark),
+            "known": self.known,
+        }
+        content = json.dumps({**body, "sha256": _digest(body)}, indent=1)
+        try:
+            with write_aside(self.output.state) as aside:
+                aside.write_text(content, encoding="utf8")
+        except OSError as e:
+            raise _unusable(self.output.state, e) from e
+        self._saved = monotonic()
+
+
+def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
+    """Read what an earlier run has scored.
+
+    output (Output): Where its results are.
+    RETURNS (Tuple[Mark, Dict[str, Any]]): The point that it has reached, and what its
+        results depend on.
+    RAISES (SettingsError): There is no such file, or it is damaged.
+    """
+    path = output.state
+    if not path.is_file():
+        raise _cannot_resume(output, "is missing")
+    try:
+        body = read_json(path, kind="the state of a run")
+    except DuoGuardError as e:
+        raise _cannot_resume(output, "is damaged") from e
+    if body.pop("sha256", None) != _digest(body):
+        raise _cannot_resume(output, "is damaged")
+    if body["format_version"] != FORMAT_VERSION:
+        raise _cannot_resume(output, "was written by another version")
+    return Mark(body["records"], body["input"], body["output"]), body["known"]
+
+
+def compare(earlier: dict[str, Any], now: dict[str, Any], *, path: Path) -> None:
+    """earlier (Dict[str, Any]), now (Dict[str, Any]): What the results of two runs
+        depend on.
+    path (Path): The output, for messages.
+    RAISES (SettingsError): They differ."""
+    missing = object()
+    names = [
+        name
+        for name in dict.fromkeys((*earlier, *now))
+        if earlier.get(name, missing) != now.get(name, missing)
+    ]
+    if names:
+        raise SettingsError(Errors.E171.format(path=path, names=", ".join(names)))
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return sha256(json.dumps(body, sort_keys=True).encode("utf8")).hexdigest()
+
+
+def _cannot_resume(output: Output, problem: str) -> SettingsError:
+    message = Errors.E170.format(path=output.path, name=output.state, problem=problem)
+    return SettingsError(message)
+
+
+def _unusable(path: Path, error: OSError) -> SettingsError:
+    problem = error.strerror or type(error).__name__
+    return SettingsError(Errors.E139.format(name=path, problem=problem))

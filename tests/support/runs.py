@@ -1,0 +1,27 @@
+"""Inputs and outputs of `score`."""
+
+import json
+import random
+
+WORDS = ["the", "dog", "kills", "a", "python", "process", "lazily", "en", "été"]
+
+
+def write_texts(path, count, *, seed=0):
+    """Write texts of mixed lengths, some of them broken."""
+    generator = random.Random(seed)
+    lines = []
+    for i in range(count):
+        text = " ".join(generator.choices(WORDS, k=generator.randint(0, 12)))
+        lines.append(json.dumps({"id": i} if i % 97 == 5 else {"id": i, "text": text}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf8")
+    return path
+
+
+def parts(folder):
+    """The bytes of the parts in a folder, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("part-*"))}
+
+
+def contents(output):
+    """The bytes of each file with results."""
+    return parts(output) if output.is_dir() else {"": output.read_bytes()}
