@@ -90,7 +90,7 @@ def make_record(
         if len(fields) < len(row):
             raise BrokenRecordError(
                 f"a field is nested more than {_MAX_DEPTH} levels deep, or its name "
-                "has a NUL or half of a surrogate pair"
+                "has a NUL or an unpaired surrogate"
             )
         return Record(number, fields, _get_text(fields, text_key), line=line)
     except BrokenRecordError as e:
@@ -133,7 +133,7 @@ def _get_text(fields: dict[str, Any], key: str) -> str:
         kind = "null" if text is None else f"of type '{type(text).__name__}'"
         raise BrokenRecordError(f"'{key}' is {kind}, not a string")
     if not is_unicode(text):
-        raise BrokenRecordError("half of a surrogate pair, which is no character")
+        raise BrokenRecordError("the text has an unpaired surrogate")
     return text
 
 
