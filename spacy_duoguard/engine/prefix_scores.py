@@ -231,9 +231,10 @@ def _first_new(windows: Sequence[Window], i: int) -> int:
 def _find_span(text: WindowedText, span: tuple[int, int] | None) -> list[SpanInWindow]:
     """Find a span in every window that overlaps it."""
     places: list[SpanInWindow] = []
-    for windows in text.segments if span else ():
-        tokens = windows.segment.token_span(*span) if span else None
-        if tokens is None:
+    if span is None:
+        return places
+    for windows in text.segments:
+        if (tokens := windows.segment.token_span(*span)) is None:
             continue
         first, stop = tokens
         begin = bisect_right(windows.stops, first)

@@ -83,7 +83,8 @@ class Runner:
         """
         leave_parents_threads()
         bounds = np.cumsum([0, *map(len, positions)])
-        results = np.empty((bounds[-1], n_columns), dtype=np.float32)
+        # NaN, so that a row that was never computed is a failure and not a score.
+        results = np.full((bounds[-1], n_columns), np.nan, dtype=np.float32)
         outputs: list[tuple[list[int], Tensor]] = []
 
         def work(forward: Forward, batch: list[int]) -> None:

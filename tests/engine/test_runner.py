@@ -4,7 +4,9 @@ import pytest
 import spacy
 from support.checkpoints import QWEN2, write_checkpoint
 
+from spacy_duoguard.engine import runner
 from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.errors import ScoringError
 
 BUDGET = 1024
 
@@ -49,3 +51,13 @@ def test_huge_texts(nlp, monkeypatch, name):
     assert doc.cats["unsafe"] == max(max(window["probs"]) for window in windows)
     assert max(sizes) <= BUDGET
     assert sum(sizes) >= n_tokens
+
+
+def test_a_window_that_no_batch_holds_is_a_failure(classifier, monkeypatch):
+    """As memory holds scores of an earlier run, garbage could look like one."""
+    plan = runner.plan_batches
+    monkeypatch.setattr(
+        runner, "plan_batches", lambda *args, **kwargs: plan(*args, **kwargs)[1:]
+    )
+    with pytest.raises(ScoringError, match="E040"):
+        classifier.score(["How to kill a python process?"])

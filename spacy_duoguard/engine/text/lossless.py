@@ -75,10 +75,11 @@ def _flatten(step: Any, key: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _deletes(step: Mapping[str, Any]) -> bool:
-    """Whether a normalizer can replace something visible by nothing."""
+    """Whether a normalizer can replace something visible by nothing visible."""
     if step.get("type") != "Replace":
         return False
-    return not step.get("content") or "String" not in (step.get("pattern") or {})
+    visible = any(map(needs_token, step.get("content") or ""))
+    return not visible or "String" not in (step.get("pattern") or {})
 
 
 def find_uncovered(text: str, offsets: np.ndarray) -> int | None:

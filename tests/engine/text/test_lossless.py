@@ -61,6 +61,10 @@ def without_byte(character):
             "normalizer 'Replace' can drop",
         ),
         (
+            with_parts(normalizer=normalizers.Replace("kill", " \u200b")),
+            "normalizer 'Replace' can drop",
+        ),
+        (
             with_parts(normalizer=normalizers.Replace(Regex("k[^ ]*"), "x")),
             "normalizer 'Replace' can drop",
         ),
