@@ -75,6 +75,8 @@ class RecordScorer:
         if doc is not None and doc._.duoguard_cats is not None:
             status = doc._.duoguard_status
         problem = record.problem or self._problems.get(i) or _PROBLEMS.get(status)
+        if doc is not None and doc.text != record.text:
+            problem = problem or "the pipeline changed the text"
         if doc is None or problem:
             return failed_result(
                 record, problem or "not scored", self.labels, curve=self.curve

@@ -93,11 +93,11 @@ class StreamBatch:
                 for stream, chunk in zip(streams, chunks, strict=True):
                     stream._take(chunk)
                 self._advance([stream for stream in streams if stream.error is None])
+                return [stream._settle() for stream in streams]
             except BaseException as e:  # an interrupt leaves texts half read
                 for stream in streams:
                     stream._fail(e)
                 raise
-            return [stream._settle() for stream in streams]
 
     def _check(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
@@ -245,7 +245,11 @@ class Stream:
         else:
             last = ()
         with self.batch._lock:
-            flags = self.reader.close()
+            try:
+                flags = self.reader.close()
+            except BaseException as e:  # its flags would be lost
+                self._fail(e)
+                raise
             self._leave()
         return self._report((*last, *flags))
 
