@@ -1,0 +1,58 @@
+"""What a record's result is, whatever the pipeline made of its doc."""
+
+import support.pipelines  # noqa: F401  registers "test_slot"
+
+from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.scoring.record import Record
+from spacy_duoguard.scoring.scorer import RecordScorer
+
+
+def records(*texts):
+    return [Record(i, {}, text) for i, text in enumerate(texts, start=1)]
+
+
+def statuses(results):
+    return [result["status"] for result in results]
+
+
+def test_a_problem_in_one_batch_is_not_one_of_the_next(make_nlp):
+    def fail(doc):
+        if "bad" in doc.text:
+            raise ValueError("bad")
+        return doc
+
+    nlp = make_nlp()
+    nlp.add_pipe("test_slot").steps = [fail]
+    scorer = RecordScorer(nlp)
+    first = scorer.score(records("a bad dog", "a dog"))
+    assert statuses(first) == ["error", "ok"]
+    assert first[0]["error"] == "component 'test_slot': ValueError"
+    assert statuses(scorer.score(records("a dog", "a bad dog"))) == ["ok", "error"]
+
+
+def test_a_status_without_probabilities_is_not_a_score(make_nlp):
+    def strip(doc):
+        del doc.user_data["duoguard"]["probs"]
+        return doc
+
+    nlp = make_nlp()
+    nlp.add_pipe("test_slot").steps = [strip]
+    (result,) = RecordScorer(nlp).score(records("a dog"))
+    assert result["status"] == "error"
+    assert result["cats"]["unsafe"] == 1.0
+    assert len(result["flags"]) == 12
+
+
+def test_a_batch_of_records_is_scored_together(make_nlp, monkeypatch):
+    sizes = []
+    forward = CpuForward.__call__
+
+    def measured(self, batch):
+        sizes.append(len(batch.scored_rows))
+        return forward(self, batch)
+
+    monkeypatch.setattr(CpuForward, "__call__", measured)
+    scorer = RecordScorer(make_nlp())
+    scorer.score(records("a", "b", "c", "d"))
+    assert sizes == [4]
+    assert scorer.score([Record(1, {}, "", "no field 'text'")])[0]["status"] == "error"
