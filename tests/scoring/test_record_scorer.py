@@ -56,3 +56,16 @@ def test_a_batch_of_records_is_scored_together(make_nlp, monkeypatch):
     scorer.score(records("a", "b", "c", "d"))
     assert sizes == [4]
     assert scorer.score([Record(1, {}, "", "no field 'text'")])[0]["status"] == "error"
+
+
+def test_a_failed_record_has_an_empty_curve_and_a_flag_at_its_start(make_nlp):
+    nlp = make_nlp(curve=True, threshold=1.0)
+    good, broken = RecordScorer(nlp, curve=True).score(
+        [Record(1, {}, "a dog"), Record(2, {}, "", "no field 'text'")]
+    )
+    assert good["curve"]["unsafe"] == [
+        max(point["probs"]) for point in make_nlp(curve=True)("a dog")._.duoguard_curve
+    ]
+    assert good["first_unsafe"] is None
+    assert broken["curve"] == {"end": [], "unsafe": []}
+    assert broken["first_unsafe"] == 0
