@@ -578,3 +578,8 @@ class Warnings:
         "component '{name}' scores. Where they overlap one, their categories count as "
         "unknown. Annotate the spans that the span getter returns."
     )
+    W013 = (
+        "[W013] SCORE, by which the best pipeline is selected, includes figures that "
+        "training can't change: {shares}, of {names}. In [training.score_weights], set "
+        "{nulls}."
+    )
