@@ -356,6 +356,14 @@ class Errors:
         "[E087] Can't copy the pipeline {folder} to {path}, which is inside it. Choose "
         "another --output."
     )
+    E195 = (
+        "[E195] {path} has no .spacy file. Convert your texts first, e.g. with "
+        "DocBin.to_disk or 'spacy convert'."
+    )
+    E196 = (
+        "[E196] Can't use GPU {gpu_id}: {problem}. Install CuPy for your version of "
+        "CUDA, or leave out --gpu-id."
+    )
 
     # Streams
     E090 = (

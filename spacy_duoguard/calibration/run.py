@@ -92,7 +92,7 @@ def find_component(pipeline: Path, wanted: str | None) -> str:
     if len(names) == 1:
         return names[0]
     found = f"{len(names)} components" if wanted is None else f"no '{wanted}'"
-    listed = f" ({', '.join(names)})" if names else ""
+    listed = f" (it has: {', '.join(blocks)})" if blocks else ""
     raise SettingsError(Errors.E082.format(folder=pipeline, found=found, names=listed))
 
 
@@ -111,6 +111,8 @@ def score_corpus(
     RAISES (ScoringError): A text can't be scored.
     """
     check_regular_files(dev)
+    if not any(dev.rglob("*.spacy")) and dev.suffix != ".spacy":
+        raise SettingsError(Errors.E195.format(path=dev))
     nlp = load_saved(pipeline)
     pipe = nlp.get_pipe(name)
     if not isinstance(pipe, DuoGuard):

@@ -22,10 +22,10 @@ def load_saved(source: str | Path, config: dict[str, Any] | None = None) -> Lang
         in the folder is neither a file nor a folder.
     """
     folder = Path(source)
-    if not folder.is_dir():
-        folder = spacy.util.get_package_path(str(source))
-    check_regular_files(folder)
     try:
+        if not folder.is_dir():
+            folder = spacy.util.get_package_path(str(source))
+        check_regular_files(folder)
         return spacy.load(source, config=config or {})
     except DuoGuardError:
         raise

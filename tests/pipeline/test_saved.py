@@ -105,6 +105,12 @@ def test_an_error_of_the_component_keeps_its_code(saved):
         load_saved(saved)
 
 
+@pytest.mark.parametrize("name", ["no_such_package", "missing/folder"])
+def test_a_name_that_is_no_pipeline_is_a_coded_error(name):
+    with pytest.raises(SettingsError, match="E086"):
+        load_saved(name)
+
+
 def test_settings_are_overridden(saved):
     nlp = load_saved(saved, {"components.duoguard.threshold": 0.2})
     assert nlp.get_pipe("duoguard").cfg["threshold"] == 0.2
