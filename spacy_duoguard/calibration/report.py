@@ -4,6 +4,7 @@ import numpy as np
 from wasabi.tables import table
 from wasabi.util import can_render
 
+from ..taxonomy import UNSAFE
 from .thresholds import Calibration, FlagCounts, Goal, OperatingPoints, ThresholdChoice
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -31,8 +32,24 @@ def format_report(calibration: Calibration, goal: Goal) -> str:
         table(rows, header=_HEADER, divider=True, aligns=_ALIGNS),
         "Texts flagged for any category, before and after:",
         table(flags, header=("", "unsafe texts", "safe texts"), divider=True),
+        *_advise(calibration, goal),
     ]
     return "\n".join(lines)
+
+
+def _advise(calibration: Calibration, goal: Goal) -> list[str]:
+    """How to bound the false positives of all categories together."""
+    counts, target = calibration.unsafe_after, goal.target_fpr
+    by_category = [choice.label for choice in calibration.choices] != [UNSAFE]
+    if target is None or not by_category or not counts.negatives:
+        return []
+    share = counts.false_positives / counts.negatives
+    if share <= target:
+        return []
+    return [
+        f"The target holds for each category. Together, they flag {share:.1%} of the "
+        f"safe texts. To flag at most {target:.1%} for any category, add --unsafe.\n"
+    ]
 
 
 def _format_choice(choice: ThresholdChoice) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from spacy_duoguard.calibration import run as calibration_run
 from spacy_duoguard.calibration.picture import save_picture
+from spacy_duoguard.calibration.report import format_report
 from spacy_duoguard.calibration.thresholds import Goal, calibrate
 from spacy_duoguard.taxonomy import CATEGORIES
 
@@ -310,6 +311,19 @@ def test_curves_that_coincide_have_panels_of_their_own(tmp_path, monkeypatch):
         assert axes.get_xlim()[1] > 1  # nor along the frame
     assert drawn[0].get_title().startswith("Violent crimes > ")
     assert drawn[0].lines[0].get_ydata()[-1] == 20 / 21
+
+
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_false_positives_that_add_up_are_pointed_out(unsafe):
+    """Each category flags another tenth of the safe texts."""
+    gold = np.repeat([0.0, 1.0], [20, 10])[:, None].repeat(13, axis=1)
+    scores = np.where(gold[:, :12] > 0, 0.5, 0.1)
+    for i in range(4):
+        scores[2 * i : 2 * i + 2, i] = 0.9
+    goal, settings = Goal(target_fpr=0.1), {"threshold": 0.5, "thresholds": {}}
+    made = calibrate(CATEGORIES, scores, gold, goal, unsafe=unsafe, **settings)
+    advice = "Together, they flag 40.0% of the safe texts"
+    assert (advice in format_report(made, goal)) == (not unsafe)
 
 
 @pytest.mark.slow

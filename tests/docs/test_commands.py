@@ -48,7 +48,9 @@ def run_commands(name, folder, monkeypatch, *, model="demo"):
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
         if name == "find-threshold":
-            tried = re.findall(r"^ *(\d\.\d+) +(\d\.\d+)$", result.output, re.MULTILINE)
+            tried = re.findall(
+                r"^ *(\d\.\d+) +(\d\.\d+) *$", result.output, re.MULTILINE
+            )
             assert len({score for _, score in tried}) > 1, result.output
 
 
