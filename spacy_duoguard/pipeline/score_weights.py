@@ -1,4 +1,9 @@
-"""What SCORE, by which `spacy train` selects the best pipeline, is made of."""
+"""What SCORE, by which `spacy train` selects the best pipeline, is made of.
+
+The default weights leave those of other components alone. A default of None for `sents_f`
+would take it from users who train a `senter`, and spaCy would save it as 0.0 in the
+`meta.json` of each pipeline without sentences.
+"""
 
 from spacy.language import Language
 from spacy.util import dot_to_object
