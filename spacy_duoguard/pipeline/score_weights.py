@@ -1,8 +1,8 @@
 """What SCORE, by which `spacy train` selects the best pipeline, is made of.
 
-The default weights leave those of other components alone. A default of None for `sents_f`
-would take it from users who train a `senter`, and spaCy would save it as 0.0 in the
-`meta.json` of each pipeline without sentences.
+The default weights leave those of other components alone. A default of None for
+`sents_f` would take it from users who train a `senter`, and spaCy would save it as 0.0
+in the `meta.json` of each pipeline without sentences.
 """
 
 from spacy.language import Language

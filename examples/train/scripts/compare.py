@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("trained", type=Path, help="folder of the trained pipeline")
     parser.add_argument("dev", type=Path, help=".spacy file")
+    parser.add_argument("--gpu-id", type=int, default=-1, help="-1 for the CPU")
     args = parser.parse_args(arguments)
+    if args.gpu_id >= 0:
+        spacy.require_gpu(args.gpu_id)
     warnings.filterwarnings("ignore", ".*W001")  # each command has shown it
     trained = spacy.load(args.trained)
     before = evaluate(load_untrained(args.trained, trained), args.dev)
