@@ -4,7 +4,7 @@ python .ci/audit.py [--strict]
 
 Advisories that .ci/advisories.cfg accepts are listed with the reason. Others are
 reported, and fail only with --strict: an advisory says nothing about the change that is
-tested. Where pip-audit reaches no database, that is printed, and nothing fails.
+tested. The same goes for a database that pip-audit doesn't reach.
 """
 
 import json
@@ -30,12 +30,12 @@ def report(
 ) -> tuple[list[str], int]:
     """dependencies (List[Dict[str, Any]]): The packages, as pip-audit describes them.
     accepted (Dict[str, Dict[str, str]]): Package and reason by advisory.
-    RETURNS (Tuple[List[str], int]): Lines to print, and the number of advisories that
-        are not accepted.
+    RETURNS (Tuple[List[str], int]): Lines to print, and the number of problems: the
+        advisories that are not accepted, or 1 if nothing was looked up.
     """
     looked_up = [entry for entry in dependencies if "skip_reason" not in entry]
     if not looked_up:
-        return ["skipped: pip-audit found no database that knows these packages"], 0
+        return ["skipped: pip-audit found no database that knows these packages"], 1
     lines, n_open = [], 0
     for entry in looked_up:
         for advisory in entry["vulns"]:
@@ -52,6 +52,9 @@ def report(
                 lines.append(f"accepted  {where}. {' '.join(known[0].split())}")
             else:
                 lines.append(f"OPEN      {where}. Fixed in {fixed}.")
+    unknown = [entry["name"] for entry in dependencies if "skip_reason" in entry]
+    if unknown:
+        lines.append(f"not looked up: {', '.join(unknown)}")
     lines.append(
         f"{len(looked_up)} of {len(dependencies)} packages looked up, "
         f"{n_open} open advisories"
@@ -67,10 +70,10 @@ def main(*, strict: bool) -> int:
     except ValueError:
         last = (run.stderr.strip().splitlines() or ["no output"])[-1]
         print(f"skipped: pip-audit reached no database ({last})")
-        return 0
-    lines, n_open = report(dependencies, read_accepted())
+        return int(strict)
+    lines, n_problems = report(dependencies, read_accepted())
     print(*lines, sep="\n")
-    return 1 if strict and n_open else 0
+    return 1 if strict and n_problems else 0
 
 
 if __name__ == "__main__":

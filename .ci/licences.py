@@ -160,6 +160,11 @@ def main() -> int:
         now = ", ".join(families(licence_text(name))) if installed else ""
         if now not in ("", licences):
             print(f"note: {name} is under {now} in this version, not {licences}")
+    missing = [
+        name for name in direct_dependencies() if name.replace("_", "-") not in names
+    ]
+    if missing:
+        print(f"not installed, and so not checked: {', '.join(missing)}")
     print(f"{len(names)} packages, {len(problems)} problems", *problems, sep="\n")
     return 1 if problems else 0
 
