@@ -31,6 +31,7 @@ class GuardOptions:
     batch_tokens: int | None = None
     curve: bool = False
     normalize: bool = False
+    max_chars: int | None = None  # to score of each text, half of them from each end
 
 
 def is_pipeline(model: str) -> bool:
@@ -63,7 +64,7 @@ def load_guard(options: GuardOptions) -> Language:
         nlp.tokenizer = WholeText(nlp.vocab)
     model = {"name": options.model, **_model_settings(options)}
     nlp.add_pipe(FACTORY, config={**_settings(options), "model": model})
-    _set_threshold(nlp, options.threshold)
+    _change_settings(nlp, options)
     return nlp
 
 
@@ -133,7 +134,7 @@ def _load_saved(options: GuardOptions) -> Language:
         raise SettingsError(message) from e
     if options.sentences:
         _add_sentences(nlp)
-    _set_threshold(nlp, options.threshold)
+    _change_settings(nlp, options)
     return nlp
 
 
@@ -160,10 +161,14 @@ def _add_sentences(nlp: Language) -> None:
         nlp.add_pipe("sentencizer", before=first)
 
 
-def _set_threshold(nlp: Language, threshold: float | None) -> None:
-    if threshold is None:
-        return
+def _change_settings(nlp: Language, options: GuardOptions) -> None:
+    """Change what the components can change at run time."""
+    changes: dict[str, Any] = {}
+    if options.threshold is not None:
+        changes |= {"threshold": options.threshold, "thresholds": {}}
+    if options.max_chars is not None:
+        changes["max_chars"] = options.max_chars
     for name in guard_names(nlp):
         guard: Any = nlp.get_pipe(name)
-        guard.cfg.update(threshold=threshold, thresholds={})
+        guard.cfg.update(changes)
         check_settings(guard.cfg)
