@@ -6,7 +6,8 @@ highest of them, and its status and flags agree with that. A result with the sta
 flagged and has the probability 1.0.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,15 +120,23 @@ def is_score(value: Any) -> bool:
     return number and 0.0 <= value <= 1.0  # false for NaN as well
 
 
+def are_scores(values: Collection[Any]) -> bool:
+    """values (Collection[Any]): Any values.
+    RETURNS (bool): Whether all are probabilities."""
+    if set(map(type, values)) == {float}:  # several times faster than one by one
+        return min(values) >= 0.0 and max(values) <= 1.0 and math.isfinite(sum(values))
+    return all(map(is_score, values))
+
+
 def check_cats(cats: Any) -> dict[str, float]:
     """cats (Any): The scores of a text or a span.
     RETURNS (Dict[str, float]): The same.
     RAISES (ContradictionError): They aren't probabilities by name."""
-    if not isinstance(cats, Mapping) or not all(isinstance(key, str) for key in cats):
+    if not isinstance(cats, Mapping) or not set(map(type, cats)) <= {str}:
         raise ContradictionError("the record, or a sentence, has no scores")
-    if not all(map(is_score, cats.values())):
+    if not are_scores(cats.values()):
         raise ContradictionError("a score is not a number in [0, 1]")
-    return {key: float(value) for key, value in cats.items()}
+    return dict(zip(cats, map(float, cats.values()), strict=True))
 
 
 def check_flags(
@@ -146,6 +155,8 @@ def check_flags(
     if len(set(flags)) < len(flags) or not all(scores[flag] > 0.0 for flag in flags):
         raise ContradictionError("a flag is there twice, or its score is 0")
     if thresholds is not None:
+        if not are_scores(thresholds):
+            raise ContradictionError("a threshold is not a number in [0, 1]")
         pairs = zip(scores.items(), thresholds, strict=True)
         if list(flags) != [label for (label, value), t in pairs if value > t]:
             raise ContradictionError("the flags are not those above the thresholds")
@@ -169,9 +180,10 @@ def _check_emptiness(
 def _check_windows(
     status: str, values: Sequence[float], windows: Sequence[Sequence[float]]
 ) -> None:
-    highest = (
-        list(map(max, zip(*windows, strict=True))) if windows else [0.0] * len(values)
-    )
+    highest = [0.0] * len(values)
+    if windows:
+        only_one = len(windows) == 1
+        highest = list(windows[0] if only_one else map(max, zip(*windows, strict=True)))
     if highest != values:
         raise ContradictionError("the scores are not the maximum over the windows")
     if (status == "ok" and not windows) or (status == "empty" and windows):

@@ -12,8 +12,8 @@ from ..engine.verdict import (
     FAILED,
     ContradictionError,
     Verdict,
+    are_scores,
     check_cats,
-    is_score,
     judge,
 )
 from ..errors import Errors, ResultsError
@@ -225,6 +225,6 @@ def _read_curve(curve: Any, length: int) -> dict[str, list[Any]] | None:
     ends, scores = [end for end, _ in points], [score for _, score in points]
     if not all(_is_offset(end, length) for end in ends) or ends != sorted(ends):
         raise ContradictionError("the curve is outside the text, or out of order")
-    if not all(map(is_score, scores)):
+    if not are_scores(scores):
         raise ContradictionError("a score of the curve is not a number in [0, 1]")
     return {"end": ends, "unsafe": scores} if ends else None

@@ -14,7 +14,6 @@ from spacy.training import Example
 from spacy.util import ignore_error
 
 from spacy_duoguard import render
-from spacy_duoguard.engine.streaming.stream import Stream
 from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.pipeline.attributes import get_verdict
 from spacy_duoguard.review.documents import read_document
@@ -64,6 +63,10 @@ def drop_a_category(record):
         window["probs"] = window["probs"][1:]
 
 
+def no_limits(record):
+    record.update(thresholds=[NAN] * 12, flags=[])
+
+
 def of_spans(key, value):
     return lambda record: record[key].update(dict.fromkeys(record[key], value))
 
@@ -96,6 +99,7 @@ DAMAGES = {
     "windows are None": delete("windows"),
     "thresholds are missing": delete("thresholds"),
     "thresholds are NaN": put("thresholds", [NAN] * 12),
+    "thresholds are NaN without flags": no_limits,
     "a span is lower": of_spans("spans", [0.0] * 12),
     "a span is NaN": of_spans("spans", [NAN] * 12),
     "a span without categories": of_spans("spans", []),
@@ -293,28 +297,3 @@ def test_a_pipeline_that_changes_the_text_is_reported(make_nlp):
     results = scorer.score([Record(1, {}, TEXT), Record(2, {}, "The dog sleeps.")])
     assert [result["status"] for result in results] == ["error", "ok"]
     assert results[0]["error"] == "the pipeline changed the text"
-
-
-def test_a_caller_who_writes_into_the_scores_of_a_stream_changes_nothing(classifier):
-    text, more = "How to kill a python process? " * 40, "The dog sleeps. " * 90
-    truth = Stream(classifier, threshold=0.0)
-    stream = Stream(classifier, threshold=0.0)
-    for chunk in (text, more, ""):
-        expected = truth.push(chunk).probabilities.tolist()
-        found = stream.push(chunk).probabilities
-        assert found.tolist() == expected
-        found[:] = 0.0
-
-
-@pytest.mark.parametrize("value", [NAN, 2.0])
-def test_a_stream_with_scores_that_are_none_fails(classifier, monkeypatch, value):
-    stream = Stream(classifier)
-    stream.push("The dog")
-    reader = type(stream.reader)
-    broken = property(lambda self: np.full(12, value, dtype=np.float32))
-    monkeypatch.setattr(reader, "probabilities", broken)
-    with pytest.raises(ScoringError, match="E181"):
-        stream.push(" sleeps")
-    monkeypatch.undo()
-    closed = stream.close()
-    assert (closed.status, closed.unsafe, len(closed.flags)) == ("error", 1.0, 12)
