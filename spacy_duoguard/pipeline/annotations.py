@@ -4,6 +4,7 @@ Everything but `doc.cats` and `doc.spans` is one record of plain data in
 `doc.user_data["duoguard"]`, and the extension attributes are getters over it. Its keys
 are strings, because tuples would not survive `Doc.to_bytes`:
 
+    length        the number of characters of the doc
     labels        the categories, in the order of all lists of probabilities
     status        as `doc._.duoguard_status`
     flags         as `doc._.duoguard_flags`
@@ -29,7 +30,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from ..engine.flags import first_flag, flagged
 from ..engine.verdict import to_cats
 from ..errors import Errors, ScoringError
-from .doc_record import KEY, judge_record, read_record, span_id
+from .doc_record import KEY, judge_record, read_record, span_id, text_length
 from .doc_scores import DocScores
 
 
@@ -60,6 +61,7 @@ def annotate(
     probabilities = scores.probabilities.tolist()
     flagged_spans = _flag_spans(scores, thresholds)
     record = {
+        "length": text_length(doc),
         "labels": list(thresholds),
         "status": scores.status,
         "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
@@ -74,7 +76,7 @@ def annotate(
         "component": group.component,
         "spans_key": None if scores.spans is None else group.spans_key,
     }
-    problem = None if scores.has_failed else judge_record(record, doc.text).problem
+    problem = None if scores.has_failed else judge_record(record, doc).problem
     if problem is not None:
         message = Errors.E180.format(name=group.component, problem=problem)
         raise ScoringError(message)

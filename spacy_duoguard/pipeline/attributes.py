@@ -27,7 +27,7 @@ def get_verdict(doc: Doc) -> Verdict | None:
     record = read_record(doc)
     if record is None:
         return None
-    verdict = judge_record(record, doc.text)
+    verdict = judge_record(record, doc)
     _warn_of_clash(doc, verdict)
     return verdict
 
@@ -139,7 +139,7 @@ def _judge_in_doc(span: Span) -> Verdict | None:
     if isinstance(spans, dict) and key not in spans:
         return None
     # Not `judge_record`, which would look at all the other spans, too.
-    verdict = judge_text(record, span.doc.text)
+    verdict = judge_text(record, span.doc)
     return judge_span(record, key) if verdict.is_scored else verdict
 
 

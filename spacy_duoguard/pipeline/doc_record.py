@@ -8,6 +8,7 @@ import numpy as np
 from spacy.tokens import Doc, Span
 
 from ..engine.verdict import (
+    ERROR,
     ContradictionError,
     Verdict,
     all_labels,
@@ -42,12 +43,19 @@ def read_record(doc: Doc) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else {}
 
 
-def judge_record(record: Mapping[str, Any], text: str) -> Verdict:
+def text_length(doc: Doc) -> int:
+    """doc (Doc): A doc.
+    RETURNS (int): The number of its characters, without joining its tokens as
+        `doc.text` does."""
+    return doc[-1].idx + len(doc[-1].text_with_ws) if len(doc) else 0
+
+
+def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
     """record (Mapping[str, Any]): The record of a doc.
-    text (str): The text of the doc.
+    doc (Doc): The doc.
     RETURNS (Verdict): What the doc is. It is not scored if one of its spans, or its
         curve, contradicts itself."""
-    verdict = judge_text(record, text)
+    verdict = judge_text(record, doc)
     if not verdict.is_scored:
         return verdict
     try:
@@ -55,7 +63,7 @@ def judge_record(record: Mapping[str, Any], text: str) -> Verdict:
             if problem := judge_span(record, key).problem:
                 raise ContradictionError(problem)
         if "curve" in record:
-            _check_curve(record, len(verdict.labels), len(text))
+            _check_curve(record, len(verdict.labels), text_length(doc))
     except Exception as e:
         known = isinstance(e, ContradictionError)
         problem = str(e) if known else "the record can't be read"
@@ -63,23 +71,29 @@ def judge_record(record: Mapping[str, Any], text: str) -> Verdict:
     return verdict
 
 
-def judge_text(record: Mapping[str, Any], text: str) -> Verdict:
-    """record (Mapping[str, Any]), text (str): As in `judge_record`.
+def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
+    """record (Mapping[str, Any]), doc (Doc): As in `judge_record`.
     RETURNS (Verdict): What the text of the doc is, whatever its spans are."""
     cats, windows, thresholds = None, None, None
+    status, problem = record.get("status"), None
+    if not isinstance(status, str):  # such as an array
+        status = None
     try:
         cats = to_cats(record["labels"], record["probs"])
         windows = [window["probs"] for window in record["windows"]]
         thresholds = list(record["thresholds"])
+        if record["length"] != text_length(doc):
+            # `Span.as_doc` can copy a record to a part of the text.
+            problem = "the record is that of another text"
     except Exception:  # not as the component wrote it
-        if record.get("status") != "error":
-            labels = all_labels(record.get("labels"))
-            return not_scored(labels, "the record can't be read")
+        problem = "the record can't be read"
+    if problem is not None and status != ERROR:
+        return not_scored(all_labels(record.get("labels")), problem)
     return judge(
-        record.get("status"),
+        status,
         cats,
         record.get("flags"),
-        text=text,
+        text=doc.text if status == "empty" or not len(doc) else None,
         windows=windows,
         thresholds=thresholds,
     )

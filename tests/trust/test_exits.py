@@ -110,6 +110,8 @@ DAMAGES = {
     "the curve runs back": put("curve", "ends", 0, 40),
     "the curve is None": put("curve", None),
     "the first flag is outside": put("first_unsafe", 10_000),
+    "the length is another": put("length", 3),
+    "the length is missing": delete("length"),
     "nothing": dict.clear,
 }
 
@@ -220,6 +222,15 @@ def test_evaluation_counts_every_category(nlp, scored, name):
     assert {scores["duoguard_f_per_type"][label]["r"] for label in CATEGORIES} == {1.0}
 
 
+def test_a_record_that_was_copied_to_another_text_counts_for_nothing(nlp):
+    doc = nlp(TEXT)
+    part = next(doc.sents).as_doc(copy_user_data=True)
+    whole = doc[:].as_doc(copy_user_data=True)
+    assert part._.duoguard_cats == ONES
+    assert whole._.duoguard_status == "ok"
+    assert whole._.duoguard_cats == doc._.duoguard_cats
+
+
 @pytest.mark.parametrize("store", ["DocBin", "bytes"])
 def test_a_doc_that_was_stored_is_still_scored(nlp, scored, store):
     doc = Doc(nlp.vocab).from_bytes(scored)
@@ -287,13 +298,3 @@ def test_what_predict_returns_is_checked(make_nlp, monkeypatch, value):
     assert good._.duoguard_status == "ok"
     assert_not_scored(bad)
     assert bad.cats == ONES
-
-
-def test_a_pipeline_that_changes_the_text_is_reported(make_nlp):
-    nlp = make_nlp()
-    tokenizer = nlp.tokenizer
-    scorer = RecordScorer(nlp)
-    nlp.tokenizer = lambda text: tokenizer(text.replace("kill", "hug"))
-    results = scorer.score([Record(1, {}, TEXT), Record(2, {}, "The dog sleeps.")])
-    assert [result["status"] for result in results] == ["error", "ok"]
-    assert results[0]["error"] == "the pipeline changed the text"
