@@ -326,6 +326,17 @@ class Errors:
         "Lower the learning rate, and check the gold values and the checkpoint."
     )
 
+    # Results
+    E180 = (
+        "[E180] Component '{name}' has scores for a doc that contradict themselves: "
+        "{problem}. If you have replaced its predict method, make it return a "
+        "probability in [0, 1] for each category."
+    )
+    E181 = (
+        "[E181] The scores of a stream contradict themselves: {problem}. Treat its "
+        "text as unsafe, and open a new stream for the next one."
+    )
+
     # Calibration
     E080 = (
         "[E080] Use exactly one of --target-fpr, --target-recall and --best-f to "
