@@ -85,7 +85,7 @@ def open_source(
     if not path.exists():
         raise SettingsError(Errors.E139.format(name=name, problem="no such file"))
     form = form or ("parquet" if path.is_dir() else format_of(path))
-    if form == "parquet" and compression_of(path) is not None:
+    if form == "parquet" and path.is_file() and compression_of(path) is not None:
         problem = "a Parquet file can't be compressed as a whole"
         raise SettingsError(Errors.E139.format(name=name, problem=problem))
     if form not in FORMATS:

@@ -12,6 +12,8 @@ import tracemalloc
 import pytest
 from support.runs import pack, unpack, write_texts
 
+from spacy_duoguard.cli.score import Format
+from spacy_duoguard.scoring.file_names import FORMATS
 from spacy_duoguard.scoring.record import BATCH
 from spacy_duoguard.scoring.run import open_source, read_records
 
@@ -185,6 +187,10 @@ def test_a_name_must_say_what_a_file_is(tmp_path):
     (tmp_path / "in.txt.gz").write_bytes(content)
     with pytest.raises(ValueError, match="E175"):
         read(tmp_path / "in.txt.gz")
+
+
+def test_the_command_knows_all_formats():
+    assert tuple(form.value for form in Format) == FORMATS
 
 
 def test_the_format_is_that_of_the_name_inside(tmp_path):

@@ -163,11 +163,17 @@ def start(path):
     finally:
         os._exit(99)
 
+def size_of(file):
+    try:
+        return os.path.getsize(file)
+    except FileNotFoundError:  # a resumed run has just removed it
+        return 0
+
 def size(path=out):
     if os.path.isdir(path):
         names = [name for name in os.listdir(path) if name.startswith("part-")]
-        return sum(os.path.getsize(os.path.join(path, name)) for name in names)
-    return os.path.getsize(path) if os.path.exists(path) else 0
+        return sum(size_of(os.path.join(path, name)) for name in names)
+    return size_of(path)
 
 def wait(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
