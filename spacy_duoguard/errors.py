@@ -429,9 +429,9 @@ class Errors:
         "of: {formats}."
     )
     E135 = (
-        "[E135] Output '{name}' must be a .jsonl file, a folder for Parquet files "
-        "(name.parquet, or ending in a slash), or - for standard output, which "
-        "--resume can't continue."
+        "[E135] Output '{name}' must be a .jsonl, .jsonl.gz or .jsonl.zst file, a "
+        "folder for Parquet files (name.parquet, or ending in a slash), or - for "
+        "standard output, which --resume can't continue."
     )
     E136 = (
         "[E136] {name} has no column '{key}'. Set --text-key to the column with the "
@@ -498,6 +498,22 @@ class Errors:
         "another OUT."
     )
 
+    # Compressed files
+    E175 = (
+        "[E175] {name} isn't a whole {kind} file: it is torn, damaged, or something "
+        "else. Some of its records may be missing, so get the file again. If 'score' "
+        "was writing it, continue that run with --resume."
+    )
+    E176 = (
+        "[E176] Files compressed with zstd need pyarrow. Install it with: "
+        "pip install 'spacy-duoguard[parquet]'"
+    )
+    E177 = "[E177] {name} is compressed with {kind}, but named like a text. {remedy}"
+    E178 = (
+        "[E178] Standard input is compressed, so its beginning doesn't show its "
+        "format. Set --format to one of: {formats}."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "
@@ -519,7 +535,8 @@ class Errors:
     # Review
     E150 = (
         "[E150] {path} has no results. Use a JSON lines file written by 'score', or a "
-        "folder with .jsonl or .parquet files."
+        "folder with .jsonl or .parquet files. JSON lines may be compressed (.gz or "
+        ".zst)."
     )
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "

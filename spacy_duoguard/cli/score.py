@@ -29,6 +29,7 @@ class Format(str, Enum):
     txt = "txt"
     jsonl = "jsonl"
     csv = "csv"
+    tsv = "tsv"
     parquet = "parquet"
 
 
@@ -36,8 +37,9 @@ In = Annotated[
     str,
     typer.Argument(
         metavar="IN",
-        help="The texts: a .txt file with one text per line, a .jsonl, .csv or "
-        ".parquet file, a folder of .parquet files, or - for standard input",
+        help="The texts: a .txt file with one text per line, a .jsonl, .csv, .tsv or "
+        ".parquet file, a folder of .parquet files, or - for standard input. Text "
+        "files may be compressed (.gz, .zst)",
         show_default=False,
     ),
 ]
@@ -45,8 +47,8 @@ Out = Annotated[
     str,
     typer.Argument(
         metavar="OUT",
-        help="The results: a .jsonl file, a folder of Parquet files (name.parquet, or "
-        "ending with a slash), or - for standard output",
+        help="The results: a .jsonl, .jsonl.gz or .jsonl.zst file, a folder of Parquet "
+        "files (name.parquet, or ending with a slash), or - for standard output",
         show_default=False,
     ),
 ]
