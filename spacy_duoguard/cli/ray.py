@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .progress import print_summary
+
 if TYPE_CHECKING:
     from ..scoring.ray_folder import FolderRun
 
@@ -38,6 +40,7 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
     RETURNS (int): The number of records that could not be scored."""
     import logging
     import sys
+    from time import monotonic
 
     from ..scoring.ray_dataset import connect
 
@@ -49,9 +52,9 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
     DataContext.get_current().enable_progress_bars = is_watched
     if not is_watched:
         logging.getLogger("ray.data").setLevel(logging.WARNING)
+    started = monotonic()
     counts = run.run()
-    summary = f"{counts.done:,} records, {counts.flagged:,} flagged."
-    typer.echo(f"{run.output}: {summary}", err=True)
+    print_summary(counts, output=str(run.output), seconds=monotonic() - started)
     return counts.failed
 
 

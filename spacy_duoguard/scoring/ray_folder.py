@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.checkpoint.atomic_folder import replace_folder, restore_folder
 from ..errors import DuoGuardError, Errors, ScoringError, SettingsError
+from .file_names import suffix_of
 from .inputs import read_text_file
 from .jsonl import to_line
 from .parquet import load_pyarrow
@@ -89,7 +90,7 @@ class FolderRun:
         RAISES (SettingsError): A folder cannot be read or written."""
         source, output = self.source.resolve(), self.output.resolve()
         files = list_files(source, *_SUFFIXES)
-        if len({path.suffix for path in files}) != 1:
+        if len({suffix_of(path) for path in files}) != 1:
             raise SettingsError(Errors.E159.format(path=self.source))
         if output == source or output in source.parents:
             raise SettingsError(Errors.E162.format(path=self.output))
@@ -111,7 +112,7 @@ class FolderRun:
         context.target_max_block_size = _BLOCK
         names = list(map(str, files))
         try:
-            if files[0].suffix == ".parquet":
+            if suffix_of(files[0]) == ".parquet":
                 rows = ray.data.read_parquet(names, **_READING)
                 scored = score_dataset(
                     rows, self.options, text_key=self.text_key, actors=self.actors

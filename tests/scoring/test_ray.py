@@ -312,8 +312,8 @@ def test_the_command(cluster, tmp_path, options, expect):
     model = ("--model", options["model"], "--precision", "float32", "--threshold", 0.4)
     done = run_score(source, output, "--ray", 2, *model)
     assert done.exit_code == 3, done.output
-    assert "2 records" in done.output
-    assert "marked unsafe: 1" in done.output
+    assert "Scored: 1 text in" in done.output
+    assert "marked unsafe: 1 text;" in done.output
     (part,) = output.iterdir()
     row, failed = map(json.loads, part.read_text(encoding="utf8").splitlines())
     assert_same(row, expect([SENTENCES])[0])
