@@ -46,3 +46,12 @@ def test_a_curve_that_was_not_wanted_is_not_there(breaking):
     (sentence,) = doc.sents
     assert doc._.duoguard_curve is None
     assert sentence._.duoguard_delta is None
+
+
+def test_a_category_that_was_added_fails_too(breaking):
+    nlp = breaking(ValueError("broken"))
+    nlp.set_error_handler(ignore_error)
+    nlp.get_pipe("duoguard").add_label("Spam")
+    doc = nlp(BAD)
+    assert doc.cats["Spam"] == 1.0
+    assert doc._.duoguard_flags[-1] == "Spam"

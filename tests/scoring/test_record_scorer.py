@@ -2,8 +2,10 @@
 
 import pytest
 import support.pipelines  # noqa: F401  registers "test_slot"
+from support.failures import BAD
 
 from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.errors import ScoringError, SettingsError
 from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.scorer import RecordScorer
 
@@ -71,3 +73,22 @@ def test_a_failed_record_has_an_empty_curve_and_a_flag_at_its_start(make_nlp):
     assert good["first_unsafe"] is None
     assert broken["curve"] == {"end": [], "unsafe": []}
     assert broken["first_unsafe"] == 0
+
+
+def test_settings_that_allow_no_score_end_the_run(make_nlp):
+    nlp = make_nlp()
+    scorer = RecordScorer(nlp)
+    nlp.get_pipe("duoguard").cfg["threshold"] = "x"
+    with pytest.raises(SettingsError, match="E001"):
+        scorer.score(records("a dog"))
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [(ScoringError("[E000] why"), "[E000] why"), (ValueError("a dog"), "ValueError")],
+)
+def test_only_our_own_messages_are_quoted(breaking, error, problem):
+    scorer = RecordScorer(breaking(error))
+    good, bad = scorer.score(records("a dog", f"{BAD} dog"))
+    assert good["status"] == "ok"
+    assert bad["error"] == f"component 'duoguard': {problem}"
