@@ -542,6 +542,11 @@ class Errors:
         "[E162] The output {path} is the input or contains it, so replacing it would "
         "delete the texts. Choose another folder."
     )
+    E185 = (
+        "[E185] Column '{column}' has type {kind} in {file}, but {other} in "
+        "{other_file}, and no type holds both. Convert one of the files, or score them "
+        "separately."
+    )
 
 
 class Warnings:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import Errors, SettingsError
-from .parquet import load_pyarrow, result_columns, to_rows, to_table
+from .parquet import result_columns, to_rows, to_table
+from .parquet_schema import load_pyarrow
 from .pipelines import GuardOptions, load_guard
 from .record import BATCH, check_columns, make_record
 from .results import output_names

@@ -11,7 +11,7 @@ from ..engine.checkpoint.atomic_folder import replace_folder, restore_folder
 from ..errors import DuoGuardError, Errors, ScoringError, SettingsError
 from .inputs import read_text_file
 from .jsonl import to_line
-from .parquet import load_pyarrow
+from .parquet_schema import load_pyarrow
 from .pipelines import GuardOptions
 from .ray_dataset import Actors, make_scorer, map_actors, score_dataset
 from .record import PART, Record, Source, list_files, make_batches
