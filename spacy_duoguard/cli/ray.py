@@ -4,8 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .failures import complain
+
 if TYPE_CHECKING:
     from ..scoring.ray_folder import FolderRun
+
+_N_NAMED = 20  # failed records that are reported one by one
 
 RayActors = Annotated[
     int | None,
@@ -33,30 +37,43 @@ ActorGpus = Annotated[
 
 
 def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
-    """run (FolderRun): What to score, and how.
+    """Score on Ray, with a progress bar on a terminal.
+
+    run (FolderRun): What to score, and how.
     address (Optional[str]): The address of the cluster.
     RETURNS (int): The number of records that could not be scored."""
-    import logging
     import sys
 
+    from tqdm import tqdm
+
     from ..scoring.ray_dataset import connect
+    from ..scoring.results import Counts
 
     run.check()
     connect(run.actors, address=address)
-    from ray.data import DataContext
-
     is_watched = sys.stderr.isatty()
-    DataContext.get_current().enable_progress_bars = is_watched
-    if not is_watched:
-        logging.getLogger("ray.data").setLevel(logging.WARNING)
-    counts = run.run()
+    counts, n_named = Counts(), 0
+
+    def report(name: str, problem: str) -> None:
+        nonlocal n_named
+        n_named += 1
+        if n_named <= _N_NAMED:
+            with tqdm.external_write_mode(file=sys.stderr):
+                complain(f"{name}: {problem}")
+
+    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched) as bar:
+        for counts in run.score(report=report):
+            bar.set_postfix(flagged=counts.flagged, refresh=False)
+            bar.update(counts.done - bar.n)
+    if counts.failed > _N_NAMED:
+        complain(f"Only the first {_N_NAMED} of {counts.failed:,} failures are named.")
     summary = f"{counts.done:,} records, {counts.flagged:,} flagged."
     typer.echo(f"{run.output}: {summary}", err=True)
     return counts.failed
 
 
 def refuse(**options: Any) -> None:
-    """Refuse options that do not apply to Ray, where a run is complete or nothing.
+    """Refuse options that do not apply to Ray.
 
     options: The values of the options, by name.
     RAISES (typer.BadParameter): One of them is set.

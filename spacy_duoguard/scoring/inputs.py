@@ -215,3 +215,42 @@ def _check_rows(rows: Any) -> Iterator[_Cells]:
             yield line, BrokenRecordError("a NUL byte")
         elif row:  # a blank line is not a record
             yield line, row
+
+
+@contextmanager
+def open_json_lines(name: str) -> Iterator[IO[bytes]]:
+    """Open a JSON lines file to read its lines.
+
+    name (str): The file.
+    YIELDS (IO[bytes]): The file, at its start.
+    RAISES (SettingsError): It cannot be opened, or isn't UTF-8 but UTF-16.
+    """
+    with _open(name) as handle:
+        _check_encoding(_peek(handle), name=name)
+        yield handle
+
+
+def holds_record(raw: bytes, *, is_first: bool) -> bool:
+    """raw (bytes): A line of a JSON lines file.
+    is_first (bool): Whether it is the first line of the file.
+    RETURNS (bool): Whether it is a record, broken or not: blank lines are none."""
+    if raw.startswith(b"{"):
+        return True
+    try:
+        return bool(_decode(raw.removeprefix(_BOM) if is_first else raw).strip())
+    except BrokenRecordError:
+        return True
+
+
+def parse_json_lines(data: bytes, *, first_line: int) -> Iterator[Line]:
+    """Read some lines of a JSON lines file.
+
+    data (bytes): The lines.
+    first_line (int): The number of the first of them, from 1.
+    YIELDS (Tuple[int, Union[Dict[str, Any], BrokenRecordError]]): The number of each
+        line, and its fields or why they can't be read. Blank lines are left out.
+    """
+    if first_line > 1:  # only the first line of a file may begin with a BOM
+        data, first_line = b"\n" + data, first_line - 1
+    for number, row in _parse_lines(io.BytesIO(data), _parse_json):
+        yield number + first_line - 1, row
