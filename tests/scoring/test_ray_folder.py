@@ -7,11 +7,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import spacy
+from spacy.cli._util import app
 from support.local_pool import LocalPool
 from support.runs import parts, results_of, write_texts
+from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError
-from spacy_duoguard.scoring import ray_folder
+from spacy_duoguard.scoring import ray_dataset, ray_folder
 from spacy_duoguard.scoring.ray_dataset import Actors
 from spacy_duoguard.scoring.ray_folder import FolderRun
 from spacy_duoguard.scoring.record import BATCH
@@ -346,3 +349,38 @@ def test_a_folder_without_records(job, pool):
         (job.source / "a.jsonl").write_text('{"text": "x"}')
         assert replace(job, resume=True).run().done == 1
         assert len(results_of(job.output)) == 1
+
+
+@pytest.fixture
+def command(job, monkeypatch):
+    """A function that runs `score --ray` with options. RETURNS its code and output."""
+    monkeypatch.setattr(ray_dataset, "connect", lambda actors, address: None)
+    spacy.registry.cli.get_all()  # as spaCy does before it parses the command line
+
+    def run(*options):
+        model = ("--model", job.options["model"], "--precision", "float32")
+        base = ("duoguard", "score", job.source, job.output, "--ray", 2, *model)
+        done = CliRunner().invoke(app, [*map(str, base), *options])
+        return done.exit_code, done.output
+
+    return run
+
+
+def test_ctrl_c_says_how_to_continue(command, pool, whole, job):
+    pool.stop_after = 2
+    code, output = command()
+    assert (code, "with --resume" in output) == (130, True)
+    pool.stop_after = None
+    code, output = command("--resume")
+    assert code == 3
+    assert f"{COUNT} records" in output
+    assert "Record 491" in output
+    assert parts(job.output) == whole
+
+
+def test_strict_ends_the_command_like_in_one_process(command, job):
+    code, output = command("--strict")
+    assert code == 1
+    assert "E137" in output
+    assert "Record 6" in output
+    assert not job.output.exists()
