@@ -356,6 +356,14 @@ class Errors:
         "[E087] Can't copy the pipeline {folder} to {path}, which is inside it. Choose "
         "another --output."
     )
+    E195 = (
+        "[E195] {path} has no .spacy file. Convert your texts first, e.g. with "
+        "DocBin.to_disk or 'spacy convert'."
+    )
+    E196 = (
+        "[E196] Can't use GPU {gpu_id}: {problem}. Install CuPy for your version of "
+        "CUDA, or leave out --gpu-id."
+    )
 
     # Streams
     E090 = (
@@ -609,4 +617,9 @@ class Warnings:
         "[W012] {count} gold spans in doc.spans['{key}'] don't match any span that "
         "component '{name}' scores. Where they overlap one, their categories count as "
         "unknown. Annotate the spans that the span getter returns."
+    )
+    W013 = (
+        "[W013] SCORE, by which the best pipeline is selected, includes figures that "
+        "training can't change: {shares}, of {names}. In [training.score_weights], set "
+        "{nulls}."
     )

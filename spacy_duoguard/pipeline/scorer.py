@@ -12,6 +12,7 @@ from spacy.training import Example
 from ..engine.flags import flagged, resolve_thresholds
 from ..taxonomy import CATEGORIES, UNSAFE
 from .annotations import get_scored_spans, get_scores, get_status, span_id, to_cats
+from .evaluate_table import printed_scores
 from .gold import POSITIVE
 from .settings import FACTORY, SPANS_KEY
 
@@ -50,7 +51,8 @@ def score_categories(
         areas under the ROC and the precision-recall curve (average precision): of
         `unsafe`, of each category, and as macro averages over the categories for which
         they are defined; None if undefined, for example with one class only. And as
-        `{prefix}_score` the F of `unsafe`, 0.0 if undefined.
+        `{prefix}_score` the F of `unsafe`, 0.0 if undefined; and what `spacy evaluate`
+        prints, see `printed_scores`.
     """
     examples = list(examples)
     limits = resolve_thresholds(labels, threshold, thresholds or {})
@@ -70,10 +72,13 @@ def score_categories(
             predictions[key].append(_Prediction(truth, flag, values[key]))
     scores = {key: _score_label(made) for key, made in predictions.items()}
     spans = _score_spans(examples, labels, spans_key)
-    return {
+    result = {
         **_summarize(scores, prefix),
         **{f"{prefix}_spans_{key}": value for key, value in spans.items()},
     }
+    if prefix == FACTORY:  # with another one, there may be a second component
+        result |= printed_scores(examples, labels, scores, spans, spans_key)
+    return result
 
 
 def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, bool]:

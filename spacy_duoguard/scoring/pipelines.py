@@ -15,6 +15,7 @@ from ..engine.classifier import Classifier
 from ..engine.network.device import resolve_device
 from ..errors import Errors, SettingsError
 from ..pipeline.registry import guard_names, read_guard_blocks
+from ..pipeline.saved import load_saved
 from ..pipeline.settings import FACTORY, check_settings
 
 
@@ -125,12 +126,7 @@ def _load_saved(options: GuardOptions) -> Language:
             **{f"model.{key}": v for key, v in _model_settings(options).items()},
         }
         overrides |= {f"components.{name}.{key}": v for key, v in changes.items()}
-    try:
-        nlp = spacy.load(folder if folder.is_dir() else options.model, config=overrides)
-    except (OSError, ImportError) as e:
-        problem = str(e).splitlines()[0]
-        message = Errors.E086.format(path=options.model, problem=problem)
-        raise SettingsError(message) from e
+    nlp = load_saved(folder if folder.is_dir() else options.model, overrides)
     if options.sentences:
         _add_sentences(nlp)
     _set_threshold(nlp, options.threshold)
