@@ -326,6 +326,17 @@ class Errors:
         "Lower the learning rate, and check the gold values and the checkpoint."
     )
 
+    # Results
+    E180 = (
+        "[E180] Component '{name}' has scores for a doc that contradict themselves: "
+        "{problem}. If you have replaced its predict method, make it return a "
+        "probability in [0, 1] for each category."
+    )
+    E181 = (
+        "[E181] The scores of a stream contradict themselves: {problem}. Treat its "
+        "text as unsafe, and open a new stream for the next one."
+    )
+
     # Calibration
     E080 = (
         "[E080] Use exactly one of --target-fpr, --target-recall and --best-f to "
@@ -418,9 +429,9 @@ class Errors:
         "of: {formats}."
     )
     E135 = (
-        "[E135] Output '{name}' must be a .jsonl file, a folder for Parquet files "
-        "(name.parquet, or ending in a slash), or - for standard output, which "
-        "--resume can't continue."
+        "[E135] Output '{name}' must be a .jsonl, .jsonl.gz or .jsonl.zst file, a "
+        "folder for Parquet files (name.parquet, or ending in a slash), or - for "
+        "standard output, which --resume can't continue."
     )
     E136 = (
         "[E136] {name} has no column '{key}'. Set --text-key to the column with the "
@@ -487,6 +498,22 @@ class Errors:
         "another OUT."
     )
 
+    # Compressed files
+    E175 = (
+        "[E175] {name} isn't a whole {kind} file: it is torn, damaged, or something "
+        "else. Some of its records may be missing, so get the file again. If 'score' "
+        "was writing it, continue that run with --resume."
+    )
+    E176 = (
+        "[E176] Files compressed with zstd need pyarrow. Install it with: "
+        "pip install 'spacy-duoguard[parquet]'"
+    )
+    E177 = "[E177] {name} is compressed with {kind}, but named like a text. {remedy}"
+    E178 = (
+        "[E178] Standard input is compressed, so its beginning doesn't show its "
+        "format. Set --format to one of: {formats}."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "
@@ -508,7 +535,8 @@ class Errors:
     # Review
     E150 = (
         "[E150] {path} has no results. Use a JSON lines file written by 'score', or a "
-        "folder with .jsonl or .parquet files."
+        "folder with .jsonl or .parquet files. JSON lines may be compressed (.gz or "
+        ".zst)."
     )
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
@@ -535,8 +563,8 @@ class Errors:
         "GPUs. Use fewer actors, or start more nodes."
     )
     E159 = (
-        "[E159] {path} must be a folder with either .jsonl or .parquet files, not "
-        "compressed, on storage that all nodes of the cluster share."
+        "[E159] {path} must be a folder with either .jsonl or .parquet files, on "
+        "storage that all nodes of the cluster share."
     )
     E160 = (
         "[E160] {path} already exists. Choose another folder, or use --overwrite to "

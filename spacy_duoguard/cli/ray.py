@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .failures import complain
+from .progress import print_summary
 
 if TYPE_CHECKING:
     from ..scoring.ray_folder import FolderRun
@@ -43,6 +44,7 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
     address (Optional[str]): The address of the cluster.
     RETURNS (int): The number of records that could not be scored."""
     import sys
+    from time import monotonic
 
     from tqdm import tqdm
 
@@ -52,7 +54,7 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
     run.check()
     connect(run.actors, address=address)
     is_watched = sys.stderr.isatty()
-    counts, n_named = Counts(), 0
+    started, counts, n_named = monotonic(), Counts(), 0
 
     def report(name: str, problem: str) -> None:
         nonlocal n_named
@@ -67,8 +69,7 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
             bar.update(counts.done - bar.n)
     if counts.failed > _N_NAMED:
         complain(f"Only the first {_N_NAMED} of {counts.failed:,} failures are named.")
-    summary = f"{counts.done:,} records, {counts.flagged:,} flagged."
-    typer.echo(f"{run.output}: {summary}", err=True)
+    print_summary(counts, output=str(run.output), seconds=monotonic() - started)
     return counts.failed
 
 

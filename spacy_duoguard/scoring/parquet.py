@@ -98,7 +98,7 @@ def input_columns(source: Source) -> "list[pyarrow.Field]":
     for record in read_text_file(source):
         for key, value in record.fields.items():
             types.setdefault(key, set()).add(_type_name(value))
-    if source.form == "csv":
+    if source.form in ("csv", "tsv"):
         return [pa.field(key, pa.string()) for key in types]
     return [pa.field(key, _column_type(pa, names)) for key, names in types.items()]
 

@@ -32,6 +32,7 @@ class GuardOptions:
     batch_tokens: int | None = None
     curve: bool = False
     normalize: bool = False
+    max_chars: int | None = None  # to score of each text, half of them from each end
 
 
 def is_pipeline(model: str) -> bool:
@@ -64,7 +65,7 @@ def load_guard(options: GuardOptions) -> Language:
         nlp.tokenizer = WholeText(nlp.vocab)
     model = {"name": options.model, **_model_settings(options)}
     nlp.add_pipe(FACTORY, config={**_settings(options), "model": model})
-    _set_threshold(nlp, options.threshold)
+    _change_settings(nlp, options)
     return nlp
 
 
@@ -129,7 +130,7 @@ def _load_saved(options: GuardOptions) -> Language:
     nlp = load_saved(folder if folder.is_dir() else options.model, overrides)
     if options.sentences:
         _add_sentences(nlp)
-    _set_threshold(nlp, options.threshold)
+    _change_settings(nlp, options)
     return nlp
 
 
@@ -156,10 +157,14 @@ def _add_sentences(nlp: Language) -> None:
         nlp.add_pipe("sentencizer", before=first)
 
 
-def _set_threshold(nlp: Language, threshold: float | None) -> None:
-    if threshold is None:
-        return
+def _change_settings(nlp: Language, options: GuardOptions) -> None:
+    """Change what the components can change at run time."""
+    changes: dict[str, Any] = {}
+    if options.threshold is not None:
+        changes |= {"threshold": options.threshold, "thresholds": {}}
+    if options.max_chars is not None:
+        changes["max_chars"] = options.max_chars
     for name in guard_names(nlp):
         guard: Any = nlp.get_pipe(name)
-        guard.cfg.update(threshold=threshold, thresholds={})
+        guard.cfg.update(changes)
         check_settings(guard.cfg)

@@ -5,6 +5,7 @@ interrupted leaves them there for the next one to continue.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -13,6 +14,7 @@ from typing import Any
 
 from ..engine.checkpoint.atomic_folder import put_in_place, restore_folder
 from ..errors import Errors, ScoringError, SettingsError
+from .file_names import suffix_of
 from .parquet_schema import unify_schemas
 from .pipelines import GuardOptions
 from .ray_dataset import Actors, resolve
@@ -123,7 +125,7 @@ class FolderRun:
     def _check_source(self) -> list[Path]:
         source, output = self.source.resolve(), self.output.resolve()
         files = list_files(source, *SUFFIXES)
-        if {path.suffix for path in files} not in [{suffix} for suffix in SUFFIXES]:
+        if len({suffix_of(path) for path in files}) != 1:
             raise SettingsError(Errors.E159.format(path=self.source))
         if output == source or output in source.parents:
             raise SettingsError(Errors.E162.format(path=self.output))
@@ -153,7 +155,7 @@ class _Work:
         self.aside = run.aside
         if run.overwrite and not run.resume and self.aside.exists():
             shutil.rmtree(self.aside)
-        form, name = files[0].suffix[1:], str(run.source.resolve())
+        form, name = suffix_of(files[0])[1:], str(run.source.resolve())
         self.source = Source(name, form, run.text_key)
         self.schema = None
         if form == "parquet":
@@ -282,4 +284,6 @@ def _add(counts: Counts, outcome: Outcome) -> Counts:
         counts.done + new.done,
         counts.flagged + new.flagged,
         counts.failed + new.failed,
+        counts.truncated + new.truncated,
+        Counter(counts.categories) + Counter(new.categories),
     )

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ..engine.checkpoint.files import read_json, write_aside
 from ..errors import DuoGuardError, Errors, SettingsError
+from .file_names import compression_of
 from .fingerprint import add_record
 from .record import Record
 
@@ -71,6 +72,11 @@ class Output:
         if self.is_replaced:
             return [beside, *([inside] if path.is_dir() else [])]
         return [inside, *([beside] if beside.exists() else [])]
+
+    @property
+    def compression(self) -> str | None:
+        """How a file of results is compressed: "gzip", "zstd" or None."""
+        return None if self.is_folder else compression_of(self.path)
 
     @property
     def exists(self) -> bool:

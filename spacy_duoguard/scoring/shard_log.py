@@ -80,12 +80,12 @@ def last_record(known: dict[int, Outcome]) -> int:
 
 
 def _to_line(outcome: Outcome) -> bytes:
-    shard = asdict(outcome.shard)
+    shard, counts = asdict(outcome.shard), outcome.counts
     del shard["slices"]
     body = {
         "shard": shard,
         "output": outcome.output,
-        "counts": asdict(outcome.counts),
+        "counts": {**vars(counts), "categories": dict(counts.categories)},
         "failures": outcome.failures,
     }
     body = json.loads(json.dumps(body))  # with lists for tuples

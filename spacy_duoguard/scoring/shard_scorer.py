@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,8 +13,8 @@ from ..engine.checkpoint.files import sync, try_sync
 from ..engine.checkpoint.manifest import digest_file
 from ..errors import Errors, SettingsError
 from .fingerprint import describe
-from .inputs import holds_record, open_json_lines, parse_json_lines
 from .jsonl import to_line
+from .line_slices import open_slice, read_slice, scan_lines
 from .parquet_schema import align, damaged, load_pyarrow
 from .pipelines import GuardOptions
 from .ray_dataset import make_scorer, score_table
@@ -171,19 +170,17 @@ def _read_lines(shard: Shard, text_key: str) -> Iterator[tuple[str, Record]]:
     """YIELDS (Tuple[str, Record]): The records, each with the name of its file."""
     digest, number = sha256(), shard.first
     for part in shard.slices:
-        with open_json_lines(part.path) as handle:
-            handle.seek(part.start)
-            data = handle.read(part.end - part.start)
-        is_first = part.line == 1
-        for raw in BytesIO(data):
-            if holds_record(raw, is_first=is_first):
-                add_line(digest, raw)
-            is_first = False
-        for line, row in parse_json_lines(data, first_line=part.line):
-            yield part.path, make_record(number, row, text_key, line=line)
-            number += 1
+        with open_slice(part.path, part.start, part.end) as handle:
+            for _, content in scan_lines(handle, is_first=part.line == 1):
+                if content is not None:
+                    add_line(digest, content)
     if digest_of(digest, ()) != shard.digest:
         raise SettingsError(Errors.E186.format(path=shard.slices[0].path))
+    for part in shard.slices:
+        rows = read_slice(part.path, part.start, part.end, line=part.line)
+        for line, row in rows:
+            yield part.path, make_record(number, row, text_key, line=line)
+            number += 1
 
 
 def _read_rows(

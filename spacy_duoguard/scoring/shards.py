@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint.manifest import digest_file
-from .inputs import holds_record, open_json_lines
+from .line_slices import open_json_lines, scan_lines
 from .parquet_schema import load_pyarrow
 from .record import BATCH, PART
 
@@ -28,7 +28,7 @@ class Slice:
     """Consecutive lines of a JSON lines file, or rows of a Parquet file."""
 
     path: str
-    start: int  # a byte, or a row
+    start: int  # a byte of what is decompressed, or a row
     end: int
     line: int = 1  # the number of the first line, from 1
     digest: str = ""  # SHA-256 of a Parquet file
@@ -170,14 +170,12 @@ class _Builder:
 def _add_lines(builder: _Builder, path: Path) -> None:
     start = 0
     with open_json_lines(str(path)) as handle:
-        for number, raw in enumerate(handle, start=1):
-            end = start + len(raw)
-            is_record = holds_record(raw, is_first=number == 1)
-            if is_record:
-                add_line(builder.lines, raw)
-            part = Slice(str(path), start, end, number)
-            builder.add(part, records=int(is_record), size=len(raw))
-            start = end
+        for number, (size, content) in enumerate(scan_lines(handle), start=1):
+            if content is not None:
+                add_line(builder.lines, content)
+            part = Slice(str(path), start, start + size, number)
+            builder.add(part, records=int(content is not None), size=size)
+            start += size
 
 
 def _add_table(builder: _Builder, path: Path) -> None:

@@ -16,6 +16,7 @@ from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import load_config
 from support.paths import ROOT
+from support.scored import mark, mark_failed
 from support.training import make_examples
 from thinc.api import Adam
 
@@ -214,7 +215,7 @@ def test_decisions_are_learnt_from_scores(load):
     docs = [nlp.make_doc("a text") for _ in range(40)]
     rng = random.Random(0)
     for doc in docs:
-        doc.cats = {name: rng.random() for name in (*CATEGORIES, "unsafe")}
+        mark(doc, {name: rng.random() for name in CATEGORIES})
     gold = np.array([[d.cats["Hate"] > 0.5, d.cats["Hate"] <= 0.5] for d in docs], "f4")
     model = build().initialize(X=docs, Y=gold)
     for _ in range(300):
@@ -228,7 +229,8 @@ def test_a_doc_without_scores_reads_as_unsafe(load):
     build = load("decisions").create_decide_by_scores
     nlp = spacy.blank("en")
     bare, unsafe = nlp.make_doc("a text"), nlp.make_doc("a text")
-    unsafe.cats = dict.fromkeys((*CATEGORIES, "unsafe"), 1.0)
+    mark_failed(unsafe)
+    bare.cats = dict.fromkeys((*CATEGORIES, "unsafe"), 0.0)  # not from the guard
     model = build(nO=2).initialize()
     model.layers[1].set_param("W", np.arange(26, dtype="f4").reshape(2, 13))
     scores = model.predict([bare, unsafe])

@@ -8,10 +8,10 @@ from spacy.cli._util import app
 from spacy.tokens import DocBin, Span
 from spacy.training import Example
 from support.checkpoints import TEXTS
+from support.scored import mark
 from typer.testing import CliRunner
 
 from spacy_duoguard.pipeline.scorer import make_scorer, score_categories
-from spacy_duoguard.taxonomy import CATEGORIES
 
 PRINTED = {"cats_score", "cats_score_desc", "cats_f_per_type", "cats_auc_per_type"}
 
@@ -19,8 +19,10 @@ PRINTED = {"cats_score", "cats_score_desc", "cats_f_per_type", "cats_auc_per_typ
 def example(cats, gold):
     nlp = spacy.blank("en")
     predicted, reference = nlp.make_doc("a text"), nlp.make_doc("a text")
-    values = {**dict.fromkeys((*CATEGORIES, "unsafe"), 0.0), **cats}
-    predicted.cats, reference.cats = values, gold
+    mark(predicted, cats)
+    others = {key: value for key, value in cats.items() if key not in predicted.cats}
+    predicted.cats.update(others)
+    reference.cats = gold
     return Example(predicted, reference)
 
 

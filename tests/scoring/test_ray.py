@@ -508,8 +508,8 @@ def test_the_command(cluster, tmp_path, options, expect):
     model = ("--model", options["model"], "--precision", "float32", "--threshold", 0.4)
     done = run_score(source, output, "--ray", 2, *model)
     assert done.exit_code == 3, done.output
-    assert "2 records" in done.output
-    assert "marked unsafe: 1" in done.output
+    assert "Scored: 1 text in" in done.output
+    assert "marked unsafe: 1 text;" in done.output
     assert "Record 2 (line 2): not valid JSON" in done.output
     row, failed = results_of(output)
     assert_same(row, expect([SENTENCES])[0])

@@ -373,7 +373,8 @@ def test_ctrl_c_says_how_to_continue(command, pool, whole, job):
     pool.stop_after = None
     code, output = command("--resume")
     assert code == 3
-    assert f"{COUNT} records" in output
+    assert f"Scored: {COUNT - 6} texts" in output
+    assert "marked unsafe: 6 texts" in output
     assert "Record 491" in output
     assert parts(job.output) == whole
 

@@ -5,9 +5,9 @@ import pickle
 import random
 
 import pytest
-from support.runs import write_texts
+from support.runs import pack, write_texts
 
-from spacy_duoguard.scoring import shards
+from spacy_duoguard.scoring import line_slices, shards, text_files
 from spacy_duoguard.scoring.inputs import read_text_file
 from spacy_duoguard.scoring.record import BATCH, Source
 from spacy_duoguard.scoring.shard_scorer import _read_lines, _read_rows
@@ -86,7 +86,11 @@ def test_every_actor_has_work(tmp_path, actors):
     assert len(make_plan([source], limit).shards) >= 2 * actors
 
 
-def test_records_are_those_of_a_single_process(tmp_path):
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("longest", [2**20, 24])
+def test_records_are_those_of_a_single_process(tmp_path, monkeypatch, suffix, longest):
+    for module in (line_slices, text_files):
+        monkeypatch.setattr(module, "MAX_SIZE", longest)
     lines = [
         b'\xef\xbb\xbf{"text": "a"}\r\n',
         b"\n",
@@ -101,13 +105,16 @@ def test_records_are_those_of_a_single_process(tmp_path):
     ]
     draw = random.Random(0)
     more = [draw.choice(lines[1:-1]) for _ in range(500)]
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(b"".join(lines[:-1] + more + lines[-1:]))
+    path = tmp_path / f"in.jsonl{suffix}"
+    content = b"".join(lines[:-1] + more + lines[-1:])
+    path.write_bytes(pack(content, suffix, members=3))
     expected = list(read_text_file(Source(str(path), "jsonl", "text")))
     plan = make_plan([path], 1)
     assert len(plan.shards) > 2
     records = [r for shard in plan.shards for _, r in _read_lines(shard, "text")]
     assert records == expected
+    too_long = [r for r in records if "longer than" in str(r.problem)]
+    assert bool(too_long) == (longest == 24)
 
 
 def test_an_input_that_has_grown_begins_with_the_same_shards(files):
