@@ -1,5 +1,7 @@
 """`score --ray`: score with the actors of a Ray cluster."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +11,7 @@ from .progress import print_summary
 
 if TYPE_CHECKING:
     from ..scoring.ray_folder import FolderRun
+    from ..scoring.results import Counts
 
 _N_NAMED = 20  # failed records that are reported one by one
 
@@ -54,23 +57,47 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
     run.check()
     connect(run.actors, address=address)
     is_watched = sys.stderr.isatty()
-    started, counts, n_named = monotonic(), Counts(), 0
+    started, counts = monotonic(), Counts()
+    kept: Counts | None = None
+    failures: list[str] = []
 
     def report(name: str, problem: str) -> None:
-        nonlocal n_named
-        n_named += 1
-        if n_named <= _N_NAMED:
+        failures.append(name)
+        if len(failures) <= _N_NAMED:
             with tqdm.external_write_mode(file=sys.stderr):
                 complain(f"{name}: {problem}")
 
     with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched) as bar:
         for counts in run.score(report=report):
+            if kept is None:
+                kept, started = counts, monotonic()
             bar.set_postfix(flagged=counts.flagged, refresh=False)
             bar.update(counts.done - bar.n)
-    if counts.failed > _N_NAMED:
-        complain(f"Only the first {_N_NAMED} of {counts.failed:,} failures are named.")
-    print_summary(counts, output=str(run.output), seconds=monotonic() - started)
+    _summarize(run, counts, kept or Counts(), failures, monotonic() - started)
     return counts.failed
+
+
+def _summarize(
+    run: "FolderRun",
+    counts: "Counts",
+    kept: "Counts",
+    failures: list[str],
+    seconds: float,
+) -> None:
+    """Say what this run did, and what it has kept of an earlier one."""
+    here = replace(
+        counts,
+        flagged=counts.flagged - kept.flagged,
+        failed=counts.failed - kept.failed,
+        truncated=counts.truncated - kept.truncated,
+        categories=Counter(counts.categories) - Counter(kept.categories),
+    )
+    output, earlier = str(run.output), kept.done
+    print_summary(
+        here, output=output, seconds=seconds, earlier=earlier, failures=failures
+    )
+    if kept.failed:
+        complain(f"Records that an earlier run could not score: {kept.failed:,}")
 
 
 def refuse(**options: Any) -> None:

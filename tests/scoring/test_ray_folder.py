@@ -373,8 +373,10 @@ def test_ctrl_c_says_how_to_continue(command, pool, whole, job):
     pool.stop_after = None
     code, output = command("--resume")
     assert code == 3
-    assert f"Scored: {COUNT - 6} texts" in output
-    assert "marked unsafe: 6 texts" in output
+    assert f"Scored: {COUNT - 2 * BATCH - 3} texts" in output
+    assert "after 256 by an earlier run" in output
+    assert "marked unsafe: 3 texts" in output
+    assert "earlier run could not score: 3" in output
     assert "Record 491" in output
     assert parts(job.output) == whole
 
