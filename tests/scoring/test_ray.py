@@ -509,7 +509,7 @@ def test_the_command(cluster, tmp_path, options, expect):
     done = run_score(source, output, "--ray", 2, *model)
     assert done.exit_code == 3, done.output
     assert "Scored: 1 text in" in done.output
-    assert "marked unsafe: 1 text;" in done.output
+    assert "marked unsafe: 1 text: Record 2 (line 2);" in done.output
     assert "Record 2 (line 2): not valid JSON" in done.output
     row, failed = results_of(output)
     assert_same(row, expect([SENTENCES])[0])
