@@ -571,12 +571,44 @@ class Errors:
         "replace it, which only works for folders of .jsonl or .parquet files."
     )
     E161 = (
-        "[E161] Ray failed: {kind}. Nothing was written. See Ray's log, or use "
-        "--verbose for its report."
+        "[E161] Ray failed: {kind}. OUT is unchanged, and --resume continues. See "
+        "Ray's log, or use --verbose for its report."
     )
     E162 = (
         "[E162] The output {path} is the input or contains it, so replacing it would "
         "delete the texts. Choose another folder."
+    )
+    E185 = (
+        "[E185] Column '{column}' has type {kind} in {file}, but {other} in "
+        "{other_file}, and no type holds both. Convert one of the files, or score them "
+        "separately."
+    )
+    E186 = (
+        "[E186] {path} was changed while it was scored. Once it stays as it is, "
+        "continue with --resume, or start over with --overwrite."
+    )
+    E187 = (
+        "[E187] The machines of the cluster would score differently: {names}. Install "
+        "the same versions and models on all of them, and set --precision if their "
+        "hardware differs."
+    )
+    E188 = (
+        "[E188] {count} actors died while they scored records {first} to {last}, or "
+        "while they started if there are none. They may need more memory: lower "
+        "--batch-tokens, or give them larger machines. See Ray's log. --resume "
+        "continues."
+    )
+    E189 = (
+        "[E189] A run into {path} was interrupted. Continue it with --resume, or start "
+        "over with --overwrite."
+    )
+    E190 = (
+        "[E190] For {minutes} minutes the cluster has had no room for a single actor. "
+        "Start more nodes, and continue with --resume."
+    )
+    E191 = (
+        "[E191] The results for {path} were changed while others were still being "
+        "scored, so they weren't put in place. --resume scores the changed ones again."
     )
 
 

@@ -160,8 +160,8 @@ def score_cli(
     """
     hint = "Repeat the command with --resume to continue."
     if ray is not None:
-        refuse(resume=resume, strict=strict, format=form)
-    if output == "-" or ray is not None:
+        refuse(format=form)
+    if output == "-":
         hint = ""
     with one_line_errors(verbose, interrupted=hint):
         from ..scoring.pipelines import GuardOptions
@@ -189,6 +189,8 @@ def score_cli(
                 text_key,
                 Actors(ray, actor_cpus, actor_gpus),
                 overwrite=overwrite,
+                resume=resume,
+                strict=strict,
             )
             failed = score_on_ray(run, address=ray_address)
         else:

@@ -136,3 +136,26 @@ def _read_table(handle: IO[bytes], source: Source, dialect: str) -> Iterator[Lin
                 yield line, BrokenRecordError(problem)
             else:
                 yield line, dict(zip(header, row, strict=True))
+
+
+def parse_json_lines(handle: IO[bytes]) -> Iterator[Line]:
+    """Read JSON lines.
+
+    handle (IO[bytes]): The lines.
+    YIELDS (Tuple[int, Union[Dict[str, Any], BrokenRecordError]]): The number of each
+        line, from 1, and its fields or why they can't be read. Blank lines are left
+        out.
+    """
+    return _read_json(handle, Source("", "jsonl", ""))
+
+
+def holds_record(raw: bytes, *, is_first: bool) -> bool:
+    """raw (bytes): A line of a JSON lines file.
+    is_first (bool): Whether it is the first line of the file.
+    RETURNS (bool): Whether it is a record, broken or not: blank lines are none."""
+    if raw.startswith(b"{"):
+        return True
+    try:
+        return bool(_decode(raw.removeprefix(BOM) if is_first else raw).strip())
+    except BrokenRecordError:
+        return True

@@ -15,10 +15,10 @@ from .jsonl import JsonLinesWriter, StandardOutputWriter
 from .parquet import (
     count_rows,
     input_columns,
-    load_pyarrow,
     read_rows,
     result_columns,
 )
+from .parquet_schema import load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_batches, make_records

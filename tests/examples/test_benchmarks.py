@@ -111,3 +111,16 @@ def test_budgets_are_measured_anew():
     output = run("budget.py", "demo", "--count", 8)
     budgets = [line.split("|")[1].strip() for line in output.splitlines()[2:]]
     assert budgets == ["256", "512", "1024", "2048", "4096"]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_two_actors_are_measured_against_one_process(tmp_path):
+    pytest.importorskip("ray", reason="needs Ray: pip install ray[data]")
+    counts = ("--records", 512, "--short", 128, "--rounds", 1)
+    output = run("ray_overhead.py", "--tiny", "--cache", tmp_path, *counts)
+    report = json.loads(output.splitlines()[-1])
+    assert set(report["ms_per_record"]) == {"one", "threads", "ray"}
+    ray, one = (report["records_per_s_and_core"][name] for name in ("ray", "one"))
+    # Both are rounded.
+    assert report["speedup_of_two_actors"] == pytest.approx(2 * ray / one, abs=0.02)

@@ -5,6 +5,8 @@ import io
 import json
 import random
 
+from spacy_duoguard.scoring.result_files import read_results
+
 WORDS = ["the", "dog", "kills", "a", "python", "process", "lazily", "en", "été"]
 
 
@@ -27,6 +29,12 @@ def parts(folder):
 def contents(output):
     """The bytes of each file with results."""
     return parts(output) if output.is_dir() else {"": output.read_bytes()}
+
+
+def results_of(output):
+    """The results in a file or folder, in order."""
+    files = sorted(output.glob("part-*")) if output.is_dir() else [output]
+    return [result for file in files for result in read_results(file)]
 
 
 def pack(data, suffix, *, members=1):
