@@ -565,6 +565,16 @@ class Warnings:
         "'duoguard' wrote: other code uses the same keys. Rename the labels there, or "
         "read doc._.duoguard_cats, which keeps the scores of the component."
     )
+    W005 = (
+        "[W005] After an error ({cause}), {kind}. The scores are right, but scoring is "
+        "slower. If memory ran out, lower max_batch_tokens. Anything else is worth a "
+        "bug report. classifier.runner.fallbacks counts such events."
+    )
+    W006 = (
+        "[W006] device 'auto' follows spacy.prefer_gpu(), which needs CuPy. It isn't "
+        "installed, so the model runs on the CPU, although torch sees a CUDA device. "
+        "Set device to 'cuda' or install CuPy; set it to 'cpu' to use the CPU."
+    )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "
         "aren't categories of its model. To train them, add them with add_label."

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+import torch
 from spacy.tokens import Doc
 from thinc.api import Model, get_torch_default_device
+from thinc.compat import has_cupy_gpu
 from thinc.types import Floats2d
 
 from ..engine.network.trainable import check_trainable
 from ..engine.prefix_scores import Query
 from ..engine.settings import Settings
-from ..errors import Errors, SettingsError
+from ..engine.user_warnings import warn_once
+from ..errors import Errors, SettingsError, Warnings
 from .shim import ClassifierShim
 
 
@@ -51,6 +54,8 @@ def create_duoguard(
     if device == "auto":
         # Resolved now rather than at loading: thinc's setting is per thread.
         device = str(get_torch_default_device())
+        if device == "cpu" and not has_cupy_gpu and torch.cuda.is_available():
+            warn_once(Warnings.W006)
     settings = Settings(
         precision=precision,
         device=device,
