@@ -92,6 +92,10 @@ class Errors:
         "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."
     )
+    E110 = (
+        "[E110] kernels ({value!r}) must be {choices}. 'triton' only matters on a CUDA "
+        "device, and has only run in Triton's interpreter so far."
+    )
     E121 = (
         "[E121] normalize ({value!r}) must be true or false. If true, a normalized "
         "view of each text is scored as well."

@@ -140,8 +140,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def machine() -> dict[str, Any]:
     """RETURNS (Dict[str, Any]): The hardware and versions."""
-    import transformers
-
+    try:
+        from transformers import __version__ as transformers
+    except ImportError:
+        transformers = "not installed"
     names = [
         line.split(":")[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -155,6 +157,6 @@ def machine() -> dict[str, Any]:
         "gpu": gpu,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "transformers": transformers,
         "date": time.strftime("%Y-%m-%d"),
     }

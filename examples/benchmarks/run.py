@@ -109,7 +109,7 @@ def _measure(options: argparse.Namespace, folder: Path, cache: Path) -> dict[str
             report["peak_memory_mb"] = {
                 name: peak_memory(name, folder, cache, texts) for name in chosen
             }
-    report["gflop_per_token"] = _flop_per_token(config) / 1e9
+    report["gflop_per_token"] = flop_per_token(config) / 1e9
     return report
 
 
@@ -174,7 +174,9 @@ def _takes_single(name: str) -> bool:
     return not batched and not name.startswith("padded")
 
 
-def _flop_per_token(config: dict[str, Any]) -> float:
+def flop_per_token(config: dict[str, Any]) -> float:
+    """config (Dict[str, Any]): The model's config.json.
+    RETURNS (float): The operations of its products."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     head = hidden // config["num_attention_heads"]
     qkv = (config["num_attention_heads"] + 2 * config["num_key_value_heads"]) * head

@@ -32,7 +32,10 @@ class Runner:
         self.settings = settings
         self.fallbacks = Fallbacks()  # of scoring and of training
         self.current = CurrentForward(
-            decoder, int8=settings.precision == "int8", fallbacks=self.fallbacks
+            decoder,
+            int8=settings.precision == "int8",
+            triton=settings.kernels == "triton",
+            fallbacks=self.fallbacks,
         )
         self.cache: FeatureCache | None = None  # while only the head is trained
 

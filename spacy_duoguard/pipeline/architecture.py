@@ -30,6 +30,7 @@ def create_duoguard(
     max_windows: int | None = None,
     max_batch_tokens: int | None = None,
     trainable_layers: int | None = None,
+    kernels: str = "torch",
 ) -> Model[list[Doc], Floats2d]:
     """Registered as "spacy-duoguard.DuoGuard.v1". Weights are loaded or downloaded when
     they are first needed.
@@ -47,6 +48,7 @@ def create_duoguard(
     max_batch_tokens (Optional[int]): Tokens per packed batch.
     trainable_layers (Optional[int]): What to train: None for all layers, 0 for the
         head, n for the top n layers, the final norm and the head.
+    kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
     RETURNS (Model[List[Doc], Floats2d]): From docs to the probabilities of the
         categories, (n_docs, n_labels); in training to their logits.
     RAISES (SettingsError): A setting is out of range or unknown.
@@ -63,6 +65,7 @@ def create_duoguard(
         stride=stride,
         max_windows=max_windows,
         max_batch_tokens=max_batch_tokens,
+        kernels=kernels,
     )
     check_trainable(trainable_layers)
     source = {

@@ -234,3 +234,17 @@ def test_attention_in_training_does_not_use_cudnn():
         packed_attention(half, half, half, batch).float().sum().backward()
     names = [event.key for event in profile.key_averages()]
     assert not [name for name in names if "cudnn" in name.lower()]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_triton_kernels_equal_those_of_torch(qwen2_folder, precision):
+    pytest.importorskip("triton", reason="needs the package triton")
+    expected = load(qwen2_folder, "cuda", precision).score(TEXTS)
+    fused = Classifier.from_pretrained(
+        str(qwen2_folder), device="cuda", precision=precision, kernels="triton"
+    )
+    limit = 1e-5 if precision == "float32" else 3e-2
+    assert fused.runner.forward().fused is not None
+    assert abs(fused.score(TEXTS) - expected).max() <= limit
+    for text, row in zip(TEXTS, expected, strict=True):  # from recorded graphs
+        assert abs(fused.score([text])[0] - row).max() <= limit

@@ -12,11 +12,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..fallbacks import ATTENTION, GRAPHS, Fallbacks, describe
+from ..fallbacks import ATTENTION, GRAPHS, KERNELS, Fallbacks, describe
 from .attention import AttentionFunction, packed_attention, varlen_attention
 from .cuda_graph import RecordedForward, pad_batch
 from .decoder import Decoder, DecoderLayer
 from .flash_probe import flash_problem
+from .fused import FusedDecoder
 from .memory import out_of_memory
 from .packing import PackedBatch
 
@@ -27,10 +28,17 @@ GRAPH_LENGTHS = (16, 32, 64, 128, 256, 512)
 class CudaForward:
     """Packed batches → logits."""
 
-    def __init__(self, decoder: Decoder, fallbacks: Fallbacks | None = None) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        fallbacks: Fallbacks | None = None,
+        *,
+        triton: bool = False,
+    ) -> None:
         """decoder (Decoder): A decoder on a CUDA device.
         fallbacks (Optional[Fallbacks]): Counts the kernels and the graphs that can't be
             used.
+        triton (bool): Use Triton kernels between the products.
         """
         self.decoder = decoder
         self.fallbacks = fallbacks or Fallbacks()
@@ -38,6 +46,7 @@ class CudaForward:
         self._graphs: dict[int, RecordedForward | None] = {}  # None: can't be recorded
         # A graph has one set of inputs: threads take turns.
         self._lock = threading.Lock()
+        self.fused = self._fuse() if triton else None
 
     def __call__(self, batch: PackedBatch) -> Tensor:
         """See `Decoder.forward`."""
@@ -62,7 +71,19 @@ class CudaForward:
         return self.decoder.extend(batch, attends)
 
     def _compute(self, batch: PackedBatch) -> Tensor:
-        return self.decoder.pooled(batch, self._attends())
+        return (self.fused or self.decoder).pooled(batch, self._attends())
+
+    def _fuse(self) -> FusedDecoder | None:
+        try:
+            with torch.cuda.device(self.decoder.device):
+                fused = FusedDecoder(self.decoder)
+                fused.check(self._attends())
+        except Exception as e:  # whatever a compiler raises
+            if out_of_memory(e):
+                raise  # there may be room at the next call
+            self._fall_back(KERNELS, describe(e))
+            return None
+        return fused
 
     def _attends(self) -> list[AttentionFunction]:
         """One function for each layer: trained top layers are float32, which the kernel

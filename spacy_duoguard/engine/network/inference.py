@@ -35,10 +35,15 @@ class Forward(Protocol):
 
 
 def make_forward(
-    decoder: Decoder, *, int8: bool, fallbacks: Fallbacks | None = None
+    decoder: Decoder,
+    *,
+    int8: bool,
+    triton: bool = False,
+    fallbacks: Fallbacks | None = None,
 ) -> Forward:
     """decoder (Decoder): The decoder, on the device to compute on.
     int8 (bool): Multiply in int8.
+    triton (bool): Use Triton kernels on a CUDA device.
     fallbacks (Optional[Fallbacks]): Counts what can't be used after all.
     RETURNS (Forward): The fastest forward pass for the device.
     RAISES (SettingsError): The device does not multiply int8.
@@ -48,7 +53,7 @@ def make_forward(
     if decoder.device.type == "cpu":
         return CpuForward(decoder, int8=int8)
     if decoder.device.type == "cuda":
-        return CudaForward(decoder, fallbacks)
+        return CudaForward(decoder, fallbacks, triton=triton)
     return decoder
 
 
@@ -62,12 +67,18 @@ class CurrentForward:
     change, it is rebuilt."""
 
     def __init__(
-        self, decoder: Decoder, *, int8: bool, fallbacks: Fallbacks | None = None
+        self,
+        decoder: Decoder,
+        *,
+        int8: bool,
+        triton: bool = False,
+        fallbacks: Fallbacks | None = None,
     ) -> None:
-        """decoder (Decoder), int8 (bool), fallbacks (Optional[Fallbacks]): See
-        `make_forward`."""
+        """decoder (Decoder), int8 (bool), triton (bool), fallbacks (Optional[
+        Fallbacks]): See `make_forward`."""
         self.decoder = decoder
         self.int8 = int8
+        self.triton = triton
         self.fallbacks = fallbacks or Fallbacks()
         self._cached: tuple[TensorVersions, Forward] | None = None
         self._lock = threading.Lock()
@@ -85,7 +96,10 @@ class CurrentForward:
             if self._cached is None or not self._cached[0].match(weights):
                 self._cached = None  # two copies at once would double the memory
                 forward = make_forward(
-                    self.decoder, int8=self.int8, fallbacks=self.fallbacks
+                    self.decoder,
+                    int8=self.int8,
+                    triton=self.triton,
+                    fallbacks=self.fallbacks,
                 )
                 self._cached = TensorVersions(weights), forward
             return self._cached[1]
@@ -94,6 +108,7 @@ class CurrentForward:
         return {
             "decoder": self.decoder,
             "int8": self.int8,
+            "triton": self.triton,
             "fallbacks": self.fallbacks,
         }
 
