@@ -120,7 +120,8 @@ def parity(bench: Bench) -> Figures:
 
 def graphs(bench: Bench) -> Figures:
     """One text of each recorded length, from eight threads."""
-    text, classifier = " ".join(bench.texts), bench.classifier
+    enough = 1 + 2 * GRAPH_LENGTHS[-1] // bench.n_tokens
+    text, classifier = " ".join(bench.texts * enough), bench.classifier
     offsets = classifier.tokenizer.encode(text).offsets
     texts = [text[: offsets[length - 1][1]] for length in GRAPH_LENGTHS]
     expected = [classifier.score([text]) for text in texts]

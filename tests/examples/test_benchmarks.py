@@ -78,7 +78,7 @@ def test_budgets_are_measured_anew():
     assert budgets == ["256", "512", "1024", "2048", "4096"]
 
 
-TRY_OUT = ("--device", "cpu", "--tiny", "--count", 12, "--rounds", 1)
+TRY_OUT = ("--device", "cpu", "--tiny", "--count", 8, "--rounds", 1)
 
 
 def test_what_a_gpu_must_answer_can_be_tried_out_without_one():
@@ -115,6 +115,7 @@ CpuForward.__call__ = call
 """
 
 
+@pytest.mark.slow
 def test_a_gpu_benchmark_with_halved_batches_fails():
     output = run(
         "gpu.py", *TRY_OUT, "--only", "throughput", before=BREAK_BATCHES, status=1
