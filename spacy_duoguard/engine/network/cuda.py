@@ -62,7 +62,7 @@ class CudaForward:
                     graph = self._get_graph(batch, length)
                     if graph is not None:
                         return graph.replay(batch)
-            return self._compute(batch)
+            return self._compute(batch, self._attends())
 
     def extend(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
@@ -70,8 +70,10 @@ class CudaForward:
         """See `Decoder.extend`."""
         return self.decoder.extend(batch, attends)
 
-    def _compute(self, batch: PackedBatch) -> Tensor:
-        return (self.fused or self.decoder).pooled(batch, self._attends())
+    def _compute(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction]
+    ) -> Tensor:
+        return (self.fused or self.decoder).pooled(batch, attends)
 
     def _fuse(self) -> FusedDecoder | None:
         try:
@@ -107,15 +109,19 @@ class CudaForward:
 
     def _get_graph(self, batch: PackedBatch, length: int) -> RecordedForward | None:
         if length not in self._graphs:
+            attends = self._attends()  # trying a kernel can't be recorded
             try:
                 self._graphs[length] = RecordedForward(
-                    pad_batch(batch, length), self._compute, self.decoder
+                    pad_batch(batch, length),
+                    lambda padded: self._compute(padded, attends),
+                    self.decoder,
                 )
             except (RuntimeError, ValueError) as e:
-                self._fall_back(GRAPHS, describe(e))
-                if out_of_memory(e):
-                    return None  # there may be room later
+                if out_of_memory(e):  # there may be room later
+                    self._fall_back(GRAPHS, describe(e))
+                    return None
                 self._graphs[length] = None
+                self._fall_back(GRAPHS, describe(e))
         return self._graphs[length]
 
     def _fall_back(self, kind: str, cause: str) -> None:
