@@ -92,6 +92,10 @@ class Errors:
         "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."
     )
+    E110 = (
+        "[E110] kernels ({value!r}) must be {choices}. 'triton' only matters on a CUDA "
+        "device, and has only run in Triton's interpreter so far."
+    )
     E121 = (
         "[E121] normalize ({value!r}) must be true or false. If true, a normalized "
         "view of each text is scored as well."
@@ -632,6 +636,16 @@ class Warnings:
         "[W004] The values of {keys} in doc.cats aren't those that the component "
         "'duoguard' wrote: other code uses the same keys. Rename the labels there, or "
         "read doc._.duoguard_cats, which keeps the scores of the component."
+    )
+    W005 = (
+        "[W005] After an error ({cause}), {kind}. The scores are right, but scoring is "
+        "slower. If memory ran out, lower max_batch_tokens. Anything else is worth a "
+        "bug report. classifier.runner.fallbacks counts such events."
+    )
+    W006 = (
+        "[W006] device 'auto' follows spacy.prefer_gpu(), which needs CuPy. It isn't "
+        "installed, so the model runs on the CPU, although torch sees a CUDA device. "
+        "Set device to 'cuda' or install CuPy; set it to 'cpu' to use the CPU."
     )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "

@@ -13,7 +13,12 @@ from support.paths import PACKAGE, ROOT
 import spacy_duoguard
 
 # Optional dependencies, and the extra that installs each.
-OPTIONAL = {"matplotlib": "plot", "pyarrow": "parquet", "ray": "ray"}
+OPTIONAL = {
+    **{"matplotlib": "plot", "pyarrow": "parquet", "ray": "ray"},
+    "triton": "triton",
+}
+# Kernels are defined when this module is imported, which is done in a function.
+KERNELS = PACKAGE / "engine/network/triton_kernels.py"
 
 SETUP = ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf8")
@@ -105,7 +110,14 @@ def test_optional_dependencies_have_an_extra_and_are_imported_in_functions():
         assert package in SETUP["options.extras_require"][extra]
     for path in PACKAGE.rglob("*.py"):
         packages = set(imported_packages(path, top_only=True))
-        assert not OPTIONAL.keys() & packages, path
+        expected = {"triton"} if path == KERNELS else set()
+        assert OPTIONAL.keys() & packages == expected, path
+
+
+def test_nothing_imports_the_kernels_early():
+    code = "import sys; import spacy_duoguard.engine.network.inference;"
+    code += "sys.exit('spacy_duoguard.engine.network.triton_kernels' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")))

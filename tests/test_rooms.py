@@ -22,6 +22,7 @@ ROOMS = [
 ENGINE = [
     "unique_keys",
     "user_warnings",
+    "fallbacks",
     "network",
     "settings",
     "text",

@@ -31,6 +31,31 @@ def alternate(
     return seconds
 
 
+def latencies(
+    systems: Mapping[str, Callable[[Sequence[str]], Any]],
+    texts: Sequence[str],
+    *,
+    rounds: int,
+) -> dict[str, list[float]]:
+    """Score one text at a time, with the systems in turn for each text.
+
+    systems (Mapping[str, Score]): The systems by name.
+    texts (Sequence[str]): The texts.
+    rounds (int): How often each text is scored.
+    RETURNS (Dict[str, List[float]]): The milliseconds of each text and round.
+    """
+    times: dict[str, list[float]] = {name: [] for name in systems}
+    for score in systems.values():
+        score(texts[:1])
+    for text in texts:
+        for _ in range(rounds):
+            for name, score in systems.items():
+                start = time.perf_counter()
+                score([text])
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return times
+
+
 def best_product_rate(config: Mapping[str, int], dtype: torch.dtype) -> float:
     """Measure the best rate of `torch.mm` for matrices with the model's shapes.
 
@@ -96,8 +121,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 def machine(*, threads: int | None = None) -> dict[str, Any]:
     """threads (Optional[int]): The number of threads, by default torch's.
     RETURNS (Dict[str, Any]): The hardware and versions."""
-    import transformers
-
+    try:
+        from transformers import __version__ as transformers
+    except ImportError:
+        transformers = "not installed"
     names = [
         line.split(":")[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -111,6 +138,6 @@ def machine(*, threads: int | None = None) -> dict[str, Any]:
         "gpu": gpu,
         "threads": threads or torch.get_num_threads(),
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "transformers": transformers,
         "date": time.strftime("%Y-%m-%d"),
     }

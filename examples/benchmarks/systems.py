@@ -89,9 +89,10 @@ def _classifier(folder: Path, precision: str, cache: Path) -> Score:
 def _component(folder: Path, precision: str, cache: Path) -> Score:
     import spacy
 
-    spacy.prefer_gpu()
     nlp = spacy.blank("xx")
-    model = {"name": str(folder), "precision": precision}
+    # Not `spacy.prefer_gpu`: without CuPy, it would leave the model on the CPU.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = {"name": str(folder), "precision": precision, "device": device}
     nlp.add_pipe("duoguard", config={"model": model})
 
     def score(texts: Sequence[str]) -> np.ndarray:

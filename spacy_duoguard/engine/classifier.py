@@ -94,6 +94,7 @@ class Classifier:
         stride: int = 384,
         max_windows: int | None = None,
         max_batch_tokens: int | None = None,
+        kernels: str = "torch",
     ) -> "Classifier":
         """Load a classifier from a folder or from the hub.
 
@@ -108,6 +109,7 @@ class Classifier:
         stride (int): Tokens from the start of one window to the start of the next.
         max_windows (Optional[int]): Maximum number of windows to score per text.
         max_batch_tokens (Optional[int]): Tokens per packed batch.
+        kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
         RETURNS (Classifier): Ready to score.
         RAISES (SettingsError): A setting is out of range.
         RAISES (CheckpointError): A file is missing, damaged or not supported.
@@ -120,6 +122,7 @@ class Classifier:
             stride=stride,
             max_windows=max_windows,
             max_batch_tokens=max_batch_tokens,
+            kernels=kernels,
         )
         bundle = load_bundle(
             name,

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ..errors import Errors, ScoringError
+from .fallbacks import HALVED, Fallbacks, describe
 from .feature_cache import FeatureCache
 from .network.decoder import Decoder
 from .network.device import batch_tokens
 from .network.inference import CurrentForward, Forward
+from .network.memory import out_of_memory
 from .network.packing import pack, plan_batches
 from .network.threads import leave_parents_threads
 from .settings import Settings
@@ -28,7 +30,13 @@ class Runner:
         """
         self.decoder = decoder
         self.settings = settings
-        self.current = CurrentForward(decoder, int8=settings.precision == "int8")
+        self.fallbacks = Fallbacks()  # of scoring and of training
+        self.current = CurrentForward(
+            decoder,
+            int8=settings.precision == "int8",
+            triton=settings.kernels == "triton",
+            fallbacks=self.fallbacks,
+        )
         self.cache: FeatureCache | None = None  # while only the head is trained
 
     def forward(self) -> Forward:
@@ -96,7 +104,8 @@ class Runner:
         batches = plan_batches(lengths, max_tokens=tokens)
         with torch.inference_mode():
             run = partial(work, self.forward())
-            Budget(tokens).run(batches, lengths, run, too_small=Errors.E120)
+            budget = Budget(tokens, self.fallbacks)
+            budget.run(batches, lengths, run, too_small=Errors.E120)
             # A GPU works on while the host packs: fetch the results last.
             for batch, output in outputs:
                 rows = concat_ranges(bounds, batch)
@@ -144,8 +153,11 @@ class Budget:
     """The tokens of a packed batch. If a batch doesn't fit into memory, the budget is
     halved for all later batches."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, fallbacks: Fallbacks | None = None) -> None:
+        """tokens (int): The tokens of the first batches.
+        fallbacks (Optional[Fallbacks]): Counts the halvings."""
         self.tokens = tokens
+        self.fallbacks = fallbacks or Fallbacks()
 
     def run(
         self,
@@ -164,7 +176,7 @@ class Budget:
             its `tokens`.
         RAISES (ScoringError): A single sequence doesn't fit.
         """
-        pending = [list(batch) for batch in batches]
+        pending, cause = [list(batch) for batch in batches], None
         while pending:
             batch = pending.pop(0)
             try:
@@ -173,23 +185,18 @@ class Budget:
             except (MemoryError, RuntimeError) as e:
                 if not out_of_memory(e):
                     raise
+                cause = cause or describe(e)
                 # Without its frames, which keep the tensors of the batch in memory.
                 error = e.with_traceback(None)
             total = sum(lengths[i] for i in batch)
             if len(batch) == 1:
                 raise ScoringError(too_small.format(tokens=total)) from error
+            self.fallbacks.count(HALVED, cause)
             self.tokens = min(self.tokens, total) // 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             rest = [i for batch in (batch, *pending) for i in batch]
             plan = plan_batches([lengths[i] for i in rest], max_tokens=self.tokens)
             pending = [[rest[i] for i in part] for part in plan]
-
-
-def out_of_memory(error: Exception) -> bool:
-    """error (Exception): What a computation raised.
-    RETURNS (bool): Whether a smaller batch could fit."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    # torch's allocator of CPU memory has no error class of its own.
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+        if cause is not None:
+            self.fallbacks.report(HALVED, cause)

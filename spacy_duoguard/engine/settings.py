@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import Errors, SettingsError
-from .network.device import check_device, check_precision
+from .network.device import check_device, check_kernels, check_precision
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Settings:
         scores all.
     max_batch_tokens (Optional[int]): Tokens per packed batch; None takes the default
         for the device.
+    kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
     RAISES (SettingsError): A value is out of range or unknown.
     """
 
@@ -27,10 +28,12 @@ class Settings:
     stride: int = 384
     max_windows: int | None = None
     max_batch_tokens: int | None = None
+    kernels: str = "torch"
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
         check_device(self.device)
+        check_kernels(self.kernels)
         check_windows(window=self.window, stride=self.stride)
         check_limit("max_windows", self.max_windows)
         check_limit("max_batch_tokens", self.max_batch_tokens)

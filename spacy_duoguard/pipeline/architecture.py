@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+import torch
 from spacy.tokens import Doc
 from thinc.api import Model, get_torch_default_device
+from thinc.compat import has_cupy_gpu
 from thinc.types import Floats2d
 
 from ..engine.network.trainable import check_trainable
 from ..engine.prefix_scores import Query
 from ..engine.settings import Settings
-from ..errors import Errors, SettingsError
+from ..engine.user_warnings import warn_once
+from ..errors import Errors, SettingsError, Warnings
 from .shim import ClassifierShim
 
 
@@ -27,6 +30,7 @@ def create_duoguard(
     max_windows: int | None = None,
     max_batch_tokens: int | None = None,
     trainable_layers: int | None = None,
+    kernels: str = "torch",
 ) -> Model[list[Doc], Floats2d]:
     """Registered as "spacy-duoguard.DuoGuard.v1". Weights are loaded or downloaded when
     they are first needed.
@@ -44,6 +48,7 @@ def create_duoguard(
     max_batch_tokens (Optional[int]): Tokens per packed batch.
     trainable_layers (Optional[int]): What to train: None for all layers, 0 for the
         head, n for the top n layers, the final norm and the head.
+    kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
     RETURNS (Model[List[Doc], Floats2d]): From docs to the probabilities of the
         categories, (n_docs, n_labels); in training to their logits.
     RAISES (SettingsError): A setting is out of range or unknown.
@@ -51,6 +56,8 @@ def create_duoguard(
     if device == "auto":
         # Resolved now rather than at loading: thinc's setting is per thread.
         device = str(get_torch_default_device())
+        if device == "cpu" and not has_cupy_gpu and torch.cuda.is_available():
+            warn_once(Warnings.W006)
     settings = Settings(
         precision=precision,
         device=device,
@@ -58,6 +65,7 @@ def create_duoguard(
         stride=stride,
         max_windows=max_windows,
         max_batch_tokens=max_batch_tokens,
+        kernels=kernels,
     )
     check_trainable(trainable_layers)
     source = {

@@ -7,6 +7,7 @@ from typing import TypeVar
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 
+from ..engine.fallbacks import HALVED, Fallbacks, describe
 from ..errors import Errors, ScoringError
 from ..taxonomy import CATEGORIES
 from .annotations import SpansGroup, annotate, earlier_group
@@ -35,22 +36,36 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
     score_or_halve(component, docs)
 
 
-def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> None:
+def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
     """Score docs. If that fails, halve the batch down to the failing doc, so that the
     others keep their scores.
 
     component (DuoGuard): The component.
     docs (List[Doc]): The docs.
+    RETURNS (bool): Whether all of them have scores. If they have although the batch
+        failed, the error handler has not seen the error: W005 reports it.
     """
     try:
         component.set_annotations(docs, component.predict(docs))
     except Exception as e:
         if len(docs) == 1:
             _handle(component, docs[0], e)
-            return
+            return False
+        cause, fallbacks = describe(e), _get_fallbacks(component)
+        fallbacks.count(HALVED, cause)
         middle = len(docs) // 2
-        score_or_halve(component, docs[:middle])
-        score_or_halve(component, docs[middle:])
+        scored = [
+            score_or_halve(component, half) for half in (docs[:middle], docs[middle:])
+        ]
+        if all(scored):
+            fallbacks.report(HALVED, cause)
+        return all(scored)
+    return True
+
+
+def _get_fallbacks(component: TrainablePipe) -> Fallbacks:
+    """The classifier's; others if it can't be used."""
+    return _attempt(lambda: component.classifier.runner.fallbacks, Fallbacks())
 
 
 def _handle(component: TrainablePipe, doc: Doc, error: Exception) -> None:

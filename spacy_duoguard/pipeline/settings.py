@@ -45,6 +45,7 @@ stride = 384
 max_windows = null
 max_batch_tokens = null
 trainable_layers = null
+kernels = "torch"
 """
 )["duoguard"]
 

@@ -1,5 +1,7 @@
 """The same numbers on a GPU: pytest -m gpu tests/engine/test_gpu.py"""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import spacy
@@ -16,15 +18,33 @@ from support.training import (
 from thinc.api import Adam
 
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.fallbacks import Fallbacks
+from spacy_duoguard.engine.network import flash_probe
 from spacy_duoguard.engine.network.attention import packed_attention, varlen_attention
-from spacy_duoguard.engine.network.cuda import CudaForward
+from spacy_duoguard.engine.network.cuda import GRAPH_LENGTHS, CudaForward
 from spacy_duoguard.engine.network.packing import pack
+from spacy_duoguard.engine.network.trainable import prepare_training
 from spacy_duoguard.engine.streaming.stream import Stream
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_fallback(request, monkeypatch):
+    """No test may pass only because a batch was halved or a kernel not used."""
+    seen, count = [], Fallbacks.count
+
+    def counted(self, kind, cause):
+        seen.append((kind, cause))
+        count(self, kind, cause)
+
+    monkeypatch.setattr(Fallbacks, "count", counted)
+    yield seen
+    if "falls_back" not in request.node.name:
+        assert not seen
 
 
 def load(folder, device, precision):
@@ -128,3 +148,103 @@ def test_averages_on_the_gpu(make_nlp):
     with nlp.use_params(optimizer.averages):
         assert nlp("a").cats != scores
     assert nlp("a").cats == scores
+
+
+@pytest.mark.parametrize("name", ["DuoGuard-0.5B", "DuoGuard-1.5B", "DuoGuard-1B"])
+def test_the_attention_kernel_takes_the_published_models(name):
+    heads = {"DuoGuard-0.5B": (14, 2, 64), "DuoGuard-1.5B": (12, 2, 128)}
+    found = flash_probe._is_right(
+        *heads.get(name, (32, 8, 64)), torch.bfloat16, torch.device("cuda")
+    )
+    assert found
+
+
+def test_trained_top_layers_are_float32(qwen2_folder):
+    """The kernel for packed rows takes half precision only."""
+    expected = load(qwen2_folder, "cpu", "float32").score(TEXTS)
+    classifier = load(qwen2_folder, "cuda", "bfloat16")
+    prepare_training(classifier.decoder, 1)
+    assert abs(classifier.score(TEXTS) - expected).max() <= 3e-2
+    for text, row in zip(TEXTS, expected, strict=True):
+        assert abs(classifier.score([text])[0] - row).max() <= 3e-2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_threads_replay_graphs_of_every_length(qwen2_folder, precision):
+    classifier = load(qwen2_folder, "cuda", precision)
+    texts = ["a" * (3 * n) for n in GRAPH_LENGTHS] + TEXTS
+    expected = [classifier.score([text]) for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            found = list(pool.map(lambda text: classifier.score([text]), texts))
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_graph_is_recorded_anew_for_another_embedding(qwen2_folder):
+    classifier = load(qwen2_folder, "cuda", "float32")
+    before = classifier.score(["a dog"])
+    embedding = classifier.decoder.embedding
+    embedding.weight = torch.nn.Parameter(-embedding.weight, requires_grad=False)
+    after = classifier.score(["a dog"])
+    assert abs(after - before).max() > 1e-3
+    with torch.inference_mode():
+        ids = classifier.tokenizer.encode("a dog").ids
+        plain = classifier.decoder(pack([ids], device="cuda")).sigmoid().cpu()
+    assert abs(after - plain.numpy()).max() <= 1e-5
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_graphs_on_a_second_device(qwen2_folder):
+    first, second = (load(qwen2_folder, f"cuda:{i}", "float32") for i in range(2))
+    for text in TEXTS:
+        assert abs(first.score([text]) - second.score([text])).max() <= 1e-5
+
+
+def test_back_on_the_cpu(make_nlp):
+    nlp = make_nlp(model={"device": "cuda:0"})
+    expected = [doc.cats for doc in nlp.pipe(TEXTS)]
+    nlp.get_pipe("duoguard").model.shims[0].to_device("cpu", -1)
+    for doc, cats in zip(nlp.pipe(TEXTS), expected, strict=True):
+        assert doc.cats == pytest.approx(cats, abs=1e-5)
+
+
+def test_a_batch_that_does_not_fit_falls_back_on_halves(qwen2_folder, no_fallback):
+    classifier = load(qwen2_folder, "cuda", "float32")
+    texts = TEXTS * 500
+    expected = classifier.score(texts)
+    torch.cuda.empty_cache()
+    total = torch.cuda.mem_get_info()[1]
+    used = torch.cuda.memory_allocated()
+    torch.cuda.set_per_process_memory_fraction((used + 12 * 2**20) / total)
+    try:
+        with pytest.warns(UserWarning, match=r"W005.*OutOfMemoryError"):
+            found = classifier.score(texts)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert no_fallback
+    assert abs(found - expected).max() <= 1e-5
+
+
+def test_attention_in_training_does_not_use_cudnn():
+    """It would make a plan for each new shape."""
+    rows = torch.randn(30, 4, 64, device="cuda", requires_grad=True)
+    half = rows.bfloat16()
+    batch = pack([np.zeros(n, dtype=np.int64) for n in (17, 13)], device="cuda")
+    with torch.profiler.profile() as profile:
+        packed_attention(half, half, half, batch).float().sum().backward()
+    names = [event.key for event in profile.key_averages()]
+    assert not [name for name in names if "cudnn" in name.lower()]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_triton_kernels_equal_those_of_torch(qwen2_folder, precision):
+    pytest.importorskip("triton", reason="needs the package triton")
+    expected = load(qwen2_folder, "cuda", precision).score(TEXTS)
+    fused = Classifier.from_pretrained(
+        str(qwen2_folder), device="cuda", precision=precision, kernels="triton"
+    )
+    limit = 1e-5 if precision == "float32" else 3e-2
+    assert fused.runner.forward().fused is not None
+    assert abs(fused.score(TEXTS) - expected).max() <= limit
+    for text, row in zip(TEXTS, expected, strict=True):  # from recorded graphs
+        assert abs(fused.score([text])[0] - row).max() <= limit

@@ -9,15 +9,20 @@ import pytest
 from support.paths import BENCHMARKS, SHARED
 
 
-def run(script, *arguments):
+def run(script, *arguments, before="", status=0):
+    """before (str): Code that runs first, in the same process."""
+    path = str(BENCHMARKS / script)
+    code = f"import runpy, sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n{before}\n"
+    code += f"sys.argv = [{path!r}, *sys.argv[1:]]\n"
+    code += f"runpy.run_path({path!r}, run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), *map(str, arguments)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return done.stdout
 
 
@@ -124,3 +129,59 @@ def test_two_actors_are_measured_against_one_process(tmp_path):
     ray, one = (report["records_per_s_and_core"][name] for name in ("ray", "one"))
     # Both are rounded.
     assert report["speedup_of_two_actors"] == pytest.approx(2 * ray / one, abs=0.02)
+
+
+TRY_OUT = ("--device", "cpu", "--tiny", "--count", 8, "--rounds", 1)
+
+
+def test_what_a_gpu_must_answer_can_be_tried_out_without_one():
+    parts = {"parity", "graphs", "trained layers", "back on the CPU", "throughput"}
+    output = run("gpu.py", *TRY_OUT, "--only", *parts, "out of memory")
+    report = json.loads(output.splitlines()[-1])
+    assert report["machine"]["device"].startswith("cpu")
+    assert set(report["parts"]) == parts
+    assert report["failed"] == report["fallbacks"] == {}
+    parity = report["parts"]["parity"]
+    assert parity["float32, torch: largest difference"] <= 1e-5
+    assert 0 < parity["bfloat16, torch: largest difference"] <= 3e-2
+    assert parity["bfloat16, torch: largest in a batch against alone"] <= 3e-2
+    assert report["parts"]["graphs"]["largest difference between threads"] == 0.0
+    assert report["parts"]["back on the CPU"]["largest difference"] <= 1e-5
+    assert report["left_out"] == {
+        "Triton kernels": "needs a CUDA device",
+        "out of memory": "needs a CUDA device",
+        **dict.fromkeys(["nlp.pipe", "profile", "peers"], "not asked for"),
+    }
+    for name in (*parts, *report["left_out"]):
+        assert f"| {name} |" in output
+
+
+BREAK_BATCHES = """
+import torch
+from spacy_duoguard.engine.network.cpu import CpuForward
+forward = CpuForward.__call__
+def call(self, batch):
+    if len(batch.cu_seqlens) > 2:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    return forward(self, batch)
+CpuForward.__call__ = call
+"""
+
+
+@pytest.mark.slow
+def test_a_gpu_benchmark_with_halved_batches_fails():
+    output = run(
+        "gpu.py", *TRY_OUT, "--only", "throughput", before=BREAK_BATCHES, status=1
+    )
+    report = json.loads(output.splitlines()[-1])
+    (reason,) = report["fallbacks"].values()
+    assert "OutOfMemoryError" in reason
+
+
+@pytest.mark.slow
+def test_all_parts_of_the_gpu_benchmark():
+    report = json.loads(run("gpu.py", *TRY_OUT).splitlines()[-1])
+    assert report["failed"] == report["fallbacks"] == {}
+    assert "out of memory" in report["left_out"]
+    assert report["parts"]["peers"]["card's loop, bfloat16: tokens/s"] > 0
+    assert len(report["parts"]["profile"]) == 10

@@ -1,14 +1,17 @@
 """Bad settings: coded errors with rule, value and remedy, before any text is scored."""
 
 import re
+import warnings
 
 import pytest
 import spacy
+import torch
 from support.checkpoints import LLAMA, make_tokenizer
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.device import resolve_device, resolve_precision
 from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, SettingsError
+from spacy_duoguard.pipeline import architecture
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG, RUN_TIME_SETTINGS
 from spacy_duoguard.taxonomy import CATEGORIES
 
@@ -123,6 +126,29 @@ def test_auto_precision_on_cuda(monkeypatch, major, expected):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (major, 0))
     precision = resolve_precision("auto", torch.device("cuda"))
     assert str(precision) == f"torch.{expected}"
+
+
+@pytest.mark.parametrize(
+    ("device", "cuda", "cupy", "warns"),
+    [
+        ("auto", True, False, True),
+        ("auto", True, True, False),  # the user hasn't asked for the GPU
+        ("auto", False, False, False),
+        ("cpu", True, False, False),
+    ],
+)
+def test_a_gpu_that_spacy_cannot_use_is_not_passed_over_in_silence(
+    make_nlp, monkeypatch, recwarn, device, cuda, cupy, warns
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(architecture, "has_cupy_gpu", cupy)
+    monkeypatch.setattr(architecture, "get_torch_default_device", lambda: "cpu")
+    warnings.simplefilter("always")
+    for _ in range(2):
+        make_nlp(model={"device": device})
+    messages = [str(warning.message) for warning in recwarn]
+    assert len(messages) == warns
+    assert all("W006" in text and "device to 'cuda'" in text for text in messages)
 
 
 def test_auto_device_follows_spacy(make_nlp, monkeypatch):

@@ -1,6 +1,8 @@
 """Several failures in a row: each text gets its true score, or a doc that is marked as
 failed, or an error is raised."""
 
+import copy
+
 import pytest
 import spacy
 import torch
@@ -8,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.util import ignore_error, raise_error
 from support.checkpoints import TEXTS
-from support.failures import FAILED_CATS
+from support.failures import BAD, FAILED_CATS
 
 from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.engine.streaming.stream import StreamBatch
 
 # What a forward can raise. A script has a step for each call; later calls succeed.
 FAULTS = {
@@ -55,6 +58,7 @@ def failing_by(script):
     return call
 
 
+@pytest.mark.filterwarnings("ignore:.W005")
 @settings(deadline=None, max_examples=200)
 @given(
     script=SCRIPTS,
@@ -101,8 +105,70 @@ def test_a_transient_failure_costs_nothing(make_nlp, monkeypatch):
     expected = [nlp(text).cats for text in TEXTS]
     nlp.set_error_handler(ignore_error)
     monkeypatch.setattr(CpuForward, "__call__", failing_by(["runtime"]))
-    for doc, cats in zip(nlp.pipe(TEXTS), expected, strict=True):
+    with pytest.warns(UserWarning, match="W005"):
+        docs = list(nlp.pipe(TEXTS))
+    for doc, cats in zip(docs, expected, strict=True):
         assert doc.cats == pytest.approx(cats, abs=1e-5)
+
+
+def only_single_texts(error):
+    """A forward that fails for every batch, as on a GPU whose kernel for batches is
+    broken: each doc alone would still succeed."""
+    forward = CpuForward.__call__
+
+    def call(self, batch):
+        if len(batch.cu_seqlens) > 2:
+            raise error
+        return forward(self, batch)
+
+    return call
+
+
+def test_batches_that_only_succeed_doc_by_doc_are_reported_once(make_nlp, monkeypatch):
+    nlp = make_nlp()
+    fallbacks = nlp.get_pipe("duoguard").classifier.runner.fallbacks
+    list(nlp.pipe(TEXTS))
+    assert not fallbacks.counts
+    error = TypeError("a message with the text How to kill")
+    monkeypatch.setattr(CpuForward, "__call__", only_single_texts(error))
+    with pytest.warns(UserWarning, match="W005") as caught:
+        docs = [*nlp.pipe(TEXTS), *nlp.pipe(TEXTS)]
+    assert {doc._.duoguard_status for doc in docs} == {"ok"}
+    (warning,) = caught
+    assert "TypeError in test_failure_sequences.py, line" in str(warning.message)
+    assert "How to kill" not in str(warning.message)
+    assert fallbacks.halvings == 2 * (len(TEXTS) - 1)
+    assert fallbacks.first_cause.startswith("TypeError in test_failure_sequences.py")
+    fallbacks.reset()
+    assert (fallbacks.halvings, fallbacks.first_cause) == (0, None)
+
+
+def test_a_bad_text_that_the_handler_sees_is_not_reported_twice(breaking):
+    nlp = breaking(ValueError("broken"))
+    nlp.set_error_handler(ignore_error)
+    docs = list(nlp.pipe([*TEXTS, BAD]))
+    assert [doc._.duoguard_status for doc in docs].count("error") == 1
+    assert nlp.get_pipe("duoguard").classifier.runner.fallbacks.halvings > 0
+
+
+def test_streams_that_only_succeed_one_by_one_are_reported(classifier, monkeypatch):
+    """The same for streams."""
+    forward = CpuForward.extend
+
+    def call(self, batch, attends):
+        if len(batch.cu_seqlens) > 2:
+            raise RuntimeError("broken")
+        return forward(self, batch, attends)
+
+    monkeypatch.setattr(CpuForward, "extend", call)
+    classifier = copy.copy(classifier)
+    classifier.runner = copy.copy(classifier.runner)
+    batch = StreamBatch(classifier)
+    streams = [batch.open() for _ in range(3)]
+    with pytest.warns(UserWarning, match="W005"):
+        batch.push(streams, ["The dog", "sleeps", "on"])
+    assert classifier.runner.fallbacks.halvings == 1
+    assert all(stream.error is None for stream in streams)
 
 
 def test_an_interrupt_while_a_batch_is_halved(make_nlp, monkeypatch):

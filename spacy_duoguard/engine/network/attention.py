@@ -1,6 +1,8 @@
 """Causal attention over packed sequences: one function per backend."""
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
@@ -45,17 +47,19 @@ def blocked_attention(
 def varlen_attention(
     query: Tensor, key: Tensor, value: Tensor, batch: PackedBatch
 ) -> Tensor:
-    """Like `packed_attention`, in one call of torch's variable-length kernel. CUDA and
+    """Like `packed_attention`, in one call of the kernel for packed sequences. CUDA and
     half precision only. No gradient.
     """
-    from torch.nn.attention.varlen import varlen_attn
-
     bounds, longest = batch.cu_seqlens, batch.longest
-    output: Tensor = varlen_attn(  # type: ignore[assignment]
+    # The operator behind `torch.nn.attention.varlen.varlen_attn`. It takes fewer heads
+    # of keys than of queries, and these arguments in every release of torch. The
+    # wrapper had another signature in each of 2.10, 2.11 and 2.12.
+    output: Tensor = torch.ops.aten._flash_attention_forward.default(
         *(query, key, value, bounds, bounds, longest, longest),
-        window_size=(-1, 0),  # causal
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+        dropout_p=0.0,
+        is_causal=True,
+        return_debug_mask=False,
+    )[0]
     return output.reshape(len(query), -1)
 
 
@@ -78,14 +82,43 @@ def _by_groups(
 
 def _group_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """(size, heads, length, head_dim) → (size, length, heads, head_dim)."""
-    output = F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        is_causal=True,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+    with _without_cudnn if query.is_cuda else nullcontext():
+        output = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            is_causal=True,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
     return output.transpose(1, 2)
+
+
+class _WithoutCudnn:
+    """Keeps torch from using cuDNN for attention: it makes a plan for each new shape,
+    which takes longer than the product. The flag belongs to the process, so the first
+    thread that enters saves it, and the last one that leaves restores it. torch's own
+    `sdpa_kernel` would restore what another thread has set."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._enabled = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._enabled = torch.backends.cuda.cudnn_sdp_enabled()
+                torch.backends.cuda.enable_cudnn_sdp(False)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                torch.backends.cuda.enable_cudnn_sdp(self._enabled)
+
+
+_without_cudnn = _WithoutCudnn()
 
 
 def _group_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

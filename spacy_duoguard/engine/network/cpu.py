@@ -55,7 +55,7 @@ class CpuForward:
         decoder = self.decoder
         x = decoder.embedding(batch.token_ids).float()
         rotaries = {
-            dtype: Rotary(decoder.frequencies, batch.positions, dtype)
+            dtype: decoder.rotary(batch.positions, dtype)
             for dtype in {layer.dtype for layer in self.layers}
         }
         last = len(self.layers) - 1

@@ -194,6 +194,14 @@ class Decoder(nn.Module):
         """The dtype of all weights except the head, until they are trained."""
         return self.embedding.weight.dtype
 
+    def rotary(self, positions: Tensor, dtype: torch.dtype) -> Rotary:
+        """positions (Tensor): (total,), on any device.
+        dtype (torch.dtype): The dtype of queries and keys.
+        RETURNS (Rotary): The rotary embedding, on that device."""
+        # Kept on the device: a recorded graph must not copy from the host.
+        self.frequencies = self.frequencies.to(positions.device)
+        return Rotary(self.frequencies, positions, dtype)
+
     def forward(self, batch: PackedBatch) -> Tensor:
         """batch (PackedBatch): A batch on this module's device.
         RETURNS (Tensor): Logits, (n_scored, num_labels), float32.
@@ -201,12 +209,14 @@ class Decoder(nn.Module):
         return self.score(self.pooled(batch))
 
     def pooled(
-        self, batch: PackedBatch, attend: AttentionFunction = packed_attention
+        self,
+        batch: PackedBatch,
+        attend: AttentionFunction | Sequence[AttentionFunction] = packed_attention,
     ) -> Tensor:
         """Compute the head's input. The last layer computes no other rows.
 
         batch (PackedBatch): A batch on this module's device.
-        attend (AttentionFunction): The attention function.
+        attend (AttentionFunction / Sequence[AttentionFunction]): As in `hidden`.
         RETURNS (Tensor): The normed scored rows, (n_scored, hidden_size), float32.
         """
         return self.norm(self.hidden(batch, attend, rows=batch.scored_rows))
@@ -240,16 +250,13 @@ class Decoder(nn.Module):
         RETURNS (Tensor): (rows, hidden_size), float32.
         """
         x = self.embedding(batch.token_ids).float()
-        # Kept on the device: a recorded graph must not copy from the host.
-        self.frequencies = self.frequencies.to(x.device)
         rotaries: dict[torch.dtype, Rotary] = {}
         last = len(self.layers) - 1
         attends = attend if isinstance(attend, Sequence) else [attend] * (last + 1)
         for i, module in enumerate(self.layers):
             layer = cast(DecoderLayer, module)
             if layer.dtype not in rotaries:  # trained top layers need a second one
-                rotary = Rotary(self.frequencies, batch.positions, layer.dtype)
-                rotaries[layer.dtype] = rotary
+                rotaries[layer.dtype] = self.rotary(batch.positions, layer.dtype)
             kept = rows if i == last else None
             x = layer(x, rotaries[layer.dtype], batch, attends[i], kept)
         return x

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..fallbacks import Fallbacks
 from .attention import AttentionFunction
 from .cpu import CpuForward
 from .cuda import CudaForward
@@ -33,9 +34,17 @@ class Forward(Protocol):
         """See `Decoder.extend`."""
 
 
-def make_forward(decoder: Decoder, *, int8: bool) -> Forward:
+def make_forward(
+    decoder: Decoder,
+    *,
+    int8: bool,
+    triton: bool = False,
+    fallbacks: Fallbacks | None = None,
+) -> Forward:
     """decoder (Decoder): The decoder, on the device to compute on.
     int8 (bool): Multiply in int8.
+    triton (bool): Use Triton kernels on a CUDA device.
+    fallbacks (Optional[Fallbacks]): Counts what can't be used after all.
     RETURNS (Forward): The fastest forward pass for the device.
     RAISES (SettingsError): The device does not multiply int8.
     """
@@ -44,7 +53,7 @@ def make_forward(decoder: Decoder, *, int8: bool) -> Forward:
     if decoder.device.type == "cpu":
         return CpuForward(decoder, int8=int8)
     if decoder.device.type == "cuda":
-        return CudaForward(decoder)
+        return CudaForward(decoder, fallbacks, triton=triton)
     return decoder
 
 
@@ -54,12 +63,23 @@ _alive: "weakref.WeakSet[CurrentForward]" = weakref.WeakSet()
 
 class CurrentForward:
     """The forward pass for a decoder's current weights. Weights that were reordered for
-    the hardware are copies: when the decoder's change, it is rebuilt."""
+    the hardware are copies, and recorded graphs hold addresses: when the decoder's
+    change, it is rebuilt."""
 
-    def __init__(self, decoder: Decoder, *, int8: bool) -> None:
-        """decoder (Decoder), int8 (bool): See `make_forward`."""
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        int8: bool,
+        triton: bool = False,
+        fallbacks: Fallbacks | None = None,
+    ) -> None:
+        """decoder (Decoder), int8 (bool), triton (bool), fallbacks (Optional[
+        Fallbacks]): See `make_forward`."""
         self.decoder = decoder
         self.int8 = int8
+        self.triton = triton
+        self.fallbacks = fallbacks or Fallbacks()
         self._cached: tuple[TensorVersions, Forward] | None = None
         self._lock = threading.Lock()
         _alive.add(self)
@@ -69,16 +89,28 @@ class CurrentForward:
         RAISES (CheckpointError): A file they are mapped from was modified."""
         if self.decoder.origin is not None and self.decoder.device.type == "cpu":
             self.decoder.origin.check()
-        weights = list(self.decoder.layers.parameters())
+        # All but the head, which no forward copies: it is read at every call.
+        modules = (self.decoder.embedding, self.decoder.layers, self.decoder.norm)
+        weights = [weight for module in modules for weight in module.parameters()]
         with self._lock:
             if self._cached is None or not self._cached[0].match(weights):
                 self._cached = None  # two copies at once would double the memory
-                forward = make_forward(self.decoder, int8=self.int8)
+                forward = make_forward(
+                    self.decoder,
+                    int8=self.int8,
+                    triton=self.triton,
+                    fallbacks=self.fallbacks,
+                )
                 self._cached = TensorVersions(weights), forward
             return self._cached[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"decoder": self.decoder, "int8": self.int8}
+        return {
+            "decoder": self.decoder,
+            "int8": self.int8,
+            "triton": self.triton,
+            "fallbacks": self.fallbacks,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _cached=None, _lock=threading.Lock())

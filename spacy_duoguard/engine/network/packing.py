@@ -1,7 +1,8 @@
 """Packed batches: sequences laid end to end, with no padding between them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -33,7 +34,13 @@ class PackedBatch:
     scored_rows: Tensor  # (n_scored,) int64, packed rows that the head reads
     cu_seqlens: Tensor  # (n_sequences + 1,) int32, start of each sequence, then total
     longest: int  # length of the longest sequence
-    groups: tuple[AttentionGroup, ...]
+    make_groups: Callable[[], tuple[AttentionGroup, ...]]
+
+    @cached_property
+    def groups(self) -> tuple[AttentionGroup, ...]:
+        """RETURNS (Tuple[AttentionGroup]): Made at first use: a kernel for packed rows
+        needs none."""
+        return self.make_groups()
 
 
 def plan_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
@@ -85,14 +92,14 @@ def pack(
     scored = ends - 1
     if rows is not None:
         scored = np.concatenate([s + r for s, r in zip(starts, rows, strict=True)])
-    groups = group_lengths(lengths, gap=_LENGTH_GAP) if past is None else ()
+    make_groups = partial(_make_groups, lengths, starts, device)
     return PackedBatch(
         token_ids=to_device(token_ids, device),
         positions=to_device(positions, device),
         scored_rows=to_device(scored, device),
         cu_seqlens=to_device(np.append(0, ends).astype(np.int32), device),
         longest=int(lengths.max()),
-        groups=tuple(_make_group(lengths[g], starts[g], device) for g in groups),
+        make_groups=make_groups if past is None else tuple,
     )
 
 
@@ -130,6 +137,13 @@ def pad_rows(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
     column = np.arange(lengths.max())[None]
     gather = starts[:, None] + np.minimum(column, lengths[:, None] - 1)
     return gather, np.flatnonzero(column < lengths[:, None])
+
+
+def _make_groups(
+    lengths: np.ndarray, starts: np.ndarray, device: "torch.device | str"
+) -> tuple[AttentionGroup, ...]:
+    groups = group_lengths(lengths, gap=_LENGTH_GAP)
+    return tuple(_make_group(lengths[g], starts[g], device) for g in groups)
 
 
 def _make_group(

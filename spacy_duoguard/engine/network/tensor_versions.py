@@ -21,6 +21,7 @@ class TensorVersions:
         return len(current) == len(self._seen) and all(
             tensor.data_ptr() == seen.data_ptr()
             and tensor.dtype == seen.dtype
+            and tensor.device == seen.device
             and tensor._version == version
             for tensor, (seen, version) in zip(current, self._seen, strict=True)
         )

@@ -13,6 +13,7 @@ import torch
 
 from ...errors import Errors, ScoringError, SettingsError
 from ..classifier import Classifier
+from ..fallbacks import HALVED, describe
 from ..flags import Flag, check_thresholds, resolve_thresholds
 from ..network.device import batch_tokens
 from ..network.inference import Forward
@@ -108,8 +109,12 @@ class StreamBatch:
             if len(streams) == 1:
                 streams[0]._fail(e)
                 return
+            cause, fallbacks = describe(e), self.classifier.runner.fallbacks
+            fallbacks.count(HALVED, cause)
             for stream in streams:
                 self._advance([stream])
+            if all(stream.error is None for stream in streams):
+                fallbacks.report(HALVED, cause)
 
     def _read(self, streams: Sequence["Stream"]) -> None:
         leave_parents_threads()

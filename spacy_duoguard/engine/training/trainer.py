@@ -39,7 +39,10 @@ class Trainer:
         prepare_training(decoder, layers)
         self.classifier = classifier
         tokens = classifier.settings.max_batch_tokens
-        self.budget = Budget(tokens or _TRAINING_TOKENS[decoder.device.type])
+        self.budget = Budget(
+            tokens or _TRAINING_TOKENS[decoder.device.type],
+            classifier.runner.fallbacks,
+        )
         # The weights before training. A copy of all layers would be a second model.
         self.initial: dict[str, Tensor] | None = None
         if layers is not None:

@@ -9,14 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.checkpoints import LLAMA, QWEN2, TEXTS
+from support.checkpoints import TEXTS
+from support.decoders import CONFIGS, make_batch, make_decoder
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network import blocked_linear as blocked
 from spacy_duoguard.engine.network import cpu
 from spacy_duoguard.engine.network.config import DecoderConfig
 from spacy_duoguard.engine.network.cpu import CpuForward
-from spacy_duoguard.engine.network.cuda import GRAPH_LENGTHS, pad_batch
+from spacy_duoguard.engine.network.cuda import GRAPH_LENGTHS
+from spacy_duoguard.engine.network.cuda_graph import pad_batch
 from spacy_duoguard.engine.network.decoder import Decoder
 from spacy_duoguard.engine.network.device import resolve_precision
 from spacy_duoguard.engine.network.inference import CurrentForward, make_forward
@@ -25,36 +27,13 @@ from spacy_duoguard.engine.network.int8_linear import (
     int8_products,
     quantize_rows,
 )
-from spacy_duoguard.engine.network.packing import pack
 from spacy_duoguard.errors import ScoringError, SettingsError
 
 CPU = torch.device("cpu")
-CONFIGS = {"qwen2": {**QWEN2, "vocab_size": 300}, "llama": {**LLAMA, "vocab_size": 300}}
 
 needs_int8 = pytest.mark.skipif(
     not int8_products(), reason="this CPU has no VNNI instructions"
 )
-
-
-def make_decoder(config=CONFIGS["qwen2"], dtype=torch.float32):
-    """Random weights; logits of about ±3, so that a difference would show."""
-    config = DecoderConfig.from_dict(config)
-    decoder = Decoder(config, dtype=dtype)
-    draw = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in decoder.named_parameters():
-            spread = 0.1 if parameter.ndim > 1 else 0.02
-            noise = torch.randn(parameter.shape, generator=draw) * spread
-            parameter.copy_(noise + (1 if "norm" in name else 0))
-        decoder.score.weight.mul_(5)
-    return decoder.eval().requires_grad_(False)
-
-
-def make_batch(lengths, decoder, seed=0):
-    draw = np.random.default_rng(seed)
-    size = decoder.config.vocab_size
-    ordered = sorted(lengths, reverse=True)
-    return pack([draw.integers(0, size, length) for length in ordered])
 
 
 @pytest.fixture(params=["oneDNN", "plain"])

@@ -45,6 +45,7 @@ def limited(monkeypatch):
     return make
 
 
+@pytest.mark.filterwarnings("ignore:.W005")
 @pytest.mark.parametrize("layers", [1, None])
 def test_out_of_memory_halves_the_batch(make_nlp, limited, layers):
     data = [(text, {"Hate": 1.0}) for text in TEXTS]
@@ -65,6 +66,7 @@ def test_out_of_memory_halves_the_batch(make_nlp, limited, layers):
     assert all(size <= longest for size in fake.sizes[before:])
 
 
+@pytest.mark.filterwarnings("ignore:.W005")
 def test_out_of_memory_in_the_backward_pass(make_nlp, monkeypatch):
     data = [(text, {"Hate": 1.0}) for text in TEXTS]
     nlp = trainable(make_nlp, None)
