@@ -108,6 +108,8 @@ class QueryPlan:
     def of(cls, query: Query, text: WindowedText) -> "QueryPlan":
         """query (Query): What to score. text (WindowedText): Its windows.
         RETURNS (QueryPlan): The tokens to score."""
+        if not (query.spans or query.curve):
+            return cls(query, text, [], [np.array([w.stop - 1]) for w in text.windows])
         spans = [visible_span(query.text, *span) for span in query.spans]
         wanted = [{window.stop - 1} for window in text.windows]
         for span in spans:

@@ -33,6 +33,8 @@ from .doc_scores import DocScores
 
 KEY = "duoguard"
 
+FlaggedSpans = Sequence[tuple[Span, dict[str, float]]]
+
 
 class SpansGroup(NamedTuple):
     """The group of `doc.spans` that a component writes."""
@@ -57,15 +59,32 @@ def annotate(
     patience (int): Number of consecutive tokens above a threshold that raise a flag in
         the curve.
     """
-    labels = list(thresholds)
-    probabilities = scores.probabilities.tolist()
-    earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
-    _repair(doc)
-    doc.cats.update(to_cats(labels, probabilities))
-    spans = scores.spans or ()
     flagged_spans = _flag_spans(scores, thresholds)
-    doc.user_data[KEY] = {
-        "labels": labels,
+    record = make_record(scores, thresholds, group, patience, flagged_spans)
+    _write(doc, record, group, flagged_spans)
+
+
+def annotate_copy(doc: Doc, record: dict[str, Any], group: SpansGroup) -> None:
+    """doc (Doc): A doc.
+    record (Dict[str, Any]): From `make_record`, without spans. A copy is written.
+    group (SpansGroup): As for `annotate`."""
+    _write(doc, _copy(record), group, ())
+
+
+def make_record(
+    scores: DocScores,
+    thresholds: Mapping[str, float],
+    group: SpansGroup,
+    patience: int,
+    flagged_spans: FlaggedSpans = (),
+) -> dict[str, Any]:
+    """scores, thresholds, group, patience: As for `annotate`.
+    flagged_spans (Sequence[Tuple[Span, Dict[str, float]]]): The flags of each span.
+    RETURNS (Dict[str, Any]): The record for the doc."""
+    probabilities = scores.probabilities.tolist()
+    spans = scores.spans or ()
+    return {
+        "labels": list(thresholds),
         "status": scores.status,
         "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
         "probs": probabilities,
@@ -82,10 +101,26 @@ def annotate(
         "component": group.component,
         "spans_key": None if scores.spans is None else group.spans_key,
     }
+
+
+def _write(
+    doc: Doc, record: dict[str, Any], group: SpansGroup, flagged_spans: FlaggedSpans
+) -> None:
+    earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
+    _repair(doc)
+    doc.cats.update(to_cats(record["labels"], record["probs"]))
+    doc.user_data[KEY] = record
     if earlier is not None:
         doc.spans.pop(earlier, None)
-    if scores.spans is not None:
+    if record["spans_key"] is not None:
         doc.spans[group.spans_key] = _to_group(doc, flagged_spans, group.spans_key)
+
+
+def _copy(value: Any) -> Any:
+    """Copy plain data; faster than `deepcopy`."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return value.copy() if isinstance(value, list) else value
 
 
 def earlier_group(
@@ -109,9 +144,7 @@ def _repair(doc: Doc) -> None:
         doc.user_data = {}
 
 
-def _flag_spans(
-    scores: DocScores, thresholds: Mapping[str, float]
-) -> list[tuple[Span, dict[str, float]]]:
+def _flag_spans(scores: DocScores, thresholds: Mapping[str, float]) -> FlaggedSpans:
     """Each scored span with the probabilities of its flagged categories."""
     failed = scores.has_failed
     return [
@@ -120,9 +153,7 @@ def _flag_spans(
     ]
 
 
-def _to_group(
-    doc: Doc, flagged_spans: Sequence[tuple[Span, dict[str, float]]], name: str
-) -> SpanGroup:
+def _to_group(doc: Doc, flagged_spans: FlaggedSpans, name: str) -> SpanGroup:
     """An entry for each span and each of its flagged categories."""
     entries: list[Span] = []
     probabilities: list[float] = []

@@ -2,17 +2,18 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from functools import cached_property, partial
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ...errors import CheckpointError, Errors, ScoringError
-from .lossless import find_loss, find_uncovered
+from .lossless import ByteCounts, find_loss, find_uncovered
+from .parallel import encode_all
 
 # Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
 # tokens). A wider gap means that the tokenizer belongs to another model.
@@ -22,14 +23,22 @@ _MAX_SPARE_ROWS = 1024
 # same tokens: the regex engines of pre-tokenizers give up on millions of characters.
 _MAX_WHITESPACE = 2**14
 
+# Texts that are tokenized at once: encodings take several times the memory of tokens.
+_MAX_GROUP = 128
+
 
 @dataclass(frozen=True)
 class Tokens:
     """The tokens of one text, without those that the post-processor adds."""
 
     ids: np.ndarray  # (n_tokens,) int32
-    offsets: np.ndarray  # (n_tokens, 2) int32, character offsets, half-open
     n_chars: int
+    locate: Callable[[], np.ndarray]  # computes the offsets
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_tokens, 2) int32, character offsets, half-open."""
+        return self.locate()
 
     def char_span(self, start: int, stop: int) -> tuple[int, int]:
         """The characters that a run of tokens covers. A token's own offsets can leave
@@ -41,9 +50,9 @@ class Tokens:
         RETURNS (Tuple[int, int]): Start and end offset.
         """
         left = int(self.offsets[start:stop, 0].min()) if start else 0
-        right = int(self.offsets[start:stop, 1].max())
         if stop == len(self.ids):
             return left, self.n_chars
+        right = int(self.offsets[start:stop, 1].max())
         return left, max(right, int(self.offsets[stop, 0]))
 
 
@@ -76,6 +85,7 @@ class TextTokenizer:
             raise CheckpointError(problem) from e
         if loss := find_loss(backend):
             raise self._error(loss)
+        self._bytes = ByteCounts.of(backend)
         try:
             self.prefix, self.suffix = self._special_tokens()
             self._check_added(added)
@@ -95,17 +105,82 @@ class TextTokenizer:
         RAISES (ScoringError): The text has an unpaired surrogate, the tokenizer gives
             up on it, or no token stands for one of its visible characters.
         """
-        ids, offsets = [], []
-        for start, end in pairwise(_split_whitespace(text)):
-            encoding = self._encode(text[start:end])
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            offsets.append(
-                np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2) + start
+        splits = list(pairwise(_split_whitespace(text)))
+        encodings = [self._encode(text[start:end]) for start, end in splits]
+        ids = [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
+
+        def locate() -> np.ndarray:
+            pairs = zip(splits, encodings, strict=True)
+            return np.concatenate(
+                [_to_offsets(encoding) + start for (start, _), encoding in pairs]
             )
-        tokens = Tokens(np.concatenate(ids), np.concatenate(offsets), len(text))
-        uncovered = find_uncovered(text, tokens.offsets)
-        if uncovered is not None:
-            raise ScoringError(Errors.E057.format(offset=uncovered))
+
+        return self._check(text, Tokens(np.concatenate(ids), len(text), locate))
+
+    def encode_batch(
+        self, texts: Sequence[str], *, offsets: Callable[[str], bool]
+    ) -> list[Tokens | Exception]:
+        """Tokenize texts with several threads, while other Python threads go on.
+
+        texts (Sequence[str]): Any texts.
+        offsets (Callable): Whether the offsets of a text will be read. They can be read
+            in any case, but the text is then tokenized again.
+        RETURNS (List[Union[Tokens, Exception]]): For each text what `encode` returns or
+            raises.
+        """
+        results: dict[int, Tokens | Exception] = {}
+        groups: dict[bool, list[int]] = {True: [], False: []}
+        for i, text in enumerate(texts):
+            if len(text) <= _MAX_WHITESPACE:  # longer ones may have to be split
+                groups[offsets(text)].append(i)
+        for located, indices in groups.items():
+            for start in range(0, len(indices), _MAX_GROUP):
+                group = indices[start : start + _MAX_GROUP]
+                tokens = self._encode_all([texts[i] for i in group], offsets=located)
+                results.update(zip(group, tokens, strict=False))
+        return [
+            results[i] if i in results else self._try_encode(text)
+            for i, text in enumerate(texts)
+        ]
+
+    def _encode_all(
+        self, texts: Sequence[str], *, offsets: bool
+    ) -> list[Tokens | Exception]:
+        """RETURNS (List[Union[Tokens, Exception]]): As `encode_batch`; empty if one of
+        the texts can't be tokenized."""
+        try:
+            encodings = encode_all(self._backend, texts, offsets=offsets)
+        except BaseException as e:
+            if not isinstance(e, Exception) and not _is_panic(e):
+                raise
+            return []
+        results: list[Tokens | Exception] = []
+        for text, encoding in zip(texts, encodings, strict=True):
+            ids = np.array(encoding.ids, dtype=np.int32)
+            locate = partial(self._locate, text)
+            if offsets:  # now, since an encoding is large
+                locate = partial(_return, _to_offsets(encoding))
+            try:
+                results.append(self._check(text, Tokens(ids, len(text), locate)))
+            except ScoringError as e:
+                results.append(e)
+        return results
+
+    def _try_encode(self, text: str) -> Tokens | Exception:
+        try:
+            return self.encode(text)
+        except Exception as e:
+            return e
+
+    def _locate(self, text: str) -> np.ndarray:
+        return self.encode(text).offsets
+
+    def _check(self, text: str, tokens: Tokens) -> Tokens:
+        """RAISES (ScoringError): No token stands for a visible character."""
+        if self._bytes is None or not self._bytes.cover(text, tokens.ids):
+            uncovered = find_uncovered(text, tokens.offsets)
+            if uncovered is not None:
+                raise ScoringError(Errors.E057.format(offset=uncovered))
         return tokens
 
     def _encode(self, text: str, *, add_special_tokens: bool = False) -> Encoding:
@@ -114,8 +189,7 @@ class TextTokenizer:
         except TypeError as e:  # tokenizers' error for a str that isn't Unicode
             raise ScoringError(Errors.E052) from e
         except BaseException as e:
-            # A panic of the Rust code isn't an `Exception`, and quotes the text.
-            if type(e).__module__ != "pyo3_runtime":
+            if not _is_panic(e):
                 raise
         raise ScoringError(Errors.E058.format(source=self.source))
 
@@ -187,6 +261,20 @@ class TextTokenizer:
 
     def _error(self, problem: str) -> CheckpointError:
         return CheckpointError(Errors.E019.format(source=self.source, problem=problem))
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code panicked. That isn't an `Exception`, and quotes the text."""
+    return type(error).__module__ == "pyo3_runtime"
+
+
+def _to_offsets(encoding: Encoding) -> np.ndarray:
+    flat = chain.from_iterable(encoding.offsets)
+    return np.fromiter(flat, dtype=np.int32).reshape(-1, 2)
+
+
+def _return(value: np.ndarray) -> np.ndarray:
+    return value
 
 
 def _split_whitespace(text: str) -> list[int]:
