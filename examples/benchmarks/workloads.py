@@ -28,7 +28,7 @@ def make_workloads(
     """
     draw = random.Random(seed)
     sources = {
-        (language, name): _texts(folder, language, name, draw)
+        (language, name): read_texts(folder, language, name, draw)
         for language in LANGUAGES
         for name in MIXED
     }
@@ -52,9 +52,13 @@ def make_workloads(
     }
 
 
-def _texts(
+def read_texts(
     folder: Path | None, language: str, name: str, draw: random.Random
 ) -> list[str]:
+    """folder (Optional[Path]), language (str): As for `make_workloads`.
+    name (str): The file, without its suffix.
+    draw (random.Random): For made-up texts.
+    RETURNS (List[str]): Its texts, or 300 of similar lengths."""
     if folder is not None:
         rows = json.loads((folder / language / f"{name}.json").read_text("utf8"))
         return [row["prompt"] for row in rows]

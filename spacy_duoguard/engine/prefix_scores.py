@@ -123,6 +123,8 @@ class QueryPlan:
     @property
     def positions(self) -> list[np.ndarray]:
         """RETURNS (List[ndarray]): For each window the positions to score."""
+        if not (self.spans or self.query.curve):
+            return [np.array([len(window.ids) - 1]) for window in self.text.windows]
         pairs = zip(self.text.windows, self.tokens, strict=True)
         return [window.positions(tokens) for window, tokens in pairs]
 

@@ -5,7 +5,7 @@ twice: by their structure when they are loaded, and by the characters that their
 cover for every text.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
@@ -125,15 +125,21 @@ class ByteCounts:
         composes = any(step.get("type") == "NFC" for step in normalizers)
         return cls(by_id, composes)
 
-    def cover(self, text: str, ids: np.ndarray) -> bool:
-        """text (str): The text.
-        ids (ndarray): Its tokens.
-        RETURNS (bool): Whether they stand for as many bytes as the text has."""
+    def cover(
+        self, texts: Sequence[str], ids: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """texts (Sequence[str]): Texts.
+        ids (ndarray): The tokens of all of them.
+        bounds (ndarray): (n_texts + 1,), where those of each text begin and end.
+        RETURNS (ndarray): (n_texts,) bool, whether they stand for as many bytes as the
+            text has."""
+        ends = np.append(0, np.cumsum(self.by_id.take(ids)))[bounds]
+        return np.diff(ends) == [self._count(text) for text in texts]
+
+    def _count(self, text: str) -> int:
         if text.isascii():
-            n_bytes = len(text)
-        else:
-            n_bytes = len((normalize("NFC", text) if self.composes else text).encode())
-        return n_bytes == self.by_id[ids].sum()
+            return len(text)
+        return len((normalize("NFC", text) if self.composes else text).encode())
 
 
 def find_uncovered(text: str, offsets: np.ndarray) -> int | None:

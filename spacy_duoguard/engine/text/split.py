@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ..settings import Settings
 from .normalize import Normalized
 from .normalize import normalize as normalize_text
-from .tokenizer import TextTokenizer, Tokens
+from .tokenizer import TextTokenizer
+from .tokens import Tokens
 from .windows import Segment, Window, WindowedText, keep_ends, split_windows
 
 # Fewer than most texts have: nearly all texts of several windows are then known as such

@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from ...errors import CheckpointError, Errors, ScoringError
 from .lossless import ByteCounts, find_loss, find_uncovered
 from .parallel import encode_all
+from .tokens import Tokens, join_ids, read_offsets
 
 # Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
 # tokens). A wider gap means that the tokenizer belongs to another model.
@@ -25,35 +25,6 @@ _MAX_WHITESPACE = 2**14
 
 # Texts that are tokenized at once: encodings take several times the memory of tokens.
 _MAX_GROUP = 128
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of one text, without those that the post-processor adds."""
-
-    ids: np.ndarray  # (n_tokens,) int32
-    n_chars: int
-    locate: Callable[[], np.ndarray]  # computes the offsets
-
-    @cached_property
-    def offsets(self) -> np.ndarray:
-        """RETURNS (ndarray): (n_tokens, 2) int32, character offsets, half-open."""
-        return self.locate()
-
-    def char_span(self, start: int, stop: int) -> tuple[int, int]:
-        """The characters that a run of tokens covers. A token's own offsets can leave
-        out characters that normalization merged into it: they belong to the token
-        before them.
-
-        start (int): The first token.
-        stop (int): One after the last token.
-        RETURNS (Tuple[int, int]): Start and end offset.
-        """
-        left = int(self.offsets[start:stop, 0].min()) if start else 0
-        if stop == len(self.ids):
-            return left, self.n_chars
-        right = int(self.offsets[start:stop, 1].max())
-        return left, max(right, int(self.offsets[stop, 0]))
 
 
 class TextTokenizer:
@@ -107,15 +78,20 @@ class TextTokenizer:
         """
         splits = list(pairwise(_split_whitespace(text)))
         encodings = [self._encode(text[start:end]) for start, end in splits]
-        ids = [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
+        ids, _ = join_ids([encoding.ids for encoding in encodings])
 
         def locate() -> np.ndarray:
             pairs = zip(splits, encodings, strict=True)
             return np.concatenate(
-                [_to_offsets(encoding) + start for (start, _), encoding in pairs]
+                [read_offsets(encoding) + start for (start, _), encoding in pairs]
             )
 
-        return self._check(text, Tokens(np.concatenate(ids), len(text), locate))
+        tokens = Tokens(ids, len(text), locate)
+        if not self._cover([text], ids, np.array([0, len(ids)]))[0]:
+            uncovered = find_uncovered(text, tokens.offsets)
+            if uncovered is not None:
+                raise _not_covered(uncovered)
+        return tokens
 
     def encode_batch(
         self, texts: Sequence[str], *, offsets: Callable[[str], bool]
@@ -154,17 +130,25 @@ class TextTokenizer:
             if not isinstance(e, Exception) and not _is_panic(e):
                 raise
             return []
+        ids, bounds = join_ids([encoding.ids for encoding in encodings])
+        covered = self._cover(texts, ids, bounds)
         results: list[Tokens | Exception] = []
-        for text, encoding in zip(texts, encodings, strict=True):
-            ids = np.array(encoding.ids, dtype=np.int32)
-            locate = partial(self._locate, text)
+        for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
+            locate = partial(self._locate, texts[i])
             if offsets:  # now, since an encoding is large
-                locate = partial(_return, _to_offsets(encoding))
-            try:
-                results.append(self._check(text, Tokens(ids, len(text), locate)))
-            except ScoringError as e:
-                results.append(e)
+                locate = partial(_return, read_offsets(encodings[i]))
+            tokens = Tokens(ids[start:stop], len(texts[i]), locate)
+            uncovered = None if covered[i] else find_uncovered(texts[i], tokens.offsets)
+            results.append(tokens if uncovered is None else _not_covered(uncovered))
         return results
+
+    def _cover(
+        self, texts: Sequence[str], ids: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """Whether the tokens of each text are known to cover it, without offsets."""
+        if self._bytes is None:
+            return np.zeros(len(texts), dtype=bool)
+        return self._bytes.cover(texts, ids, bounds)
 
     def _try_encode(self, text: str) -> Tokens | Exception:
         try:
@@ -174,14 +158,6 @@ class TextTokenizer:
 
     def _locate(self, text: str) -> np.ndarray:
         return self.encode(text).offsets
-
-    def _check(self, text: str, tokens: Tokens) -> Tokens:
-        """RAISES (ScoringError): No token stands for a visible character."""
-        if self._bytes is None or not self._bytes.cover(text, tokens.ids):
-            uncovered = find_uncovered(text, tokens.offsets)
-            if uncovered is not None:
-                raise ScoringError(Errors.E057.format(offset=uncovered))
-        return tokens
 
     def _encode(self, text: str, *, add_special_tokens: bool = False) -> Encoding:
         try:
@@ -268,9 +244,8 @@ def _is_panic(error: BaseException) -> bool:
     return type(error).__module__ == "pyo3_runtime"
 
 
-def _to_offsets(encoding: Encoding) -> np.ndarray:
-    flat = chain.from_iterable(encoding.offsets)
-    return np.fromiter(flat, dtype=np.int32).reshape(-1, 2)
+def _not_covered(offset: int) -> ScoringError:
+    return ScoringError(Errors.E057.format(offset=offset))
 
 
 def _return(value: np.ndarray) -> np.ndarray:

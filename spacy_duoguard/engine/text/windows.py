@@ -27,7 +27,7 @@ from typing import TypeVar
 import numpy as np
 
 from .normalize import Normalized
-from .tokenizer import Tokens
+from .tokens import Tokens
 
 T = TypeVar("T")
 
