@@ -247,8 +247,8 @@ class Classifier:
         """text (str): Any text.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (WindowedText): Its windows."""
-        limits = Limits(max_chars, normalize)
-        return split_text(text, self.tokenizer, self.settings, limits)
+        of_self = self.tokenizer, self.settings
+        return split_text(text, *of_self, Limits(max_chars, normalize))
 
     def split_ahead(
         self, limits: Limits, *, offsets: bool = False
@@ -294,10 +294,7 @@ def _read_scores(
     truncated = plan.text.truncated
     if not (plan.spans or plan.query.curve):
         return TextScores(maximum, window_scores, truncated)
-    scores = [
-        PrefixScores(tokens, probabilities)
-        for tokens, probabilities in zip(plan.tokens, windows, strict=True)
-    ]
+    scores = list(map(PrefixScores, plan.tokens, windows))
     spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
     curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
     return TextScores(maximum, window_scores, truncated, spans, curve)

@@ -22,6 +22,7 @@ are strings, because tuples would not survive `Doc.to_bytes`:
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
@@ -61,14 +62,7 @@ def annotate(
     """
     flagged_spans = _flag_spans(scores, thresholds)
     record = make_record(scores, thresholds, group, patience, flagged_spans)
-    _write(doc, record, group, flagged_spans)
-
-
-def annotate_copy(doc: Doc, record: dict[str, Any], group: SpansGroup) -> None:
-    """doc (Doc): A doc.
-    record (Dict[str, Any]): From `make_record`, without spans. A copy is written.
-    group (SpansGroup): As for `annotate`."""
-    _write(doc, _copy(record), group, ())
+    write_record(doc, record, group, flagged_spans)
 
 
 def make_record(
@@ -79,7 +73,7 @@ def make_record(
     flagged_spans: FlaggedSpans = (),
 ) -> dict[str, Any]:
     """scores, thresholds, group, patience: As for `annotate`.
-    flagged_spans (Sequence[Tuple[Span, Dict[str, float]]]): The flags of each span.
+    flagged_spans (FlaggedSpans): The flags of each span.
     RETURNS (Dict[str, Any]): The record for the doc."""
     probabilities = scores.probabilities.tolist()
     spans = scores.spans or ()
@@ -103,9 +97,11 @@ def make_record(
     }
 
 
-def _write(
-    doc: Doc, record: dict[str, Any], group: SpansGroup, flagged_spans: FlaggedSpans
+def write_record(
+    doc: Doc, record: dict[str, Any], group: SpansGroup, spans: FlaggedSpans = ()
 ) -> None:
+    """doc (Doc), group (SpansGroup): As for `annotate`.
+    record (Dict[str, Any]), spans: What `make_record` made, and of which spans."""
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
     _repair(doc)
     doc.cats.update(to_cats(record["labels"], record["probs"]))
@@ -113,14 +109,7 @@ def _write(
     if earlier is not None:
         doc.spans.pop(earlier, None)
     if record["spans_key"] is not None:
-        doc.spans[group.spans_key] = _to_group(doc, flagged_spans, group.spans_key)
-
-
-def _copy(value: Any) -> Any:
-    """Copy plain data; faster than `deepcopy`."""
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    return value.copy() if isinstance(value, list) else value
+        doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
 
 
 def earlier_group(
@@ -146,11 +135,8 @@ def _repair(doc: Doc) -> None:
 
 def _flag_spans(scores: DocScores, thresholds: Mapping[str, float]) -> FlaggedSpans:
     """Each scored span with the probabilities of its flagged categories."""
-    failed = scores.has_failed
-    return [
-        (s.span, flagged(s.probabilities.tolist(), thresholds, failed=failed))
-        for s in scores.spans or ()
-    ]
+    flag = partial(flagged, thresholds=thresholds, failed=scores.has_failed)
+    return [(s.span, flag(s.probabilities.tolist())) for s in scores.spans or ()]
 
 
 def _to_group(doc: Doc, flagged_spans: FlaggedSpans, name: str) -> SpanGroup:

@@ -79,14 +79,14 @@ class ReadAhead:
         return DocBatch(docs, texts, self._ahead)
 
     def close(self) -> None:
-        """Wait for the thread, if there is one."""
+        """Wait for the thread, if there is one, and forget what it did."""
         if self._ahead is not None:
             self._ahead.close()
+            self._ahead = None
 
     def _add(self, doc: Doc) -> None:
         if not self._texts:
             self.close()
-            self._ahead = None
             self._ahead = _begin(self._component)
         # A doc joins its text anew at every access.
         text = doc.text

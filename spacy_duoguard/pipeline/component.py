@@ -1,7 +1,7 @@
 """The pipeline component."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -134,13 +134,11 @@ class DuoGuard(ConfigurablePipe):
         """stream (Iterable[Doc]): The docs to score, in place.
         batch_size (int): Number of docs to score together.
         YIELDS (Doc): Every doc, in order."""
-        ahead = ReadAhead(self)
-        try:
+        with closing(ReadAhead(self)) as ahead:
             for docs in util.minibatch(ahead.watch(stream), size=batch_size):
                 fail_closed.score_docs(self, ahead.take(docs))
+                ahead.close()
                 yield from docs
-        finally:
-            ahead.close()
 
     def predict(self, docs: Iterable[Doc]) -> list[DocScores]:
         """Score docs without changing them.

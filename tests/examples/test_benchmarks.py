@@ -71,3 +71,15 @@ def test_budgets_are_measured_anew():
     output = run("budget.py", "demo", "--count", 8)
     budgets = [line.split("|")[1].strip() for line in output.splitlines()[2:]]
     assert budgets == ["256", "512", "1024", "2048", "4096"]
+
+
+@pytest.mark.slow
+def test_the_host_is_measured_against_spacy():
+    output = run("host.py", "--count", 40, "--rounds", 2)
+    report = json.loads(output.splitlines()[-1])
+    assert set(report["ratios"]) == {"Classifier.score", "nlp.pipe"}
+    assert all(ratio > 0 for pair in report["ratios"].values() for ratio in pair)
+    assert len(report["microseconds"]) == 6
+    assert all(value > 0 for value in report["microseconds"].values())
+    # It holds a doc for each text, and more.
+    assert report["ratios"]["nlp.pipe"][1] > 0.9

@@ -168,13 +168,13 @@ from spacy_duoguard import Classifier
 from spacy_duoguard.engine.text.split import Limits
 
 classifier = Classifier.from_pretrained(sys.argv[1], precision="float32", device="cpu")
-texts = [f"How to kill a python process? {i}" for i in range(300)]
+texts = [f"How to kill a python process? {i}" for i in range(200)]
 expected = classifier.score(texts)
 ahead = classifier.split_ahead(Limits())
 for text in texts:
     ahead.add(text)
 environment = dict(os.environ)
-for _ in range(5):
+for _ in range(3):
     child = os.fork()
     if child == 0:
         signal.alarm(60)
@@ -191,7 +191,7 @@ print(threading.active_count())
 """
 
 
-@pytest.mark.parametrize("setting", [None, "true", "false"])
+@pytest.mark.parametrize("setting", [None, "true"])
 def test_a_fork_while_texts_are_tokenized_scores_them(
     qwen2_folder, monkeypatch, setting
 ):
