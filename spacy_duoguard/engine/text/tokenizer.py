@@ -124,6 +124,7 @@ class TextTokenizer:
     ) -> list[Tokens | Exception]:
         """RETURNS (List[Union[Tokens, Exception]]): As `encode_batch`; empty if one of
         the texts can't be tokenized."""
+        offsets = offsets or self._bytes is None  # needed to see what is covered
         try:
             encodings = encode_all(self._backend, texts, offsets=offsets)
         except BaseException as e:
@@ -134,11 +135,15 @@ class TextTokenizer:
         covered = self._cover(texts, ids, bounds)
         results: list[Tokens | Exception] = []
         for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
-            locate = partial(self._locate, texts[i])
-            if offsets:  # now, since an encoding is large
+            text = texts[i]
+            if not offsets and not covered[i]:  # look at its offsets
+                results.append(self._try_encode(text))
+                continue
+            locate = partial(self._locate, text)
+            if offsets:  # read them now, since an encoding is large
                 locate = partial(_return, read_offsets(encodings[i]))
-            tokens = Tokens(ids[start:stop], len(texts[i]), locate)
-            uncovered = None if covered[i] else find_uncovered(texts[i], tokens.offsets)
+            tokens = Tokens(ids[start:stop], len(text), locate)
+            uncovered = None if covered[i] else find_uncovered(text, tokens.offsets)
             results.append(tokens if uncovered is None else _not_covered(uncovered))
         return results
 

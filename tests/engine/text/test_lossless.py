@@ -175,6 +175,21 @@ def test_bytes_are_not_counted_where_tokens_do_not_spell_the_text(tokenizer):
     assert ByteCounts.of(json.loads(tokenizer.to_str())) is None
 
 
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_texts_of_a_batch_are_tokenized_once(monkeypatch, lowercase):
+    parts = {"normalizer": normalizers.Lowercase()} if lowercase else {}
+    tokenizer = read(with_parts(**parts))
+    expected = [tokenizer.encode(text) for text in TEXTS]
+    # No text is tokenized alone, too, whether or not its bytes can be counted.
+    monkeypatch.setattr(TextTokenizer, "_encode", None)
+    for offsets in (lambda _: True, lambda _: False):
+        batch = tokenizer.encode_batch(TEXTS, offsets=offsets)
+        for tokens, alone in zip(batch, expected, strict=True):
+            assert tokens.ids.tolist() == alone.ids.tolist()
+            if lowercase or offsets(""):
+                assert tokens.offsets.tolist() == alone.offsets.tolist()
+
+
 @settings(max_examples=200, deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec="utf8"), max_size=20), max_size=5))
 def test_all_bytes_of_a_text_are_counted(texts):
