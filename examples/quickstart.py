@@ -43,7 +43,7 @@ def print_report(doc: Doc) -> None:
     """doc (Doc): A doc scored by the component."""
     print(f"\nDocument: {len(doc.text)} characters, status {doc._.duoguard_status}\n")
     flags = doc._.duoguard_flags
-    for label, score in doc.cats.items():
+    for label, score in doc._.duoguard_cats.items():
         mark = "flagged" if label in flags else ""
         print(
             f"  {label:<26} {score:6.3f}  {'#' * round(score * 30):<30} {mark}".rstrip()

@@ -51,7 +51,7 @@ def show_folder(options: dict[str, str], actors: Actors) -> None:
         lines = "\n".join(json.dumps({"text": text}) for text in texts)
         (source / "texts.jsonl").write_text(lines, encoding="utf8")
         print(FolderRun(source, output, options, actors=actors).run())
-        for path in sorted(output.iterdir()):
+        for path in sorted(output.glob("part-*")):
             for line in path.read_text(encoding="utf8").splitlines():
                 result = json.loads(line)
                 unsafe = result["cats"]["unsafe"]

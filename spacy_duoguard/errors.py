@@ -326,6 +326,17 @@ class Errors:
         "Lower the learning rate, and check the gold values and the checkpoint."
     )
 
+    # Results
+    E180 = (
+        "[E180] Component '{name}' has scores for a doc that contradict themselves: "
+        "{problem}. If you have replaced its predict method, make it return a "
+        "probability in [0, 1] for each category."
+    )
+    E181 = (
+        "[E181] The scores of a stream contradict themselves: {problem}. Treat its "
+        "text as unsafe, and open a new stream for the next one."
+    )
+
     # Calibration
     E080 = (
         "[E080] Use exactly one of --target-fpr, --target-recall and --best-f to "
@@ -355,6 +366,14 @@ class Errors:
     E087 = (
         "[E087] Can't copy the pipeline {folder} to {path}, which is inside it. Choose "
         "another --output."
+    )
+    E195 = (
+        "[E195] {path} has no .spacy file. Convert your texts first, e.g. with "
+        "DocBin.to_disk or 'spacy convert'."
+    )
+    E196 = (
+        "[E196] Can't use GPU {gpu_id}: {problem}. Install CuPy for your version of "
+        "CUDA, or leave out --gpu-id."
     )
 
     # Streams
@@ -410,9 +429,9 @@ class Errors:
         "of: {formats}."
     )
     E135 = (
-        "[E135] Output '{name}' must be a .jsonl file, a folder for Parquet files "
-        "(name.parquet, or ending in a slash), or - for standard output, which "
-        "--resume can't continue."
+        "[E135] Output '{name}' must be a .jsonl, .jsonl.gz or .jsonl.zst file, a "
+        "folder for Parquet files (name.parquet, or ending in a slash), or - for "
+        "standard output, which --resume can't continue."
     )
     E136 = (
         "[E136] {name} has no column '{key}'. Set --text-key to the column with the "
@@ -479,6 +498,22 @@ class Errors:
         "another OUT."
     )
 
+    # Compressed files
+    E175 = (
+        "[E175] {name} isn't a whole {kind} file: it is torn, damaged, or something "
+        "else. Some of its records may be missing, so get the file again. If 'score' "
+        "was writing it, continue that run with --resume."
+    )
+    E176 = (
+        "[E176] Files compressed with zstd need pyarrow. Install it with: "
+        "pip install 'spacy-duoguard[parquet]'"
+    )
+    E177 = "[E177] {name} is compressed with {kind}, but named like a text. {remedy}"
+    E178 = (
+        "[E178] Standard input is compressed, so its beginning doesn't show its "
+        "format. Set --format to one of: {formats}."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "
@@ -500,7 +535,8 @@ class Errors:
     # Review
     E150 = (
         "[E150] {path} has no results. Use a JSON lines file written by 'score', or a "
-        "folder with .jsonl or .parquet files."
+        "folder with .jsonl or .parquet files. JSON lines may be compressed (.gz or "
+        ".zst)."
     )
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
@@ -535,12 +571,44 @@ class Errors:
         "replace it, which only works for folders of .jsonl or .parquet files."
     )
     E161 = (
-        "[E161] Ray failed: {kind}. Nothing was written. See Ray's log, or use "
-        "--verbose for its report."
+        "[E161] Ray failed: {kind}. OUT is unchanged, and --resume continues. See "
+        "Ray's log, or use --verbose for its report."
     )
     E162 = (
         "[E162] The output {path} is the input or contains it, so replacing it would "
         "delete the texts. Choose another folder."
+    )
+    E185 = (
+        "[E185] Column '{column}' has type {kind} in {file}, but {other} in "
+        "{other_file}, and no type holds both. Convert one of the files, or score them "
+        "separately."
+    )
+    E186 = (
+        "[E186] {path} was changed while it was scored. Once it stays as it is, "
+        "continue with --resume, or start over with --overwrite."
+    )
+    E187 = (
+        "[E187] The machines of the cluster would score differently: {names}. Install "
+        "the same versions and models on all of them, and set --precision if their "
+        "hardware differs."
+    )
+    E188 = (
+        "[E188] {count} actors died while they scored records {first} to {last}, or "
+        "while they started if there are none. They may need more memory: lower "
+        "--batch-tokens, or give them larger machines. See Ray's log. --resume "
+        "continues."
+    )
+    E189 = (
+        "[E189] A run into {path} was interrupted. Continue it with --resume, or start "
+        "over with --overwrite."
+    )
+    E190 = (
+        "[E190] For {minutes} minutes the cluster has had no room for a single actor. "
+        "Start more nodes, and continue with --resume."
+    )
+    E191 = (
+        "[E191] The results for {path} were changed while others were still being "
+        "scored, so they weren't put in place. --resume scores the changed ones again."
     )
 
 
@@ -577,4 +645,9 @@ class Warnings:
         "[W012] {count} gold spans in doc.spans['{key}'] don't match any span that "
         "component '{name}' scores. Where they overlap one, their categories count as "
         "unknown. Annotate the spans that the span getter returns."
+    )
+    W013 = (
+        "[W013] SCORE, by which the best pipeline is selected, includes figures that "
+        "training can't change: {shares}, of {names}. In [training.score_weights], set "
+        "{nulls}."
     )

@@ -1,6 +1,7 @@
 """Fixtures with tiny checkpoints. They are built in code: nothing is stored or
 downloaded."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,15 @@ def no_warning_shown() -> Iterator[None]:
     user_warnings._shown.clear()
     yield
     user_warnings._shown.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_wait_for_the_disk() -> Iterator[None]:
+    """No test cuts the power, so none waits until its files are on the disk. `os.fstat`
+    refuses bad descriptors, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
 
 
 @pytest.fixture(scope="session")

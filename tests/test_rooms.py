@@ -27,6 +27,7 @@ ENGINE = [
     "text",
     "checkpoint",
     "flags",
+    "verdict",
     "feature_cache",
     "prefix_scores",
     "runner",

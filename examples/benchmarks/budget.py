@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from measure import alternate, median
-from workloads import make_workloads
+from workloads import TextPool
 
 from spacy_duoguard import Classifier
 
@@ -40,8 +40,7 @@ def main() -> None:
         lines = options.texts.read_text(encoding="utf8").splitlines()
         texts = [line for line in lines if line][: options.count]
     else:
-        workloads = make_workloads(None, count=options.count, length=length)
-        texts = workloads["real mix"]
+        texts = TextPool(None, length=length).mix(options.count)
     total = sum(map(length, texts))
     settings = classifier.settings
     runs = {}

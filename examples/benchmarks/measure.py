@@ -1,18 +1,14 @@
 """Measure time, memory and the machine's best matrix product rate."""
 
-import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from systems import Score
 
 
 def alternate(
@@ -33,28 +29,6 @@ def alternate(
             run()
             seconds[name].append(time.perf_counter() - start)
     return seconds
-
-
-def latencies(
-    systems: Mapping[str, Score], texts: Sequence[str], *, rounds: int
-) -> dict[str, list[float]]:
-    """Score one text at a time, with the systems in turn for each text.
-
-    systems (Mapping[str, Score]): The systems by name.
-    texts (Sequence[str]): The texts.
-    rounds (int): How often each text is scored.
-    RETURNS (Dict[str, List[float]]): The milliseconds of each text and round.
-    """
-    times: dict[str, list[float]] = {name: [] for name in systems}
-    for score in systems.values():
-        score(texts[:1])
-    for text in texts:
-        for _ in range(rounds):
-            for name, score in systems.items():
-                start = time.perf_counter()
-                score([text])
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return times
 
 
 def best_product_rate(config: Mapping[str, int], dtype: torch.dtype) -> float:
@@ -96,33 +70,14 @@ def _seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory(name: str, folder: Path, cache: Path, texts: Sequence[str]) -> float:
-    """Score in a separate process.
-
-    name (str), folder (Path), cache (Path): As in `make_system`.
-    texts (Sequence[str]): The texts.
-    RETURNS (float): Its peak memory in MB, including the interpreter and libraries.
-    """
-    here = Path(__file__).parent
-    job = json.dumps([name, str(folder), str(cache), list(texts)])
-    code = (
-        "import json, sys; from pathlib import Path; import torch;"
-        "from systems import make_system;"
-        f"torch.set_num_threads({torch.get_num_threads()});"
-        "name, folder, cache, texts = json.loads(sys.stdin.read());"
-        "make_system(name, Path(folder), Path(cache))(texts);"
-        "lines = Path('/proc/self/status').read_text().splitlines();"
-        "print(next(line.split()[1] for line in lines if line.startswith('VmHWM')))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=job,
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=here,
-    )
-    return int(done.stdout.split()[-1]) / 1024
+def flop_per_token(config: Mapping[str, int]) -> float:
+    """config (Mapping[str, int]): The model's config.json.
+    RETURNS (float): The operations of the layers' products for a token."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    head = hidden // config["num_attention_heads"]
+    qkv = (config["num_attention_heads"] + 2 * config["num_key_value_heads"]) * head
+    layer = hidden * qkv + hidden * hidden + 3 * hidden * inner
+    return 2.0 * config["num_hidden_layers"] * layer
 
 
 def median(values: Sequence[float]) -> float:
@@ -138,8 +93,9 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def machine() -> dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The hardware and versions."""
+def machine(*, threads: int | None = None) -> dict[str, Any]:
+    """threads (Optional[int]): The number of threads, by default torch's.
+    RETURNS (Dict[str, Any]): The hardware and versions."""
     import transformers
 
     names = [
@@ -153,7 +109,7 @@ def machine() -> dict[str, Any]:
         "amx": torch.cpu._is_amx_tile_supported(),
         "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
         "gpu": gpu,
-        "threads": torch.get_num_threads(),
+        "threads": threads or torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "date": time.strftime("%Y-%m-%d"),

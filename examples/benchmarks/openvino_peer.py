@@ -15,7 +15,7 @@ BATCH = 8
 
 def load(folder: Path, precision: str, cache: Path) -> Score:
     """folder (Path): The checkpoint.
-    precision (str): "bfloat16" or "int8".
+    precision (str): "float32", "bfloat16" or "int8".
     cache (Path): The folder for the converted model.
     RETURNS (Score): Maps texts to probabilities."""
     import openvino
@@ -29,7 +29,7 @@ def load(folder: Path, precision: str, cache: Path) -> Score:
         "PERFORMANCE_HINT": "THROUGHPUT" if BATCH > 1 else "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
-        "INFERENCE_PRECISION_HINT": "bf16",
+        "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
     }
     compiled = openvino.Core().compile_model(path, "CPU", hints)
 
@@ -54,7 +54,7 @@ def _convert(folder: Path, tokenizer: Any, precision: str) -> Any:
         for name, values in _inputs(tokenizer, ["a text", "another text"]).items()
     }
     converted = openvino.convert_model(_Logits(model), example_input=example)
-    if precision == "bfloat16":
+    if precision != "int8":
         return converted
     texts = [f"{word} {word} text number {i}" for i, word in enumerate("abcdefgh" * 4)]
     samples = nncf.Dataset([_inputs(tokenizer, [text]) for text in texts])

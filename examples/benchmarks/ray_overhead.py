@@ -1,10 +1,13 @@
-"""Measure the overhead of Ray: two single-threaded actors against one process.
+"""Measure the overhead of Ray: two single-threaded actors against one process, with one
+thread and with two.
 
     python examples/benchmarks/ray_overhead.py [--model demo] [--records 6400]
+    python examples/benchmarks/ray_overhead.py --cache FOLDER --records 768 --short 256
 
-Both score the same JSON lines from disk to disk, in turn. The time per record is the
+All score the same JSON lines from disk to disk, in turn. The time per record is the
 difference between a long and a short run, so it excludes loading and starting, which
-are reported separately. Prints medians; the last line is JSON.
+are reported separately. `--cache` is where `run.py` keeps its checkpoint of the full
+architecture, which is used then. Prints medians; the last line is JSON.
 """
 
 import argparse
@@ -14,19 +17,19 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import torch
+from checkpoint import make_checkpoint
 
 from spacy_duoguard.scoring.pipelines import GuardOptions
 from spacy_duoguard.scoring.ray_dataset import Actors, connect
 from spacy_duoguard.scoring.ray_folder import FolderRun
 from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 
-SHORT = 256  # records of the short run
+CORES = {"one": 1, "threads": 2, "ray": 2}
 WORDS = """the of to how make kill process good bad people house money story hate"""
 
 
@@ -35,25 +38,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time Ray against one process.")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--records", type=int, default=6400)
+    parser.add_argument("--short", type=int, default=256, help="records, short run")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cache", type=Path, help="use the full architecture")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of Qwen2.5")
+    parser.add_argument("--tiny", action="store_true", help="try --cache out")
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    if args.cache:
+        folder = args.cache / ("tiny" if args.tiny else "full")
+        if not (folder / "model.safetensors").is_file():
+            make_checkpoint(folder, tokenizer=args.tokenizer, tiny=args.tiny)
+        args.model = str(folder)
     options = GuardOptions(model=args.model, device="cpu")
     actors = Actors(count=2, cpus=1)
     started = time.perf_counter()
     connect(actors)
     start = time.perf_counter() - started
-    times: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        sources = {n: write_texts(Path(folder), n) for n in (SHORT, args.records)}
-        output = Path(folder, "out")
+    counts = (args.short, args.records)
+    times: dict[str, dict[int, list[float]]] = {
+        name: {n: [] for n in counts} for name in CORES
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = {n: write_texts(Path(scratch), n) for n in counts}
+        output = Path(scratch, "out")
         for _ in range(args.rounds):
-            for name, score in (("one", run_alone), ("ray", run_ray)):
+            for name in CORES:
                 for n, source in sources.items():
-                    seconds = timed(score, source, output, options, actors)
-                    times.setdefault(f"{name} {n}", []).append(seconds)
-                    print(f"{name}, {n} records: {seconds:.2f} s")
-    print(json.dumps({"ray_start_s": round(start, 1), **figures(times, args.records)}))
+                    seconds = timed(name, source, output, options, actors)
+                    times[name][n].append(seconds)
+                    print(f"{name}, {n} records: {seconds:.2f} s", flush=True)
+    print(json.dumps({"ray_start_s": round(start, 1), **figures(times, *counts)}))
 
 
 def write_texts(folder: Path, count: int) -> Path:
@@ -75,20 +89,20 @@ def write_texts(folder: Path, count: int) -> Path:
 
 
 def timed(
-    score: Callable[[Path, Path, GuardOptions, Actors], None],
-    source: Path,
-    output: Path,
-    options: GuardOptions,
-    actors: Actors,
+    name: str, source: Path, output: Path, options: GuardOptions, actors: Actors
 ) -> float:
     """RETURNS (float): The seconds of one run."""
     shutil.rmtree(output, ignore_errors=True)
+    torch.set_num_threads(CORES[name])
     started = time.perf_counter()
-    score(source, output, options, actors)
+    if name == "ray":
+        FolderRun(source, output, options, actors=actors).run()
+    else:
+        run_alone(source, output, options)
     return time.perf_counter() - started
 
 
-def run_alone(source: Path, output: Path, options: GuardOptions, _: Actors) -> None:
+def run_alone(source: Path, output: Path, options: GuardOptions) -> None:
     """Score like `score IN OUT`."""
     output.mkdir()
     request = ScoreRequest(
@@ -100,27 +114,29 @@ def run_alone(source: Path, output: Path, options: GuardOptions, _: Actors) -> N
         pass
 
 
-def run_ray(source: Path, output: Path, options: GuardOptions, actors: Actors) -> None:
-    """Score like `score IN OUT --ray 2`."""
-    FolderRun(source, output, options, actors=actors).run()
-
-
-def figures(times: dict[str, list[float]], records: int) -> dict[str, object]:
-    """times (Dict[str, List[float]]): The seconds of each kind of run.
-    records (int): The records of a long run.
+def figures(
+    times: dict[str, dict[int, list[float]]], short: int, records: int
+) -> dict[str, object]:
+    """times (Dict[str, Dict[int, List[float]]]): The seconds of each kind of run.
+    short (int), records (int): The records of a short and of a long run.
     RETURNS (Dict[str, Any]): The medians, with the hardware and versions."""
-    medians = {name: median(seconds) for name, seconds in times.items()}
-    each = {
-        name: (medians[f"{name} {records}"] - medians[f"{name} {SHORT}"])
-        / (records - SHORT)
-        for name in ("one", "ray")
+    medians = {
+        name: {n: median(seconds) for n, seconds in by_count.items()}
+        for name, by_count in times.items()
     }
+    each = {
+        name: (by_count[records] - by_count[short]) / (records - short)
+        for name, by_count in medians.items()
+    }
+    per_core = {name: 1 / (each[name] * cores) for name, cores in CORES.items()}
     return {
         "records": records,
         "ms_per_record": {name: round(1000 * s, 3) for name, s in each.items()},
+        "records_per_s_and_core": {n: round(r, 2) for n, r in per_core.items()},
         "speedup_of_two_actors": round(each["one"] / each["ray"], 2),
-        "short_run_s": {n: round(medians[f"{n} {SHORT}"], 1) for n in ("one", "ray")},
-        "long_run_s": {n: round(medians[f"{n} {records}"], 1) for n in ("one", "ray")},
+        "speedup_of_two_threads": round(each["one"] / each["threads"], 2),
+        "short_run_s": {name: round(m[short], 1) for name, m in medians.items()},
+        "long_run_s": {name: round(m[records], 1) for name, m in medians.items()},
         "cpu": platform.processor() or platform.machine(),
         "torch": version("torch"),
         "ray": version("ray"),

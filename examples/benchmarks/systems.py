@@ -22,7 +22,7 @@ def make_system(name: str, folder: Path, cache: Path) -> Score:
     folder (Path): The checkpoint.
     cache (Path): The folder for converted models.
     RETURNS (Score): Maps texts to probabilities, (n_texts, 12)."""
-    kind, _, option = name.partition(", ")
+    kind, _, option = name.rpartition(", ")
     makers: dict[str, Callable[..., Score]] = {
         "Classifier.score": _classifier,
         "nlp.pipe": _component,
@@ -33,24 +33,47 @@ def make_system(name: str, folder: Path, cache: Path) -> Score:
         "OpenVINO": _openvino,
         "vLLM": _vllm,
     }
-    if name.startswith("transformers, sorted"):
-        kind, option = "transformers, sorted", name.rpartition(", ")[2]
     return makers[kind](folder, option, cache)
 
 
-def system_names(*, precisions: Sequence[str]) -> list[str]:
-    """precisions (Sequence[str]): The precisions of our systems.
-    RETURNS (List[str]): The names of the installed systems."""
+def system_names() -> list[str]:
+    """RETURNS (List[str]): The names of the installed systems."""
+    precisions = ("bfloat16", "int8", "float32")
     names = [f"{kind}, {precision}" for kind in OURS for precision in precisions]
-    names += ["card's loop, bfloat16", "padded to 2,048, bfloat16"]
+    names += ["card's loop, bfloat16", "card's loop, float32"]
+    names += ["padded to 2,048, bfloat16"]
     names += [f"transformers, sorted, batch {size}" for size in (8, 32)]
     if find_spec("spacy_huggingface_pipelines"):
         names += [f"hf_text_pipe, batch {size}" for size in (1, 8, 32, 128)]
     if find_spec("openvino") and find_spec("nncf"):
-        names += ["OpenVINO, bfloat16", "OpenVINO, int8"]
+        names += [f"OpenVINO, {precision}" for precision in precisions]
     if find_spec("vllm"):
         names += ["vLLM, bfloat16"]
     return names
+
+
+def default_systems() -> list[str]:
+    """RETURNS (List[str]): The installed systems without those in float32, and without
+    ours in int8 where the hardware doesn't multiply it."""
+    from spacy_duoguard.engine.network.int8_linear import int8_products
+
+    without = ["float32"]
+    if torch.cuda.is_available() or not int8_products():
+        without.append("int8")
+    return [name for name in system_names() if not name.endswith(tuple(without))]
+
+
+def takes_long_texts(name: str) -> bool:
+    """name (str): One of `system_names`.
+    RETURNS (bool): Whether it scores texts that are longer than a window."""
+    return name.startswith(OURS)
+
+
+def takes_one_text(name: str) -> bool:
+    """name (str): One of `system_names`.
+    RETURNS (bool): Whether it is made for one text at a time, too."""
+    batched = ("batch 8", "batch 32", "batch 128")
+    return not name.endswith(batched) and not name.startswith("padded")
 
 
 def _classifier(folder: Path, precision: str, cache: Path) -> Score:
@@ -90,7 +113,7 @@ def _card_loop(folder: Path, precision: str, cache: Path) -> Score:
 
 def _padded_to_the_maximum(folder: Path, precision: str, cache: Path) -> Score:
     """As in the evaluation script of DuoGuard's authors."""
-    model, tokenizer = _transformers(folder, precision.rpartition(", ")[2])
+    model, tokenizer = _transformers(folder, precision)
 
     def score(texts: Sequence[str]) -> np.ndarray:
         options = {"padding": "max_length", "max_length": 2048}

@@ -1,12 +1,10 @@
-"""Show a calibration: a table for the terminal and a picture."""
-
-from importlib.util import find_spec
-from pathlib import Path
+"""Show a calibration as a table for the terminal."""
 
 import numpy as np
 from wasabi.tables import table
 from wasabi.util import can_render
 
+from ..taxonomy import UNSAFE
 from .thresholds import Calibration, FlagCounts, Goal, OperatingPoints, ThresholdChoice
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -34,8 +32,24 @@ def format_report(calibration: Calibration, goal: Goal) -> str:
         table(rows, header=_HEADER, divider=True, aligns=_ALIGNS),
         "Texts flagged for any category, before and after:",
         table(flags, header=("", "unsafe texts", "safe texts"), divider=True),
+        *_advise(calibration, goal),
     ]
     return "\n".join(lines)
+
+
+def _advise(calibration: Calibration, goal: Goal) -> list[str]:
+    """How to bound the false positives of all categories together."""
+    counts, target = calibration.unsafe_after, goal.target_fpr
+    by_category = [choice.label for choice in calibration.choices] != [UNSAFE]
+    if target is None or not by_category or not counts.negatives:
+        return []
+    share = counts.false_positives / counts.negatives
+    if share <= target:
+        return []
+    return [
+        f"The target holds for each category. Together, they flag {share:.1%} of the "
+        f"safe texts. To flag at most {target:.1%} for any category, add --unsafe.\n"
+    ]
 
 
 def _format_choice(choice: ThresholdChoice) -> tuple[str, ...]:
@@ -86,37 +100,3 @@ def draw_curve(points: OperatingPoints) -> str:
         best = points.precision[enough].max() if enough.any() else 0.0
         curve += bars[min(int(best * len(bars)), len(bars) - 1)]
     return curve
-
-
-def has_matplotlib() -> bool:
-    """RETURNS (bool): Whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
-
-
-def save_picture(calibration: Calibration, path: Path) -> None:
-    """Draw the precision-recall curve of each category that has positive and negative
-    texts, with a dot at the chosen threshold.
-
-    calibration (Calibration): The chosen thresholds.
-    path (Path): The PNG file.
-    """
-    from matplotlib.figure import Figure  # no pyplot: it would look for a display
-
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    axes = figure.subplots()
-    for choice in calibration.choices:
-        points, i = choice.points, choice.new_point
-        if not points.positives or not points.negatives:
-            continue
-        flagged = points.flagged > 0
-        (line,) = axes.plot(
-            points.recall[flagged],
-            points.precision[flagged],
-            drawstyle="steps-pre",
-            label=f"{choice.label} > {choice.new:g}",
-        )
-        axes.plot(points.recall[i], points.precision[i], "o", color=line.get_color())
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
-    figure.legend(loc="outside right upper", fontsize="small")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, format="png")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from spacy.language import Language
 from spacy.training import Corpus, Example
-from spacy.util import load_config, load_model, minibatch
+from spacy.util import load_config, minibatch
 from thinc.api import Config
 from wasabi import msg
 
@@ -19,13 +19,15 @@ from ..engine.checkpoint.atomic_folder import (
     restore_folder,
     staged,
 )
-from ..engine.checkpoint.files import write_aside
+from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
 from ..pipeline.registry import read_guard_blocks
+from ..pipeline.saved import load_saved
 from ..pipeline.scorer import read_gold
 from ..taxonomy import UNSAFE
-from .report import format_report, has_matplotlib, save_picture
+from .picture import has_matplotlib, save_picture
+from .report import format_report
 from .thresholds import Calibration, Goal, calibrate
 
 _BATCH_SIZE = 128  # docs; the engine plans its own batches of tokens
@@ -90,7 +92,7 @@ def find_component(pipeline: Path, wanted: str | None) -> str:
     if len(names) == 1:
         return names[0]
     found = f"{len(names)} components" if wanted is None else f"no '{wanted}'"
-    listed = f" ({', '.join(names)})" if names else ""
+    listed = f" (it has: {', '.join(blocks)})" if blocks else ""
     raise SettingsError(Errors.E082.format(folder=pipeline, found=found, names=listed))
 
 
@@ -108,11 +110,10 @@ def score_corpus(
     RAISES (SettingsError): The pipeline or the corpus can't be read.
     RAISES (ScoringError): A text can't be scored.
     """
-    try:
-        nlp = load_model(pipeline)
-    except (OSError, ValueError) as e:
-        problem = str(e).splitlines()[0]
-        raise SettingsError(Errors.E086.format(path=pipeline, problem=problem)) from e
+    check_regular_files(dev)
+    if not any(dev.rglob("*.spacy")) and dev.suffix != ".spacy":
+        raise SettingsError(Errors.E195.format(path=dev))
+    nlp = load_saved(pipeline)
     pipe = nlp.get_pipe(name)
     if not isinstance(pipe, DuoGuard):
         problem = f"'{name}' is not a 'duoguard' component"

@@ -10,11 +10,20 @@ from .options import Verbose
 
 Pipeline = Annotated[
     Path,
-    typer.Argument(help="Folder of a saved pipeline", exists=True, file_okay=False),
+    typer.Argument(
+        metavar="PIPELINE",
+        help="Folder of a saved pipeline",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 Dev = Annotated[
     Path,
-    typer.Argument(help="Labelled texts: .spacy file or folder of them", exists=True),
+    typer.Argument(
+        metavar="DEV",
+        help="Labelled texts: .spacy file or folder of them",
+        exists=True,
+    ),
 ]
 TargetFpr = Annotated[
     float | None,
@@ -74,6 +83,8 @@ def calibrate_cli(
 ) -> None:
     """Choose a pipeline's thresholds on labelled texts.
 
+    Say what to optimise with one of --target-fpr, --target-recall and --best-f.
+
     The thresholds are saved in the pipeline. Each category gets the best threshold for
     its gold labels, or keeps its own if it has no positive or no negative texts. With
     --unsafe, all categories get the same threshold.
@@ -85,10 +96,17 @@ def calibrate_cli(
     with one_line_errors(verbose):
         from ..calibration.run import Request, run
         from ..calibration.thresholds import Goal
+        from ..errors import Errors, SettingsError
 
         goal = Goal(target_fpr, target_recall, best_f)
         import_code(code)
-        setup_gpu(gpu_id)
+        try:
+            setup_gpu(gpu_id)
+        except ValueError as e:  # spaCy's, without CuPy
+            problem = str(e).rstrip(".")
+            raise SettingsError(
+                Errors.E196.format(gpu_id=gpu_id, problem=problem)
+            ) from e
         run(
             Request(
                 pipeline=pipeline,

@@ -1,12 +1,16 @@
 """`evaluate`: repeat the paper's evaluation on its public files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .failures import one_line_errors
 from .options import BatchTokens, Device, Model, PrecisionOption, Verbose, value_of
+
+if TYPE_CHECKING:
+    from ..evaluation.run import Evaluation
+    from ..scoring.pipelines import GuardOptions
 
 Folder = Annotated[
     Path,
@@ -54,19 +58,8 @@ def evaluate_cli(
     left out of the average. The time per text is measured with many texts at once.
     """
     with one_line_errors(verbose):
-        import json
-        import sys
-
-        from tqdm import tqdm
-
-        from ..engine.checkpoint.files import write_aside
-        from ..evaluation.report import (
-            format_evaluation,
-            load_matplotlib,
-            save_pictures,
-        )
-        from ..evaluation.run import evaluate
-        from ..scoring.pipelines import GuardOptions, load_classifier
+        from ..evaluation.report import format_evaluation, load_matplotlib
+        from ..scoring.pipelines import GuardOptions
 
         options = GuardOptions(
             model=model,
@@ -76,26 +69,58 @@ def evaluate_cli(
         )
         if plots is not None:
             load_matplotlib()  # fail now, not after minutes of scoring
-        with tqdm(
-            unit=" texts", file=sys.stderr, disable=not sys.stderr.isatty()
-        ) as bar:
-
-            def tick(n: int, total: int) -> None:
-                bar.total = total
-                bar.update(n)
-
-            evaluation = evaluate(
-                folder,
-                language or [],
-                lambda: load_classifier(options),
-                model=model,
-                tick=tick,
-            )
+        evaluation = _evaluate(folder, language or [], options)
         typer.echo(format_evaluation(evaluation))
-        if json_file is not None:
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            with write_aside(json_file) as aside:
-                aside.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
-        if plots is not None:
-            for path in save_pictures(evaluation, plots):
-                typer.echo(f"Saved {path}")
+        _save(evaluation, json_file, plots)
+
+
+def _evaluate(
+    folder: Path, languages: list[str], options: "GuardOptions"
+) -> "Evaluation":
+    """Evaluate with a progress bar on a terminal.
+
+    folder (Path): Has a folder for each language.
+    languages (List[str]): The languages, or none for all.
+    options (GuardOptions): How to score.
+    RETURNS (Evaluation): The results.
+    """
+    import sys
+
+    from tqdm import tqdm
+
+    from ..evaluation.run import evaluate
+    from ..scoring.pipelines import load_classifier
+
+    is_watched = sys.stderr.isatty()
+    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched) as bar:
+
+        def tick(n: int, total: int) -> None:
+            bar.total = total
+            bar.update(n)
+
+        return evaluate(
+            folder,
+            languages,
+            lambda: load_classifier(options),
+            model=options.model,
+            tick=tick,
+        )
+
+
+def _save(evaluation: "Evaluation", json_file: Path | None, plots: Path | None) -> None:
+    """evaluation (Evaluation): The results.
+    json_file (Optional[Path]): The JSON file for them.
+    plots (Optional[Path]): The folder for their curves."""
+    import json
+
+    from ..engine.checkpoint.files import write_aside
+    from ..evaluation.report import save_pictures
+
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        with write_aside(json_file) as aside:
+            aside.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+        typer.echo(f"Saved {json_file}")
+    if plots is not None:
+        for path in save_pictures(evaluation, plots):
+            typer.echo(f"Saved {path}")

@@ -1,11 +1,19 @@
 """`score --ray`: score with the actors of a Ray cluster."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .failures import complain
+from .progress import print_summary
+
 if TYPE_CHECKING:
     from ..scoring.ray_folder import FolderRun
+    from ..scoring.results import Counts
+
+_N_NAMED = 20  # failed records that are reported one by one
 
 RayActors = Annotated[
     int | None,
@@ -33,30 +41,67 @@ ActorGpus = Annotated[
 
 
 def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
-    """run (FolderRun): What to score, and how.
+    """Score on Ray, with a progress bar on a terminal.
+
+    run (FolderRun): What to score, and how.
     address (Optional[str]): The address of the cluster.
     RETURNS (int): The number of records that could not be scored."""
-    import logging
     import sys
+    from time import monotonic
+
+    from tqdm import tqdm
 
     from ..scoring.ray_dataset import connect
+    from ..scoring.results import Counts
 
     run.check()
     connect(run.actors, address=address)
-    from ray.data import DataContext
-
     is_watched = sys.stderr.isatty()
-    DataContext.get_current().enable_progress_bars = is_watched
-    if not is_watched:
-        logging.getLogger("ray.data").setLevel(logging.WARNING)
-    counts = run.run()
-    summary = f"{counts.done:,} records, {counts.flagged:,} flagged."
-    typer.echo(f"{run.output}: {summary}", err=True)
+    started, counts = monotonic(), Counts()
+    kept: Counts | None = None
+    failures: list[str] = []
+
+    def report(name: str, problem: str) -> None:
+        failures.append(name)
+        if len(failures) <= _N_NAMED:
+            with tqdm.external_write_mode(file=sys.stderr):
+                complain(f"{name}: {problem}")
+
+    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched) as bar:
+        for counts in run.score(report=report):
+            if kept is None:
+                kept, started = counts, monotonic()
+            bar.set_postfix(flagged=counts.flagged, refresh=False)
+            bar.update(counts.done - bar.n)
+    _summarize(run, counts, kept or Counts(), failures, monotonic() - started)
     return counts.failed
 
 
+def _summarize(
+    run: "FolderRun",
+    counts: "Counts",
+    kept: "Counts",
+    failures: list[str],
+    seconds: float,
+) -> None:
+    """Say what this run did, and what it has kept of an earlier one."""
+    here = replace(
+        counts,
+        flagged=counts.flagged - kept.flagged,
+        failed=counts.failed - kept.failed,
+        truncated=counts.truncated - kept.truncated,
+        categories=Counter(counts.categories) - Counter(kept.categories),
+    )
+    output, earlier = str(run.output), kept.done
+    print_summary(
+        here, output=output, seconds=seconds, earlier=earlier, failures=failures
+    )
+    if kept.failed:
+        complain(f"Records that an earlier run could not score: {kept.failed:,}")
+
+
 def refuse(**options: Any) -> None:
-    """Refuse options that do not apply to Ray, where a run is complete or nothing.
+    """Refuse options that do not apply to Ray.
 
     options: The values of the options, by name.
     RAISES (typer.BadParameter): One of them is set.

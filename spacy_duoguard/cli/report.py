@@ -12,7 +12,8 @@ Results = Annotated[
     Path,
     typer.Argument(
         metavar="RESULTS",
-        help="Output of 'score': a .jsonl file or a folder of parts",
+        help="Output of 'score': a .jsonl, .jsonl.gz or .jsonl.zst file, or a folder "
+        "of parts",
         exists=True,
     ),
 ]

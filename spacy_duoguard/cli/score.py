@@ -2,11 +2,11 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .failures import complain, one_line_errors
+from .failures import one_line_errors
 from .options import (
     BatchTokens,
     Device,
@@ -16,12 +16,8 @@ from .options import (
     Verbose,
     value_of,
 )
+from .progress import score_here
 from .ray import ActorCpus, ActorGpus, RayActors, RayAddress, refuse, score_on_ray
-
-if TYPE_CHECKING:
-    from ..scoring.run import ScoreRequest
-
-_N_NAMED = 20  # failed records that are reported one by one
 
 
 class Sentences(str, Enum):
@@ -33,6 +29,7 @@ class Format(str, Enum):
     txt = "txt"
     jsonl = "jsonl"
     csv = "csv"
+    tsv = "tsv"
     parquet = "parquet"
 
 
@@ -40,8 +37,9 @@ In = Annotated[
     str,
     typer.Argument(
         metavar="IN",
-        help="The texts: a .txt file with one text per line, a .jsonl, .csv or "
-        ".parquet file, a folder of .parquet files, or - for standard input",
+        help="The texts: a .txt file with one text per line, a .jsonl, .csv, .tsv or "
+        ".parquet file, a folder of .parquet files, or - for standard input. Text "
+        "files may be compressed (.gz, .zst)",
         show_default=False,
     ),
 ]
@@ -49,8 +47,8 @@ Out = Annotated[
     str,
     typer.Argument(
         metavar="OUT",
-        help="The results: a .jsonl file, a folder of Parquet files (name.parquet, or "
-        "ending with a slash), or - for standard output",
+        help="The results: a .jsonl, .jsonl.gz or .jsonl.zst file, a folder of Parquet "
+        "files (name.parquet, or ending with a slash), or - for standard output",
         show_default=False,
     ),
 ]
@@ -94,6 +92,16 @@ Normalize = Annotated[
         "and keep the higher score",
     ),
 ]
+MaxChars = Annotated[
+    int | None,
+    typer.Option(
+        help="Score at most this many characters of each text, half of them from each "
+        "end. Longer texts get the status truncated. By default all, or the setting of "
+        "the saved pipeline",
+        min=1,
+        show_default=False,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Continue an earlier run that wrote to OUT"),
@@ -121,6 +129,7 @@ def score_cli(
     language: LanguageOption = "xx",
     curve: Curve = False,
     normalize: Normalize = False,
+    max_chars: MaxChars = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     strict: Strict = False,
@@ -138,6 +147,9 @@ def score_cli(
     ones). A record that cannot be read or scored is reported and marked unsafe: its
     probabilities are 1.0 and its status is error.
 
+    A summary on standard error says how many texts were scored and flagged, how fast,
+    and which were not scored.
+
     To continue an interrupted run, repeat the command with --resume. The result is the
     same to the last byte, or it refuses: OUT.run.json says what was scored, and how.
 
@@ -148,8 +160,8 @@ def score_cli(
     """
     hint = "Repeat the command with --resume to continue."
     if ray is not None:
-        refuse(resume=resume, strict=strict, format=form)
-    if output == "-" or ray is not None:
+        refuse(format=form)
+    if output == "-":
         hint = ""
     with one_line_errors(verbose, interrupted=hint):
         from ..scoring.pipelines import GuardOptions
@@ -164,6 +176,7 @@ def score_cli(
             batch_tokens=batch_tokens,
             curve=curve,
             normalize=normalize,
+            max_chars=max_chars,
         )
         if ray is not None:
             from ..scoring.ray_dataset import Actors
@@ -176,6 +189,8 @@ def score_cli(
                 text_key,
                 Actors(ray, actor_cpus, actor_gpus),
                 overwrite=overwrite,
+                resume=resume,
+                strict=strict,
             )
             failed = score_on_ray(run, address=ray_address)
         else:
@@ -189,51 +204,6 @@ def score_cli(
                 overwrite=overwrite,
                 strict=strict,
             )
-            failed = _score(request)
+            failed = score_here(request)
         if failed:
-            complain(f"Records that were not scored and are marked unsafe: {failed}")
             raise typer.Exit(3)
-
-
-def _score(request: "ScoreRequest") -> int:
-    """Score in this process, with a progress bar on a terminal.
-
-    request (ScoreRequest): What to score, and how.
-    RETURNS (int): The number of records that could not be scored.
-    """
-    import sys
-
-    from tqdm import tqdm
-
-    from ..scoring.run import count_records, score_file
-
-    is_watched = sys.stderr.isatty()
-    total = count_records(request.source) if is_watched else None
-    n_failed = 0
-
-    def report(name: str, problem: str) -> None:
-        nonlocal n_failed
-        n_failed += 1
-        if n_failed <= _N_NAMED:
-            with tqdm.external_write_mode(file=sys.stderr):
-                complain(f"{name}: {problem}")
-
-    bar = None
-    try:
-        for counts in score_file(request, report=report):
-            if bar is None:  # the model is loaded
-                bar = tqdm(
-                    total=total,
-                    initial=counts.done,
-                    unit=" texts",
-                    file=sys.stderr,
-                    disable=not is_watched,
-                )
-            bar.set_postfix(flagged=counts.flagged, refresh=False)
-            bar.update(counts.done - bar.n)
-    finally:
-        if bar is not None:
-            bar.close()
-    if n_failed > _N_NAMED:
-        complain(f"... and {n_failed - _N_NAMED} more records.")
-    return n_failed

@@ -19,7 +19,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Texts = Annotated[
     str | None,
     typer.Option(
-        help="File with texts like yours: .txt, .jsonl, .csv or .parquet. Default: 500 "
+        help="File with texts like yours, in a format that score reads. Default: 500 "
         "sample texts",
     ),
 ]

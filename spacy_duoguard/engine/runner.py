@@ -99,7 +99,10 @@ class Runner:
             Budget(tokens).run(batches, lengths, run, too_small=Errors.E120)
             # A GPU works on while the host packs: fetch the results last.
             for batch, output in outputs:
-                results[concat_ranges(bounds, batch)] = output.cpu().numpy()
+                rows = concat_ranges(bounds, batch)
+                # One of another shape would be broadcast, or not fit: it stays NaN.
+                if output.shape == (len(rows), n_columns):
+                    results[rows] = output.cpu().numpy()
         return results, bounds
 
     def _logits(

@@ -200,7 +200,7 @@ class DuoGuard(ConfigurablePipe):
         labels (Optional[List[str]]): Categories to add if they are missing.
         RAISES (SettingsError): A gold value, setting or threshold is not allowed.
         """
-        training.initialize(self, get_examples, labels or ())
+        training.initialize(self, get_examples, labels or (), nlp)
 
     def update(
         self,
@@ -266,7 +266,7 @@ class DuoGuard(ConfigurablePipe):
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """exclude (Iterable[str]): Any of "cfg", "model" and "vocab".
         RETURNS (bytes): The weights, tokenizer and settings.
-        RAISES (ScoringError): The weights are too large for msgpack."""
+        RAISES (SettingsError): The weights are too large for msgpack."""
         return serialization.to_bytes(self, exclude)
 
     def from_bytes(

@@ -7,7 +7,7 @@ from typing import Any
 from spacy.tokens import Doc, Span
 
 from ..errors import Errors, SettingsError
-from .annotations import (
+from .attributes import (
     get_curve,
     get_first_unsafe,
     get_flags,

@@ -2,6 +2,7 @@
 the error handler does."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from spacy.pipeline import TrainablePipe
@@ -16,6 +17,7 @@ from .annotations import (
     make_record,
     write_record,
 )
+from .doc_record import text_length
 from .doc_scores import DocScores, get_spans
 from .settings import FACTORY, SPANS_KEY
 
@@ -104,7 +106,9 @@ def _mark_failed(
         if group.spans_key not in records:
             record = make_record(scores, thresholds, group, patience=1)
             records[group.spans_key] = record
-        write_record(doc, _copy(records[group.spans_key]), group)
+        length = _attempt(partial(text_length, doc), 0)
+        record = {"length": length, **_copy(records[group.spans_key])}
+        write_record(doc, record, group)
 
 
 def _copy(value: Any) -> Any:

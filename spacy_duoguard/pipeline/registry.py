@@ -6,6 +6,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import load_config
 
+from ..engine.checkpoint.files import is_regular
 from ..errors import Errors, SettingsError
 from .settings import FACTORY
 
@@ -27,14 +28,16 @@ def read_guard_blocks(config: Path, *, source: str | Path) -> dict[str, dict[str
     source (str / Path): The pipeline's name, for messages.
     RETURNS (Dict[str, Dict[str, Any]]): The config blocks of its components with the
         factory 'duoguard', by name.
-    RAISES (SettingsError): The file cannot be read."""
+    RAISES (SettingsError): The file cannot be read.
+    RAISES (CheckpointError): It is not a regular file."""
+    is_regular(config)
     try:
-        components = load_config(config)["components"]
-    except (OSError, ValueError, KeyError) as e:
+        components = load_config(config)["components"].items()
+    except (OSError, ValueError, KeyError, AttributeError) as e:
         message = Errors.E086.format(path=source, problem="no readable config.cfg")
         raise SettingsError(message) from e
     return {
         name: block
-        for name, block in components.items()
-        if block.get("factory") == FACTORY
+        for name, block in components
+        if isinstance(block, dict) and block.get("factory") == FACTORY
     }

@@ -5,13 +5,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from spacy.scorer import PRFScore, Scorer
-from spacy.tokens import Doc, Span
+from spacy.scorer import PRFScore
+from spacy.tokens import Span
 from spacy.training import Example
 
 from ..engine.flags import flagged, resolve_thresholds
+from ..engine.verdict import HIGHEST, to_cats
 from ..taxonomy import CATEGORIES, UNSAFE
-from .annotations import get_scored_spans, get_scores, get_status, span_id, to_cats
+from .attributes import get_span_verdicts, get_spans_key, get_verdict
+from .evaluate_table import printed_scores
 from .gold import POSITIVE
 from .settings import FACTORY, SPANS_KEY
 
@@ -50,30 +52,35 @@ def score_categories(
         areas under the ROC and the precision-recall curve (average precision): of
         `unsafe`, of each category, and as macro averages over the categories for which
         they are defined; None if undefined, for example with one class only. And as
-        `{prefix}_score` the F of `unsafe`, 0.0 if undefined.
+        `{prefix}_score` the F of `unsafe`, 0.0 if undefined; and what `spacy evaluate`
+        prints, see `printed_scores`.
     """
     examples = list(examples)
     limits = resolve_thresholds(labels, threshold, thresholds or {})
     predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
         gold = read_gold(eg.reference.cats, labels)
-        # Another component may have changed `doc.cats`.
-        cats = {**eg.predicted.cats, **(get_scores(eg.predicted) or {})}
-        if not all(label in cats for label in labels):
-            continue  # not scored by the component
-        probabilities = [cats[label] for label in labels]
-        failed = get_status(eg.predicted) == "error"
-        flags = flagged(probabilities, limits, failed=failed)
+        # Not `doc.cats`, which another component may have changed.
+        verdict = get_verdict(eg.predicted)
+        if verdict is None:
+            continue  # the component has not seen it
+        if verdict.is_scored and not verdict.cats.keys() >= limits.keys():
+            continue  # scored before a category was added
+        probabilities = [verdict.cats.get(label, HIGHEST) for label in labels]
+        flags = flagged(probabilities, limits, failed=not verdict.is_scored)
         values = to_cats(labels, probabilities)
         for key, truth in gold.items():
             flag = bool(flags) if key == UNSAFE else key in flags
             predictions[key].append(_Prediction(truth, flag, values[key]))
     scores = {key: _score_label(made) for key, made in predictions.items()}
     spans = _score_spans(examples, labels, spans_key)
-    return {
+    result = {
         **_summarize(scores, prefix),
         **{f"{prefix}_spans_{key}": value for key, value in spans.items()},
     }
+    if prefix == FACTORY:  # with another one, there may be a second component
+        result |= printed_scores(examples, labels, scores, spans, spans_key)
+    return result
 
 
 def read_gold(cats: Mapping[str, float], labels: Sequence[str]) -> dict[str, bool]:
@@ -164,39 +171,42 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _score_spans(
     examples: Sequence[Example], labels: Sequence[str], spans_key: str
 ) -> dict[str, Any]:
-    """Score flagged spans as spaCy's spancat does, and the areas under the curves over
-    all scored spans. Docs are left out if the reference or the prediction lacks the
-    group: without gold, or without scores of spans.
+    """Score flagged spans as spaCy's spancat scorer does, and the areas under the
+    curves over all scored spans. Docs are left out if the reference lacks the group, or
+    if the component has not scored spans: without gold, or without scores.
 
     RETURNS (Dict[str, Any]): "p", "r", "f", "per_type", "macro_auc" and "macro_auprc".
     """
-    annotated = [
-        eg
-        for eg in examples
-        if spans_key in eg.reference.spans and spans_key in eg.predicted.spans
-    ]
-
-    def labelled_spans(doc: Doc, attr: str) -> list[Span]:
-        return [span for span in doc.spans[spans_key] if span.label_ in labels]
-
-    prf = Scorer.score_spans(
-        annotated, "spans", getter=labelled_spans, allow_overlap=True
-    )
     predictions: dict[str, list[_Prediction]] = {label: [] for label in labels}
-    for eg in annotated:
-        gold = {
-            (span_id(span), span.label_) for span in labelled_spans(eg.reference, "")
-        }
-        for key, cats in get_scored_spans(eg.predicted).items():
-            for label in predictions.keys() & cats.keys():
-                truth = (key, label) in gold
-                predictions[label].append(_Prediction(truth, True, cats[label]))
+    counts: dict[str, PRFScore] = {}
+    for eg in examples:
+        # Not `doc.spans`, which another component may have changed.
+        group = eg.reference.spans.get(spans_key)
+        if group is None or get_spans_key(eg.predicted) != spans_key:
+            continue
+        spans = get_span_verdicts(eg.predicted)
+        for label in labels:
+            gold = {_offsets(span) for span in group if span.label_ == label}
+            found = {key for key, verdict in spans.items() if label in verdict.flags}
+            if gold or found:
+                counts.setdefault(label, PRFScore()).score_set(found, gold)
+            predictions[label] += [
+                _Prediction(key in gold, True, verdict.cats[label])
+                for key, verdict in spans.items()
+                if label in verdict.cats
+            ]
     areas = [_score_label(made) for made in predictions.values()]
+    total = sum(counts.values(), PRFScore())
     return {
-        **{key.removeprefix("spans_"): value for key, value in prf.items()},
+        **(total.to_dict() if counts else dict.fromkeys(("p", "r", "f"))),
+        "per_type": {label: prf.to_dict() for label, prf in counts.items()} or None,
         "macro_auc": _mean(of_label["auc"] for of_label in areas),
         "macro_auprc": _mean(of_label["auprc"] for of_label in areas),
     }
+
+
+def _offsets(span: Span) -> tuple[int, int]:
+    return span.start_char, span.end_char
 
 
 # `spacy train` can only weigh scores that are always numbers.

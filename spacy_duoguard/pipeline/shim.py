@@ -213,13 +213,13 @@ class ClassifierShim(Shim):
 
     def to_bytes(self) -> bytes:
         """RETURNS (bytes): The weights and the tokenizer.
-        RAISES (ScoringError): The weights are too large for msgpack."""
+        RAISES (SettingsError): The weights are too large for msgpack."""
         tensors = self.classifier.decoder.parameters()
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         if size > _MAX_BYTES:
             name = self.source["name"]
             message = Errors.E047.format(name=name, size=size, limit=_MAX_BYTES)
-            raise ScoringError(message)
+            raise SettingsError(message)
         return srsly.msgpack_dumps(bundle_to_dict(self.classifier.bundle))
 
     def from_bytes(self, data: bytes) -> "ClassifierShim":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.training import Example, validate_examples, validate_get_examples
 from thinc.api import Optimizer
@@ -24,6 +25,7 @@ from .gold import (
     training_queries,
 )
 from .losses import BinaryCrossEntropy, CategoryLoss
+from .score_weights import check_score_weights
 from .settings import check_settings
 
 
@@ -31,12 +33,14 @@ def initialize(
     component: TrainablePipe,
     get_examples: Callable[[], Iterable[Example]],
     labels: Sequence[str],
+    nlp: Language | None = None,
 ) -> None:
     """Load the weights, add categories, and check the settings and the gold.
 
     component (DuoGuard): The component.
     get_examples (Callable[[], Iterable[Example]]): The training data.
     labels (Sequence[str]): Categories to add if they are missing.
+    nlp (Optional[Language]): The pipeline, to check its score weights.
     """
     validate_get_examples(get_examples, "DuoGuard.initialize")
     shim = get_shim(component.model)
@@ -45,6 +49,8 @@ def initialize(
         component.add_label(label)
     check_settings(component.cfg, component.labels)
     shim.check_trainable()
+    if nlp is not None:
+        check_score_weights(nlp)
     for eg in get_examples():
         gold = read_cats(eg.reference.cats, component.labels)
         group = eg.reference.spans.get(component.cfg["spans_key"], ())

@@ -9,7 +9,7 @@ from spacy import displacy
 from spacy.tokens import Doc, Span
 
 from ..errors import Errors, ResultsError
-from ..pipeline.annotations import (
+from ..pipeline.attributes import (
     get_flagged_spans,
     get_flags,
     get_scores,

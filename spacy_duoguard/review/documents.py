@@ -3,24 +3,26 @@ or that contradicts itself, is marked unsafe: the review page must not make a da
 record look safe."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..engine.text.lossless import needs_token
+from ..engine.verdict import (
+    FAILED,
+    ContradictionError,
+    Verdict,
+    are_scores,
+    check_cats,
+    judge,
+)
 from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
-from ..taxonomy import CATEGORIES, UNSAFE
+from ..taxonomy import UNSAFE
 
-STATUSES: tuple[str, ...] = ("ok", "truncated", "empty", "error")
 _SUFFIXES = (".jsonl", ".json", ".parquet")
-
-# `unsafe` is the maximum of the categories; float32 is exact to seven digits.
-_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,6 @@ class Document:
     def risk(self) -> float:
         """RETURNS (float): The highest score of a category; 2.0 if scoring failed."""
         return 2.0 if self.status == "error" else max(self.cats.values())
-
-
-class InvalidRecordError(Exception):
-    """A record is not in the form that `score` writes. The message never quotes its
-    values."""
 
 
 def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
@@ -110,7 +107,7 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     }
     try:
         return _read_scores(record, number, text, fields)
-    except InvalidRecordError as e:
+    except ContradictionError as e:
         return Document(number, text, "error", fields=fields, note=str(e))
 
 
@@ -124,60 +121,33 @@ def _show(name: Any, value: Any) -> str:
 def _read_scores(
     record: Mapping[str, Any], number: int, text: str | None, fields: dict[str, str]
 ) -> Document:
-    status = record.get("status")
-    if status == "error":
-        reason = record.get("error")
-        note = reason if isinstance(reason, str) else "scoring failed"
-        return Document(number, text, "error", fields=fields, note=note)
-    if status not in STATUSES:
-        raise InvalidRecordError("the record has an unknown status")
-    if record.get("error") is not None or record.get("record") is not None:
-        raise InvalidRecordError("the record has an error, but another status")
+    cats = _to_dict(record.get("cats"))
+    verdict = judge(record.get("status"), cats, record.get("flags"), text=text)
+    reason = record.get("error")
+    if not verdict.is_scored:
+        is_ours = verdict.problem == FAILED and isinstance(reason, str)
+        raise ContradictionError(reason if is_ours else verdict.problem)
+    if reason is not None or record.get("record") is not None:
+        raise ContradictionError("the record has an error, but another status")
     if text is None:
-        raise InvalidRecordError("the record has no text")
-    cats = _read_all_cats(record.get("cats"))
+        raise ContradictionError("the record has no text")
     first_unsafe = record.get("first_unsafe")
     if first_unsafe is not None and not _is_offset(first_unsafe, len(text)):
-        raise InvalidRecordError("the offset of the first flag is outside the text")
+        raise ContradictionError("the offset of the first flag is outside the text")
     document = Document(
         record=number,
         text=text,
-        status=status,
-        cats=cats,
-        flags=_read_flags(record.get("flags"), cats),
-        sentences=_read_sentences(record.get("sentences"), len(text), cats),
+        status=verdict.status,
+        cats={label: verdict.cats[label] for label in verdict.labels},
+        flags=tuple(verdict.flags),
+        sentences=_read_sentences(record.get("sentences"), len(text), verdict),
         curve=_read_curve(record.get("curve"), len(text)),
         first_unsafe=first_unsafe,
         fields=fields,
     )
-    _check_emptiness(document, text)
+    if document.status == "empty" and (document.sentences or document.curve):
+        raise ContradictionError("the status is 'empty', but there are scores")
     return document
-
-
-def _check_emptiness(document: Document, text: str) -> None:
-    """A text is empty if, and only if, there was nothing in it to score.
-
-    RAISES (InvalidRecordError): The status says something else than the text or the
-        scores."""
-    if document.status != "empty":
-        if not text:
-            raise InvalidRecordError("the record has scores, but its text is empty")
-        return
-    if any(map(needs_token, text)):
-        raise InvalidRecordError("the status is 'empty', but there is a text")
-    if any(document.cats.values()) or document.sentences or document.curve:
-        raise InvalidRecordError("the status is 'empty', but there are scores")
-
-
-def _read_all_cats(cats: Any) -> dict[str, float]:
-    """The scores of a record, which has all categories and their maximum."""
-    scores = _read_cats(cats)
-    if not scores.keys() >= {*CATEGORIES, UNSAFE}:
-        raise InvalidRecordError("the record does not have all scores")
-    unsafe = scores.pop(UNSAFE)
-    if not math.isclose(unsafe, max(scores.values()), rel_tol=0, abs_tol=_TOLERANCE):
-        raise InvalidRecordError("'unsafe' is not the maximum of the categories")
-    return scores
 
 
 def check_labels(documents: Sequence[Document]) -> list[Document]:
@@ -202,59 +172,41 @@ def check_labels(documents: Sequence[Document]) -> list[Document]:
     ]
 
 
-def _read_cats(cats: Any) -> dict[str, float]:
-    """The scores of a record or a sentence."""
+def _to_dict(cats: Any) -> Any:
+    """The scores of a record or a sentence, as `judge` expects them."""
     if isinstance(cats, list) and all(map(_is_score_of_category, cats)):
         pairs, cats = cats, dict(cats)  # a Parquet map
         if len(cats) < len(pairs):
-            raise InvalidRecordError("a category has two scores")
-    if not isinstance(cats, Mapping):
-        raise InvalidRecordError("the record, or a sentence, has no scores")
-    # A Parquet struct has None for the categories that a row doesn't have.
-    scores = {str(key): value for key, value in cats.items() if value is not None}
-    if not all(_is_score(value) for value in scores.values()):
-        raise InvalidRecordError("a score is not a number in [0, 1]")
-    return {key: float(value) for key, value in scores.items()}
+            raise ContradictionError("a category has two scores")
+    if isinstance(cats, Mapping):
+        # A Parquet struct has None for the categories that a row doesn't have.
+        return {key: value for key, value in cats.items() if value is not None}
+    return cats
 
 
 def _is_score_of_category(pair: Any) -> bool:
     return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
 
 
-def _is_score(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0.0 <= value <= 1.0  # false for NaN as well
-
-
-def _read_flags(flags: Any, cats: Mapping[str, float]) -> tuple[str, ...]:
-    if not isinstance(flags, list) or not all(
-        isinstance(flag, str) and flag in cats for flag in flags
-    ):
-        raise InvalidRecordError("the flags are not a list of its categories")
-    if len(set(flags)) < len(flags) or not all(cats[flag] > 0.0 for flag in flags):
-        raise InvalidRecordError("a flag is there twice, or its score is 0")
-    return tuple(flags)
-
-
 def _read_sentences(
-    sentences: Any, length: int, cats: Mapping[str, float]
+    sentences: Any, length: int, verdict: Verdict
 ) -> tuple[Sentence, ...]:
     if sentences is None:
         return ()
     if not isinstance(sentences, list):
-        raise InvalidRecordError("the sentences are not a list")
+        raise ContradictionError("the sentences are not a list")
     checked = []
     for sentence in sentences:
         if not isinstance(sentence, Mapping):
-            raise InvalidRecordError("a sentence is not an object")
+            raise ContradictionError("a sentence is not an object")
         start: Any = sentence.get("start")
         end: Any = sentence.get("end")
         if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
-            raise InvalidRecordError("a sentence is outside the text")
-        scores = _read_cats(sentence.get("cats"))
+            raise ContradictionError("a sentence is outside the text")
+        scores = check_cats(_to_dict(sentence.get("cats")))
         scores.pop(UNSAFE, None)
-        if not scores or not set(scores) <= set(cats):
-            raise InvalidRecordError("a sentence has no scores of known categories")
+        if not scores or not set(scores) <= set(verdict.labels):
+            raise ContradictionError("a sentence has no scores of known categories")
         checked.append(Sentence(start, end, scores))
     return tuple(checked)
 
@@ -269,10 +221,10 @@ def _read_curve(curve: Any, length: int) -> dict[str, list[Any]] | None:
     try:
         points = list(zip(curve["end"], curve["unsafe"], strict=True))
     except (KeyError, TypeError, ValueError) as e:
-        raise InvalidRecordError("the curve needs a score for each offset") from e
+        raise ContradictionError("the curve needs a score for each offset") from e
     ends, scores = [end for end, _ in points], [score for _, score in points]
     if not all(_is_offset(end, length) for end in ends) or ends != sorted(ends):
-        raise InvalidRecordError("the curve is outside the text, or out of order")
-    if not all(map(_is_score, scores)):
-        raise InvalidRecordError("a score of the curve is not a number in [0, 1]")
+        raise ContradictionError("the curve is outside the text, or out of order")
+    if not are_scores(scores):
+        raise ContradictionError("a score of the curve is not a number in [0, 1]")
     return {"end": ends, "unsafe": scores} if ends else None

@@ -1,103 +1,47 @@
-"""Read records from text files: plain text, JSON lines and CSV. A broken record gets a
-problem of its own, and reading goes on with the next one."""
+"""Read records from text files: plain text, JSON lines, CSV and TSV. A broken record
+gets a problem of its own, and reading goes on with the next one."""
 
-import codecs
-import csv
-import io
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 from ..errors import Errors, SettingsError
+from .csv_rows import csv_rows
 from .record import (
-    STANDARD,
     BrokenRecordError,
     Record,
     Row,
     Source,
     check_columns,
-    is_unicode,
     make_record,
     unique_keys,
 )
+from .text_files import BOM, check_encoding, open_bytes, peek, split_lines
 
 # The number of a line, and what begins there.
 Line = tuple[int, Row]
-_Cells = tuple[int, list[str] | BrokenRecordError]
-
-# Without a limit, an unclosed quote would read the rest of a file into one cell.
-_MAX_CELL = 64 * 2**20  # characters
-
-_BOM = b"\xef\xbb\xbf"
 
 
 def read_text_file(source: Source) -> Iterator[Record]:
-    """Read a text file or standard input.
+    """Read a text file or standard input, compressed or not.
 
     source (Source): Any source but a Parquet file.
     YIELDS (Record): The records, in order.
-    RAISES (SettingsError): The file cannot be read, has no column for the texts, or
-        isn't UTF-8 but UTF-16.
+    RAISES (SettingsError): The file cannot be read, has no column for the texts, isn't
+        UTF-8 but UTF-16, or is torn or damaged where it is compressed.
     """
-    readers = {"txt": _read_lines, "jsonl": _read_json, "csv": _read_csv}
-    with _open(source.name) as handle:
-        _check_encoding(_peek(handle), name=source.name)
+    readers = {
+        "txt": _read_lines,
+        "jsonl": _read_json,
+        "csv": _read_csv,
+        "tsv": _read_tsv,
+    }
+    with open_bytes(source.name) as handle:
+        check_encoding(peek(handle), name=source.name)
         rows = readers[source.form](handle, source)
         for number, (line, row) in enumerate(rows, start=1):
             yield make_record(number, row, source.text_key, line=line)
-
-
-def guess_standard_input() -> str:
-    """RETURNS (str): The format of standard input: JSON lines if it begins with "{",
-    otherwise plain text."""
-    start = _peek(sys.stdin.buffer)
-    return "jsonl" if start.removeprefix(_BOM).lstrip()[:1] == b"{" else "txt"
-
-
-def _peek(handle: IO[bytes]) -> bytes:
-    """The next bytes, few or many, without reading them."""
-    peek = getattr(handle, "peek", lambda size: b"")
-    return peek(4096)
-
-
-def _check_encoding(start: bytes, *, name: str) -> None:
-    """Check that an input doesn't begin like UTF-16 or UTF-32, of which every line
-    would be broken.
-
-    start (bytes): Its first bytes.
-    name (str): Its name, for messages.
-    RAISES (SettingsError): It does.
-    """
-    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        raise SettingsError(Errors.E163.format(name=name, encoding="UTF-32"))
-    has_mark = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if has_mark or _alternates_with_nul(start):
-        raise SettingsError(Errors.E163.format(name=name, encoding="UTF-16"))
-
-
-def _alternates_with_nul(start: bytes) -> bool:
-    """In UTF-16, every other byte of most European characters is a NUL."""
-    if len(start) < 4:
-        return False
-    few, many = sorted(part.count(0) / len(part) for part in (start[::2], start[1::2]))
-    return few == 0.0 and many > 0.5
-
-
-@contextmanager
-def _open(name: str) -> Iterator[IO[bytes]]:
-    if name == STANDARD:
-        yield sys.stdin.buffer
-        return
-    try:
-        handle = open(name, "rb")  # noqa: SIM115
-    except OSError as e:
-        problem = e.strerror or type(e).__name__
-        raise SettingsError(Errors.E139.format(name=name, problem=problem)) from e
-    with handle:
-        yield handle
 
 
 def _read_lines(handle: IO[bytes], source: Source) -> Iterator[Line]:
@@ -111,9 +55,12 @@ def _read_json(handle: IO[bytes], source: Source) -> Iterator[Line]:
 def _parse_lines(
     handle: IO[bytes], parse: Callable[[str], dict[str, Any] | None]
 ) -> Iterator[Line]:
-    for number, raw in enumerate(handle, start=1):
+    for number, raw in enumerate(split_lines(handle), start=1):
+        if isinstance(raw, BrokenRecordError):
+            yield number, raw
+            continue
         try:
-            row = parse(_decode(raw.removeprefix(_BOM) if number == 1 else raw))
+            row = parse(_decode(raw.removeprefix(BOM) if number == 1 else raw))
         except BrokenRecordError as e:
             yield number, e
         else:
@@ -165,7 +112,15 @@ def _finite(digits: str) -> float:
 
 
 def _read_csv(handle: IO[bytes], source: Source) -> Iterator[Line]:
-    with _csv_rows(handle) as rows:
+    return _read_table(handle, source, "excel")
+
+
+def _read_tsv(handle: IO[bytes], source: Source) -> Iterator[Line]:
+    return _read_table(handle, source, "excel-tab")
+
+
+def _read_table(handle: IO[bytes], source: Source, dialect: str) -> Iterator[Line]:
+    with csv_rows(handle, dialect) as rows:
         _, header = next(rows, (1, []))
         if isinstance(header, BrokenRecordError):
             problem = f"its first row: {header}"
@@ -183,35 +138,24 @@ def _read_csv(handle: IO[bytes], source: Source) -> Iterator[Line]:
                 yield line, dict(zip(header, row, strict=True))
 
 
-@contextmanager
-def _csv_rows(handle: IO[bytes]) -> Iterator[Iterator[_Cells]]:
-    text = io.TextIOWrapper(
-        handle, encoding="utf-8-sig", errors="surrogateescape", newline=""
-    )
-    limit_before = csv.field_size_limit(_MAX_CELL)
+def parse_json_lines(handle: IO[bytes]) -> Iterator[Line]:
+    """Read JSON lines.
+
+    handle (IO[bytes]): The lines.
+    YIELDS (Tuple[int, Union[Dict[str, Any], BrokenRecordError]]): The number of each
+        line, from 1, and its fields or why they can't be read. Blank lines are left
+        out.
+    """
+    return _read_json(handle, Source("", "jsonl", ""))
+
+
+def holds_record(raw: bytes, *, is_first: bool) -> bool:
+    """raw (bytes): A line of a JSON lines file.
+    is_first (bool): Whether it is the first line of the file.
+    RETURNS (bool): Whether it is a record, broken or not: blank lines are none."""
+    if raw.startswith(b"{"):
+        return True
     try:
-        yield _check_rows(csv.reader(text, strict=True))
-    finally:
-        csv.field_size_limit(limit_before)
-        text.detach()
-
-
-def _check_rows(rows: Any) -> Iterator[_Cells]:
-    """rows (csv.reader): Its `line_num` counts the lines that it has read."""
-    while True:
-        line = rows.line_num + 1
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error:
-            problem = "not valid CSV: a quote in the wrong place"
-            yield line, BrokenRecordError(problem)
-            continue
-        content = "".join(row)
-        if not is_unicode(content):
-            yield line, BrokenRecordError("not valid UTF-8")
-        elif "\0" in content:
-            yield line, BrokenRecordError("a NUL byte")
-        elif row:  # a blank line is not a record
-            yield line, row
+        return bool(_decode(raw.removeprefix(BOM) if is_first else raw).strip())
+    except BrokenRecordError:
+        return True

@@ -1,24 +1,30 @@
 """Write results as JSON lines, to standard output or to a file. A file lets you resume
 an interrupted run."""
 
+import io
 import json
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import Errors, SettingsError
+from .compression import compress, decompress, member_sizes
+from .file_names import compression_of
 from .record import BATCH
 from .results import to_plain
 from .run_state import Mark
 
+_CHUNK = 2**20
+
 
 class JsonLinesWriter:
-    """Writes a JSON lines file. A resumed run keeps the lines of whole batches that an
+    """Writes a JSON lines file. If its name ends with .gz or .zst, each batch becomes a
+    gzip member or a zstd frame. A resumed run keeps the lines of whole batches that an
     earlier run has vouched for, and verifies that scoring the last of these batches
     again gives the same lines."""
 
@@ -31,6 +37,7 @@ class JsonLinesWriter:
         """
         self.path = path
         self.start = self.written = 0
+        self._compression = compression_of(path)
         self._size = 0
         self._digest = sha256()
         self._to_verify: deque[bytes] = deque()
@@ -39,20 +46,49 @@ class JsonLinesWriter:
         self._n_verified = self.start
 
     def _keep_batches(self, earlier: Mark) -> None:
-        digest, size = sha256(), 0
-        n_kept = earlier.records // BATCH * BATCH
+        n_batches, n_full = -(-earlier.records // BATCH), earlier.records // BATCH
         with open(self.path, "rb") as handle:
-            for number, line in enumerate(islice(handle, earlier.records), start=1):
-                digest.update(line)
-                size += len(line)
-                if n_kept - BATCH < number <= n_kept:
-                    self._to_verify.append(line)
-                if number == n_kept:
-                    self._digest, self._size = digest.copy(), size
-                    self.written = number
-        if digest.hexdigest() != earlier.output:
-            raise SettingsError(Errors.E173.format(path=self.path))
+            sizes = list(islice(self._batch_sizes(handle, earlier.records), n_batches))
+            kept, last = sizes[:n_full], sum(sizes[n_full - 1 : n_full])
+            handle.seek(0)
+            self._size = sum(kept)
+            self._add(handle, self._size)
+            digest = self._digest.copy()
+            self._add(handle, sum(sizes) - self._size)
+            if self._digest.hexdigest() != earlier.output:
+                raise SettingsError(Errors.E173.format(path=self.path))
+            self._digest = digest
+            # The digest shows that these bytes are safe to decompress.
+            handle.seek(self._size - last)
+            self._verify_later(handle.read(last))
+        self.written = n_full * BATCH
         self.start = self.written - len(self._to_verify)
+
+    def _batch_sizes(self, handle: IO[bytes], n_lines: int) -> Iterator[int]:
+        """YIELDS (int): For each batch with results, the number of its bytes."""
+        if self._compression is not None:
+            yield from member_sizes(handle, self._compression)
+            return
+        lines = islice(handle, n_lines)
+        while size := sum(map(len, islice(lines, BATCH))):
+            yield size
+
+    def _add(self, handle: IO[bytes], size: int) -> None:
+        """Add the next bytes of a file to the digest."""
+        while size and (chunk := handle.read(min(size, _CHUNK))):
+            self._digest.update(chunk)
+            size -= len(chunk)
+
+    def _verify_later(self, batch: bytes) -> None:
+        kind = self._compression
+        content = batch
+        if kind is not None and batch:
+            pieces = decompress(iter([batch]), kind, name=str(self.path))
+            content = b"".join(pieces)
+        if batch and compress(content, kind) != batch:
+            names = f"the library for {kind}"
+            raise SettingsError(Errors.E171.format(path=self.path, names=names))
+        self._to_verify.extend(io.BytesIO(content))
 
     @property
     def digest(self) -> str:
@@ -83,11 +119,14 @@ class JsonLinesWriter:
                 )
         if not lines:
             return
-        data = b"".join(lines)
+        self._append(b"".join(lines))
+        self.written += len(lines)
+
+    def _append(self, content: bytes) -> None:
+        data = compress(content, self._compression)
         self._handle.write(data)
         self._handle.flush()
         self._digest.update(data)
-        self.written += len(lines)
 
     def sync(self) -> None:
         """Wait until what is written is on disk."""
@@ -96,6 +135,10 @@ class JsonLinesWriter:
     def close(self, *, finished: bool) -> None:
         """finished (bool): Whether all of the input was scored."""
         with self._handle:
+            if finished and not self.written and self._compression is not None:
+                # A file without a member looks torn. This one belongs to no record.
+                self._handle.write(compress(b"", self._compression))
+                self._handle.flush()
             self.sync()
 
 

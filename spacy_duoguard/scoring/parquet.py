@@ -8,32 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 from .inputs import read_text_file
-from .record import (
-    STANDARD,
-    BrokenRecordError,
-    Row,
-    Source,
-    check_columns,
-    check_unique,
-    list_files,
-)
+from .parquet_schema import align, damaged, load_pyarrow, unify_schemas
+from .record import STANDARD, BrokenRecordError, Row, Source, list_files
 from .results import to_plain
 
 if TYPE_CHECKING:
     import pyarrow
 
 _ROWS = 1024  # read at once
-
-
-def load_pyarrow() -> Any:
-    """RETURNS (module): `pyarrow`, with `pyarrow.parquet`.
-    RAISES (SettingsError): It is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as e:
-        raise SettingsError(Errors.E133) from e
-    return pyarrow
 
 
 def _parquet_files(path: Path) -> list[Path]:
@@ -48,29 +30,31 @@ def _parquet_files(path: Path) -> list[Path]:
 def read_rows(
     path: Path, *, required: str | None = None, columns: Sequence[str] | None = None
 ) -> Iterator[Row]:
-    """Read rows without loading a whole file.
+    """Read rows without loading a whole file. All have the columns of all files.
 
     path (Path): A Parquet file, or a folder of them.
     required (Optional[str]): A column that must be there.
     columns (Optional[Sequence[str]]): The columns to read, by default all of them.
     YIELDS (Union[Dict[str, Any], BrokenRecordError]): The rows. A row is broken if it
-        has a value that Python can't hold.
-    RAISES (SettingsError): A file is damaged, does not have the column, or has two
-        columns of the same name.
+        has a value that Python, or the type of the column in all files, can't hold.
+    RAISES (SettingsError): As in `unify_schemas`, before the first row.
     """
     pa = load_pyarrow()
-    for file in _parquet_files(path):
+    files = _parquet_files(path)
+    schema = unify_schemas(files, required=required)
+    if columns is not None:
+        schema = pa.schema([field for field in schema if field.name in columns])
+    for file in files:
         try:
             with pa.parquet.ParquetFile(file) as table:
-                names = table.schema_arrow.names
-                check_unique(names, name=str(file))
-                if required is not None:
-                    check_columns(names, required, name=str(file))
                 for batch in table.iter_batches(_ROWS, columns=columns):
-                    yield from to_rows(batch)
+                    for rows, problem in align(batch, schema):
+                        if problem is None:
+                            yield from to_rows(rows)
+                        else:
+                            yield BrokenRecordError(problem)
         except (pa.ArrowException, OSError) as e:
-            problem = f"damaged ({type(e).__name__})"
-            raise SettingsError(Errors.E139.format(name=file, problem=problem)) from e
+            raise damaged(file, e) from e
 
 
 def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:
@@ -105,7 +89,7 @@ def input_columns(source: Source) -> "list[pyarrow.Field]":
     """
     pa = load_pyarrow()
     if source.form == "parquet":
-        return list(pa.parquet.read_schema(_parquet_files(Path(source.name))[0]))
+        return list(unify_schemas(_parquet_files(Path(source.name))))
     if source.form == "txt":
         return [pa.field(source.text_key, pa.string())]
     if source.name == STANDARD:
@@ -114,7 +98,7 @@ def input_columns(source: Source) -> "list[pyarrow.Field]":
     for record in read_text_file(source):
         for key, value in record.fields.items():
             types.setdefault(key, set()).add(_type_name(value))
-    if source.form == "csv":
+    if source.form in ("csv", "tsv"):
         return [pa.field(key, pa.string()) for key in types]
     return [pa.field(key, _column_type(pa, names)) for key, names in types.items()]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
-from .parquet import load_pyarrow, to_table
+from .parquet import to_table
+from .parquet_schema import load_pyarrow
 from .record import BATCH, PART
 from .results import output_names
 from .run_state import Mark

@@ -15,6 +15,7 @@ from ..engine.classifier import Classifier
 from ..engine.network.device import resolve_device
 from ..errors import Errors, SettingsError
 from ..pipeline.registry import guard_names, read_guard_blocks
+from ..pipeline.saved import load_saved
 from ..pipeline.settings import FACTORY, check_settings
 
 
@@ -31,6 +32,7 @@ class GuardOptions:
     batch_tokens: int | None = None
     curve: bool = False
     normalize: bool = False
+    max_chars: int | None = None  # to score of each text, half of them from each end
 
 
 def is_pipeline(model: str) -> bool:
@@ -63,7 +65,7 @@ def load_guard(options: GuardOptions) -> Language:
         nlp.tokenizer = WholeText(nlp.vocab)
     model = {"name": options.model, **_model_settings(options)}
     nlp.add_pipe(FACTORY, config={**_settings(options), "model": model})
-    _set_threshold(nlp, options.threshold)
+    _change_settings(nlp, options)
     return nlp
 
 
@@ -125,15 +127,10 @@ def _load_saved(options: GuardOptions) -> Language:
             **{f"model.{key}": v for key, v in _model_settings(options).items()},
         }
         overrides |= {f"components.{name}.{key}": v for key, v in changes.items()}
-    try:
-        nlp = spacy.load(folder if folder.is_dir() else options.model, config=overrides)
-    except (OSError, ImportError) as e:
-        problem = str(e).splitlines()[0]
-        message = Errors.E086.format(path=options.model, problem=problem)
-        raise SettingsError(message) from e
+    nlp = load_saved(folder if folder.is_dir() else options.model, overrides)
     if options.sentences:
         _add_sentences(nlp)
-    _set_threshold(nlp, options.threshold)
+    _change_settings(nlp, options)
     return nlp
 
 
@@ -160,10 +157,14 @@ def _add_sentences(nlp: Language) -> None:
         nlp.add_pipe("sentencizer", before=first)
 
 
-def _set_threshold(nlp: Language, threshold: float | None) -> None:
-    if threshold is None:
-        return
+def _change_settings(nlp: Language, options: GuardOptions) -> None:
+    """Change what the components can change at run time."""
+    changes: dict[str, Any] = {}
+    if options.threshold is not None:
+        changes |= {"threshold": options.threshold, "thresholds": {}}
+    if options.max_chars is not None:
+        changes["max_chars"] = options.max_chars
     for name in guard_names(nlp):
         guard: Any = nlp.get_pipe(name)
-        guard.cfg.update(threshold=threshold, thresholds={})
+        guard.cfg.update(changes)
         check_settings(guard.cfg)

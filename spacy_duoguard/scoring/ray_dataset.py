@@ -4,7 +4,7 @@ Ray is imported inside the functions: `pip install "spacy-duoguard[ray]"` instal
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import Errors, SettingsError
-from .parquet import load_pyarrow, result_columns, to_rows, to_table
+from .parquet import result_columns, to_rows, to_table
+from .parquet_schema import load_pyarrow
 from .pipelines import GuardOptions, load_guard
 from .record import BATCH, check_columns, make_record
 from .results import output_names
@@ -74,25 +75,47 @@ class ScoreTexts:
         """batch (Union[pyarrow.Table, Mapping[str, ndarray]]): Some rows.
         RETURNS (pyarrow.Table): The same rows in the same order, with results.
         RAISES (SettingsError): There is no column with the name `text_key`."""
-        key, scorer = self.text_key, self.scorer
         pa = load_pyarrow()
         table = pa.table(dict(batch)) if isinstance(batch, Mapping) else batch
-        names = table.schema.names
-        check_columns(names, key, name="The dataset")
+        check_columns(table.schema.names, self.text_key, name="The dataset")
+        # The rows of a dataset have no numbers.
+        return score_table(self.scorer, table, self.text_key)[0].drop_columns("record")
+
+
+def score_table(
+    scorer: RecordScorer,
+    table: "pyarrow.Table",
+    text_key: str,
+    *,
+    first: int = 1,
+    problems: Sequence[str | None] = (),
+) -> "tuple[pyarrow.Table, list[dict]]":
+    """Score some rows. Their other columns are not converted, so their types and values
+    stay as they are.
+
+    scorer (RecordScorer): What to score with.
+    table (pyarrow.Table): The rows.
+    text_key (str): The column with the texts.
+    first (int): The number of the first row.
+    problems (Sequence[Optional[str]]): Why a row cannot be scored, for each row, or
+        nothing.
+    RETURNS (Tuple[pyarrow.Table, List[Dict]]): The same rows in the same order, with
+        the columns of results, and these results.
+    """
+    texts = enumerate(to_rows(table.select([text_key])), start=first)
+    records = [make_record(number, row, text_key) for number, row in texts]
+    if problems:
         records = [
-            make_record(number, row, key)
-            for number, row in enumerate(to_rows(table.select([key])), start=1)
+            record if problem is None else replace(record, problem=problem)
+            for record, problem in zip(records, problems, strict=True)
         ]
-        columns = [
-            column
-            for column in result_columns(scorer.labels, curve=scorer.curve)
-            if column.name != "record"  # the rows of a dataset have no numbers
-        ]
-        results = to_table(scorer.score(records), columns)
-        table = table.rename_columns(output_names(names))
-        for column in columns:
-            table = table.append_column(column, results.column(column.name))
-        return table
+    columns = result_columns(scorer.labels, curve=scorer.curve)
+    results = scorer.score(records)
+    scored = to_table(results, columns)
+    table = table.rename_columns(output_names(table.schema.names))
+    for column in columns:
+        table = table.append_column(column, scored.column(column.name))
+    return table, results
 
 
 def make_scorer(options: Any, threads: int) -> RecordScorer:
@@ -126,28 +149,14 @@ def score_dataset(
         writing: Ray Data waits forever for a CPU that the actors hold.
     RETURNS (ray.data.Dataset): The dataset with the columns of results.
     """
-    return map_actors(dataset, ScoreTexts, options, actors, text_key=text_key)
-
-
-def map_actors(
-    dataset: "Dataset", cls: type, options: Any, actors: Actors, **arguments: Any
-) -> "Dataset":
-    """Map a dataset with a pool of actors.
-
-    dataset (ray.data.Dataset): The dataset.
-    cls (type): The class of the actors, such as `ScoreTexts`.
-    options, actors: As in `score_dataset`.
-    arguments: Further arguments of the class.
-    RETURNS (ray.data.Dataset): The mapped dataset.
-    """
     from ray.data import ActorPoolStrategy
 
     return dataset.map_batches(
-        cls,
+        ScoreTexts,
         fn_constructor_kwargs={
-            "options": _resolve(options, actors),
+            "options": resolve(options, actors),
             "threads": actors.cpus,
-            **arguments,
+            "text_key": text_key,
         },
         batch_format="pyarrow",
         batch_size=BATCH,
@@ -157,9 +166,13 @@ def map_actors(
     )
 
 
-def _resolve(options: Any, actors: Actors) -> GuardOptions:
+def resolve(options: Any, actors: Actors) -> GuardOptions:
     """Resolve what depends on the machine. With the device "auto", actors use only what
-    they request from the cluster: any other GPU belongs to somebody else."""
+    they request from the cluster: any other GPU belongs to somebody else.
+
+    options (Optional[Union[GuardOptions, Mapping[str, Any]]]): As in `ScoreTexts`.
+    actors (Actors): What actors request.
+    RETURNS (GuardOptions): The options for the actors."""
     options = _to_options(options)
     if Path(options.model).is_dir():  # actors have another working directory
         options = replace(options, model=str(Path(options.model).resolve()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import Errors, SettingsError
+from .file_names import suffix_of
 
 STANDARD = "-"  # standard input or output
 
@@ -28,7 +29,7 @@ class Source:
     """Where to read records from."""
 
     name: str  # a path, or `STANDARD`
-    form: str  # "txt", "jsonl", "csv" or "parquet"
+    form: str  # one of `FORMATS`
     text_key: str  # the field or column with the text
 
 
@@ -177,12 +178,12 @@ def check_unique(columns: list[str], *, name: str) -> None:
 
 def list_files(path: Path, *suffixes: str) -> list[Path]:
     """path (Path): A file, or a folder of files.
-    suffixes (str): The suffixes to look for.
+    suffixes (str): The suffixes to look for. ".jsonl" finds "a.jsonl.gz", too.
     RETURNS (List[Path]): The files with these suffixes by name, without hidden ones."""
     return [
         file
         for file in ([path] if path.is_file() else sorted(path.glob("*")))
-        if file.suffix in suffixes and file.name[0] not in "._"
+        if suffix_of(file) in suffixes and file.name[0] not in "._"
     ]
 
 

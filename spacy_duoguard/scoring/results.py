@@ -3,14 +3,15 @@
 import base64
 import datetime
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spacy.tokens import Doc
 
-from ..pipeline.annotations import get_flagged_spans
-from ..taxonomy import UNSAFE
+from ..engine.verdict import ERROR, STATUSES, Verdict
+from ..pipeline.attributes import get_flagged_spans
 from .record import Record
 
 # In the order in which they are written; the last two only on request.
@@ -25,6 +26,10 @@ FIELDS: tuple[str, ...] = (
     "first_unsafe",
 )
 
+SCORED: tuple[str, ...] = tuple(status for status in STATUSES if status != ERROR)
+
+_STEPS = 1_000_000  # six decimals
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -33,15 +38,21 @@ class Counts:
     done: int = 0  # records of the input, including those of the run it resumes
     flagged: int = 0  # with at least one flag, as every failed record has
     failed: int = 0
+    truncated: int = 0
+    categories: Mapping[str, int] = field(default_factory=dict)  # flags of scored texts
 
     def add(self, results: Sequence[Mapping[str, Any]]) -> "Counts":
         """results (Sequence[Mapping[str, Any]]): More results: their `status` and
             `flags` are enough.
         RETURNS (Counts): The counts with those results."""
+        scored = [result for result in results if result["status"] in SCORED]
+        flags = Counter(flag for result in scored for flag in result["flags"])
         return Counts(
             self.done + len(results),
             self.flagged + sum(bool(result["flags"]) for result in results),
-            self.failed + sum(result["status"] == "error" for result in results),
+            self.failed + len(results) - len(scored),
+            self.truncated + sum(r["status"] == "truncated" for r in scored),
+            Counter(self.categories) + flags,
         )
 
 
@@ -69,53 +80,52 @@ def _input_fields(record: Record) -> dict[str, Any]:
     return dict(zip(names, record.fields.values(), strict=True))
 
 
-def to_result(record: Record, doc: Doc, *, curve: bool) -> dict:
-    """Make the result of a record that was scored, from what the component wrote: other
-    components may have changed `doc.cats` and `doc.spans`.
+def make_result(
+    record: Record, verdict: Verdict, doc: Doc | None, *, curve: bool
+) -> dict:
+    """Make the result of a record. Its scores are rounded up to six decimals, after the
+    flags were decided: no score is below the true one.
 
     record (Record): The record.
-    doc (Doc): Its doc, scored by the component.
+    verdict (Verdict): What it is: scored, or marked unsafe.
+    doc (Optional[Doc]): Its doc, if it was scored.
     curve (bool): Include the risk curve.
-    RETURNS (Dict): The record's fields, then those of the result.
+    RETURNS (Dict): The fields of the record, those that could be read, then those of
+        the result.
     """
     result = _input_fields(record)
-    result["cats"] = doc._.duoguard_cats
-    result["flags"] = doc._.duoguard_flags
-    result["status"] = doc._.duoguard_status
-    result["sentences"] = get_flagged_spans(doc)
+    sentences: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
+    first: int | None = 0
+    if doc is None or not verdict.is_scored:
+        result["record"] = record.number
+        result["error"] = verdict.problem
+    else:
+        sentences = get_flagged_spans(doc)
+        points, first = doc._.duoguard_curve or [], doc._.duoguard_first_unsafe
+    result["cats"] = _round_all(verdict.cats)
+    result["flags"] = verdict.flags
+    result["status"] = verdict.status
+    result["sentences"] = [{**s, "cats": _round_all(s["cats"])} for s in sentences]
     if curve:
-        points = doc._.duoguard_curve or []
         result["curve"] = {
             "end": [point["end"] for point in points],
-            "unsafe": [max(point["probs"]) for point in points],
+            "unsafe": [round_up(max(point["probs"])) for point in points],
         }
-        result["first_unsafe"] = doc._.duoguard_first_unsafe
+        result["first_unsafe"] = first
     return result
 
 
-def failed_result(
-    record: Record, problem: str, labels: Sequence[str], *, curve: bool
-) -> dict:
-    """Make the result of a record that could not be scored. It is marked unsafe.
+def _round_all(cats: Mapping[str, float]) -> dict[str, float]:
+    return {label: round_up(score) for label, score in cats.items()}
 
-    record (Record): The record.
-    problem (str): What went wrong, without the text.
-    labels (Sequence[str]): The categories.
-    curve (bool): Include the risk curve, which is empty.
-    RETURNS (Dict): The fields that could be read, the record's number, and the highest
-        scores.
-    """
-    result = _input_fields(record)
-    result["record"] = record.number
-    result["error"] = problem
-    result["cats"] = dict.fromkeys((*labels, UNSAFE), 1.0)
-    result["flags"] = list(labels)
-    result["status"] = "error"
-    result["sentences"] = []
-    if curve:
-        result["curve"] = {"end": [], "unsafe": []}
-        result["first_unsafe"] = 0
-    return result
+
+def round_up(score: float) -> float:
+    """score (float): A probability.
+    RETURNS (float): The lowest number with six decimals that is not below it."""
+    steps = round(score * _STEPS)
+    rounded = steps / _STEPS
+    return rounded if rounded >= score else (steps + 1) / _STEPS
 
 
 def to_plain(value: Any) -> Any:

@@ -7,18 +7,25 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import Errors, ScoringError, SettingsError
+from .compression import describe_compressor
+from .file_names import FORMATS, compression_of, format_of, suffix_of
 from .fingerprint import describe
-from .inputs import guess_standard_input, read_text_file
+from .inputs import read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
-from .parquet import count_rows, input_columns, read_rows, result_columns
+from .parquet import (
+    count_rows,
+    input_columns,
+    read_rows,
+    result_columns,
+)
+from .parquet_schema import load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_batches, make_records
 from .results import Counts
 from .run_state import Mark, Output, RunState, compare, locked, read_state
 from .scorer import RecordScorer
-
-FORMATS: tuple[str, ...] = ("txt", "jsonl", "csv", "parquet")
+from .text_files import guess_standard_input
 
 Report = Callable[[str, str], None]  # the name of a failed record, and its problem
 
@@ -77,7 +84,10 @@ def open_source(
     path = Path(name)
     if not path.exists():
         raise SettingsError(Errors.E139.format(name=name, problem="no such file"))
-    form = form or ("parquet" if path.is_dir() else path.suffix[1:].lower())
+    form = form or ("parquet" if path.is_dir() else format_of(path))
+    if form == "parquet" and path.is_file() and compression_of(path) is not None:
+        problem = "a Parquet file can't be compressed as a whole"
+        raise SettingsError(Errors.E139.format(name=name, problem=problem))
     if form not in FORMATS:
         raise SettingsError(Errors.E134.format(name=name, formats=", ".join(FORMATS)))
     return Source(name, form, text_key)
@@ -138,13 +148,21 @@ def _score_to_disk(
     if request.resume and output.exists:
         earlier, known = read_state(output)
     scorer = _load_scorer(request)
-    state = RunState(output, describe(scorer.nlp, request.source, curve=scorer.curve))
+    known_now = describe(scorer.nlp, request.source, curve=scorer.curve)
+    state = RunState(output, known_now | _describe_writer(output))
     if known is not None:
         compare(known, state.known, path=output.path)
     writer = _make_writer(request, output, scorer, earlier)
     kept = Mark(writer.written, output=writer.digest)
     rest = state.begin(records, earlier, start=writer.start, kept=kept)
     yield from _score(rest, scorer, writer, report, request, state)
+
+
+def _describe_writer(output: Output) -> dict[str, str]:
+    """RETURNS (Dict[str, str]): The version of what turns results into bytes."""
+    if output.is_folder:
+        return {"version of pyarrow": load_pyarrow().__version__}
+    return describe_compressor(output.compression)
 
 
 def _load_scorer(request: ScoreRequest) -> RecordScorer:
@@ -178,8 +196,9 @@ def _check_output(request: ScoreRequest) -> Output | None:
             raise SettingsError(Errors.E135.format(name=name))
         return None
     output = Output(path, _is_parquet(name))
-    if not output.is_folder and path.suffix.lower() != ".jsonl":
+    if not output.is_folder and suffix_of(path) != ".jsonl":
         raise SettingsError(Errors.E135.format(name=name))
+    _describe_writer(output)  # fails without pyarrow, if it is needed
     both = request.resume and request.overwrite
     if both or (output.exists and not (request.resume or request.overwrite)):
         raise SettingsError(Errors.E130.format(path=path))

@@ -6,7 +6,7 @@ and what the results depend on. It is written after the results that it names.
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import chain, islice
@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ..engine.checkpoint.files import read_json, write_aside
 from ..errors import DuoGuardError, Errors, SettingsError
+from .file_names import compression_of
 from .fingerprint import add_record
 from .record import Record
 
@@ -48,6 +49,7 @@ class Output:
 
     path: Path
     is_folder: bool
+    is_replaced: bool = False  # whether the folder is put in place when it is complete
 
     @property
     def state(self) -> Path:
@@ -58,13 +60,23 @@ class Output:
         return path.with_name(f"{path.name}.run.json")
 
     @property
-    def lock(self) -> Path:
-        """The file that a running process holds a lock on. It stays, because to remove
-        it would let two processes lock two files of this name."""
+    def locks(self) -> list[Path]:
+        """The files that a running process holds locks on. They stay, because to remove
+        one would let two processes lock two files of this name."""
         path = self.path.resolve()
-        return (
-            path / ".lock" if self.is_folder else path.with_name(f".{path.name}.lock")
-        )
+        inside, beside = path / LOCK_NAME, path.with_name(f".{path.name}.lock")
+        if not self.is_folder:
+            return [beside]
+        # The lock in a folder moves with it, so another one keeps its name. Each of two
+        # runs that start at once sees the lock of the other.
+        if self.is_replaced:
+            return [beside, *([inside] if path.is_dir() else [])]
+        return [inside, *([beside] if beside.exists() else [])]
+
+    @property
+    def compression(self) -> str | None:
+        """How a file of results is compressed: "gzip", "zstd" or None."""
+        return None if self.is_folder else compression_of(self.path)
 
     @property
     def exists(self) -> bool:
@@ -80,13 +92,22 @@ def locked(output: Output) -> Iterator[None]:
     """Keep other runs from writing to an output. The operating system ends the lock
     with the process, however it ends.
 
-    output (Output): The output. Its folder is created.
+    output (Output): The output. The folder of its lock is created.
     RAISES (SettingsError): Another run writes to it, or the folder cannot be used.
     """
+    first, *_ = output.locks
+    with _held(first, output), ExitStack() as others:
+        for path in output.locks[1:]:  # which may have appeared in the meantime
+            others.enter_context(_held(path, output))
+        yield
+
+
+@contextmanager
+def _held(path: Path, output: Output) -> Iterator[None]:
     # A generator can be closed from another thread.
-    lock = FileLock(output.lock, timeout=0, thread_local=False)
+    lock = FileLock(path, timeout=0, thread_local=False)
     try:
-        output.lock.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as e:
         raise SettingsError(Errors.E174.format(path=output.path)) from e
@@ -169,19 +190,33 @@ class RunState:
         finished (bool): Whether all of the input was scored.
         RAISES (SettingsError): The file cannot be written.
         """
-        body = {
-            "format_version": FORMAT_VERSION,
-            "finished": finished,
-            **asdict(self._mark),
-            "known": self.known,
-        }
-        content = json.dumps({**body, "sha256": _digest(body)}, indent=1)
-        try:
-            with write_aside(self.output.state) as aside:
-                aside.write_text(content, encoding="utf8")
-        except OSError as e:
-            raise _unusable(self.output.state, e) from e
+        save_state(self.output, self._mark, self.known, finished=finished)
         self._saved = monotonic()
+
+
+def save_state(
+    output: Output, mark: Mark, known: dict[str, Any], *, finished: bool
+) -> None:
+    """Save how far a run has come, for `read_state`.
+
+    output (Output): Where its results are.
+    mark (Mark): The point that it has reached.
+    known (Dict[str, Any]): What its results depend on.
+    finished (bool): Whether all of the input was scored.
+    RAISES (SettingsError): The file cannot be written.
+    """
+    body = {
+        "format_version": FORMAT_VERSION,
+        "finished": finished,
+        **asdict(mark),
+        "known": known,
+    }
+    content = json.dumps({**body, "sha256": digest_json(body)}, indent=1)
+    try:
+        with write_aside(output.state) as aside:
+            aside.write_text(content, encoding="utf8")
+    except OSError as e:
+        raise _unusable(output.state, e) from e
 
 
 def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
@@ -199,7 +234,7 @@ def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
         body = read_json(path, kind="the state of a run")
     except DuoGuardError as e:
         raise _cannot_resume(output, "is damaged") from e
-    if body.pop("sha256", None) != _digest(body):
+    if body.pop("sha256", None) != digest_json(body):
         raise _cannot_resume(output, "is damaged")
     if body["format_version"] != FORMAT_VERSION:
         raise _cannot_resume(output, "was written by another version")
@@ -221,7 +256,9 @@ def compare(earlier: dict[str, Any], now: dict[str, Any], *, path: Path) -> None
         raise SettingsError(Errors.E171.format(path=path, names=", ".join(names)))
 
 
-def _digest(body: dict[str, Any]) -> str:
+def digest_json(body: dict[str, Any]) -> str:
+    """body (Dict[str, Any]): JSON-serializable.
+    RETURNS (str): Its SHA-256."""
     return sha256(json.dumps(body, sort_keys=True).encode("utf8")).hexdigest()
 
 

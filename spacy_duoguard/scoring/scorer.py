@@ -6,13 +6,12 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from ..engine.verdict import Verdict, not_scored
 from ..errors import DuoGuardError, SettingsError
+from ..pipeline.attributes import get_verdict
 from ..pipeline.registry import guard_names
 from .record import Record
-from .results import failed_result, to_result
-
-# The statuses of docs that were not scored. A doc that was lost has none.
-_PROBLEMS = {None: "lost in the pipeline", "error": "not scored"}
+from .results import make_result
 
 
 class RecordScorer:
@@ -48,9 +47,12 @@ class RecordScorer:
         self._problems = {}
         with self.nlp.memory_zone():
             docs = self._run(records)
-            return [
-                self._result(i, record, docs.get(i)) for i, record in enumerate(records)
-            ]
+            results = []
+            for i, record in enumerate(records):
+                doc = docs.get(i)
+                verdict = self._judge(i, record, doc)
+                results.append(make_result(record, verdict, doc, curve=self.curve))
+            return results
 
     def _run(self, records: Sequence[Record]) -> dict[int, Doc]:
         """RETURNS (Dict[int, Doc]): The docs from the pipeline, by index."""
@@ -71,16 +73,21 @@ class RecordScorer:
             self._problems[i] = f"no tokens: {type(e).__name__}"
             return None
 
-    def _result(self, i: int, record: Record, doc: Doc | None) -> dict:
-        status = None
-        if doc is not None and doc._.duoguard_cats is not None:
-            status = doc._.duoguard_status
-        problem = record.problem or self._problems.get(i) or _PROBLEMS.get(status)
-        if doc is None or problem:
-            return failed_result(
-                record, problem or "not scored", self.labels, curve=self.curve
-            )
-        return to_result(record, doc, curve=self.curve)
+    def _judge(self, i: int, record: Record, doc: Doc | None) -> Verdict:
+        problem = record.problem or self._problems.get(i)
+        if problem is None:
+            verdict = None if doc is None else get_verdict(doc)
+            if doc is None or verdict is None:
+                problem = "lost in the pipeline"
+            elif doc.text != record.text:
+                problem = "the pipeline changed the text"
+            elif verdict.is_scored and tuple(verdict.labels) != self.labels:
+                problem = "the scores are those of another model"
+            elif verdict.problem is None:
+                return verdict
+            else:
+                problem = verdict.problem
+        return not_scored(self.labels, problem)
 
     def _note(
         self, name: str, proc: Callable, docs: Sequence[Doc], error: Exception

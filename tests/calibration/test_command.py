@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import spacy
 from spacy.cli._util import app
@@ -14,6 +15,9 @@ from spacy.util import load_config
 from typer.testing import CliRunner
 
 from spacy_duoguard.calibration import run as calibration_run
+from spacy_duoguard.calibration.picture import save_picture
+from spacy_duoguard.calibration.report import format_report
+from spacy_duoguard.calibration.thresholds import Goal, calibrate
 from spacy_duoguard.taxonomy import CATEGORIES
 
 TEXTS = [f"{word} {i}" for i in range(10) for word in ("dog", "a fox", "x", "été")]
@@ -198,17 +202,33 @@ def test_failures_change_nothing(saved, dev, tmp_path):
     assert "E080" in failure(saved, dev, "--best-f", "--target-fpr", 0.1)
     assert "E081" in failure(saved, dev, "--target-fpr", 7)
     other = "--component", "other"
-    assert "no 'other'" in failure(saved, dev, "--best-f", *other)
+    message = failure(saved, dev, "--best-f", *other)
+    assert "no 'other'" in message
+    assert "it has: duoguard" in message
     assert "E086" in failure(tmp_path, dev, "--best-f")
     damaged = tmp_path / "damaged.spacy"
     damaged.write_bytes(b"not a corpus")
     assert "E083" in failure(saved, damaged, "--best-f")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "dev.jsonl").touch()
+    assert "E195" in failure(saved, tmp_path / "texts", "--best-f")
+    assert "E195" in failure(saved, tmp_path / "texts" / "dev.jsonl", "--best-f")
     empty = write_corpus(tmp_path / "empty.spacy", [], [])
     assert "(0 docs)" in failure(saved, empty, "--best-f")
     one_class = write_corpus(tmp_path / "one.spacy", [{"Hate": 1.0}] * len(TEXTS))
     assert "E084" in failure(saved, one_class, "--best-f")
     assert "E084" in failure(saved, one_class, "--best-f", "--unsafe")
     assert contents(saved) == before
+
+
+def test_a_gpu_that_spacy_cannot_use_is_named(saved, dev, monkeypatch):
+    def refuse(gpu_id):
+        raise ValueError("Cannot use GPU, CuPy is not installed")
+
+    monkeypatch.setattr("spacy.cli._util.setup_gpu", refuse)
+    message = failure(saved, dev, "--best-f", "--gpu-id", 0)
+    assert "E196" in message
+    assert "CuPy is not installed. Install" in message
 
 
 def test_a_missing_file_is_a_usage_error(saved, tmp_path):
@@ -224,7 +244,7 @@ def test_several_components_need_a_name(saved, dev, make_nlp, tmp_path):
     nlp.to_disk(tmp_path / "two")
     message = failure(tmp_path / "two", dev, "--best-f")
     assert "2 components" in message
-    assert "duoguard, second" in message
+    assert "it has: duoguard, second" in message
     arguments = ("--best-f", "--no-plot", "--component", "second")
     assert run(tmp_path / "two", dev, *arguments)[0] == 0
     loaded = spacy.load(tmp_path / "two")
@@ -264,6 +284,46 @@ def test_the_table_has_the_curve_and_the_counts(saved, dev):
     positives = sum(gold.get("Hate") == 1.0 for gold in GOLD)
     assert row.split()[1:3] == [str(positives), str(30 - positives)]
     assert re.search(r"[▁▂▃▄▅▆▇█0-9]{10}\s*$", row)
+
+
+def test_curves_that_coincide_have_panels_of_their_own(tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure", reason="the picture needs it")
+    figures = []
+
+    class Kept(figure.Figure):
+        def savefig(self, *args, **kwargs):
+            figures.append(self)
+
+    monkeypatch.setattr(figure, "Figure", Kept)
+    gold = np.repeat([0.0, 1.0], 20)[:, None].repeat(13, axis=1)
+    gold[:, 3] = np.nan  # neither positive nor negative texts
+    scores = 0.2 + 0.6 * gold[:, :12]
+    scores[:, 3] = 0.1
+    scores[0, 0] = 0.9  # a safe text above all others
+    settings = {"threshold": 0.5, "thresholds": {}}
+    goal = Goal(target_recall=1.0)
+    save_picture(calibrate(CATEGORIES, scores, gold, goal, **settings), tmp_path / "a")
+    drawn = [axes for axes in figures[0].axes if axes.lines]
+    assert len(drawn) == 11
+    for axes in drawn:
+        recall = axes.lines[0].get_xdata()
+        assert len(set(recall)) == len(recall)  # no line down at a recall of 1
+        assert axes.get_xlim()[1] > 1  # nor along the frame
+    assert drawn[0].get_title().startswith("Violent crimes > ")
+    assert drawn[0].lines[0].get_ydata()[-1] == 20 / 21
+
+
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_false_positives_that_add_up_are_pointed_out(unsafe):
+    """Each category flags another tenth of the safe texts."""
+    gold = np.repeat([0.0, 1.0], [20, 10])[:, None].repeat(13, axis=1)
+    scores = np.where(gold[:, :12] > 0, 0.5, 0.1)
+    for i in range(4):
+        scores[2 * i : 2 * i + 2, i] = 0.9
+    goal, settings = Goal(target_fpr=0.1), {"threshold": 0.5, "thresholds": {}}
+    made = calibrate(CATEGORIES, scores, gold, goal, unsafe=unsafe, **settings)
+    advice = "Together, they flag 40.0% of the safe texts"
+    assert (advice in format_report(made, goal)) == (not unsafe)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -46,10 +47,16 @@ def run_commands(name, folder, monkeypatch, *, model="demo"):
             arguments += ["--model", model]
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
+        if name == "find-threshold":
+            tried = re.findall(
+                r"^ *(\d\.\d+) +(\d\.\d+) *$", result.output, re.MULTILINE
+            )
+            assert len({score for _, score in tried}) > 1, result.output
 
 
 def test_no_command_is_left_out():
     tested = {"score", "report", "verify", "evaluate", "download", "calibrate"}
+    tested |= {"find-threshold"}
     shown = [line.removeprefix(START).removeprefix("duoguard ") for line in SHOWN]
     assert {line.split()[0] for line in shown} == tested
 
@@ -102,6 +109,7 @@ def test_the_commands_for_a_saved_pipeline_run(tmp_path, monkeypatch, make_nlp):
         DocBin(docs=docs).to_disk(tmp_path / f"{name}.spacy")
     run_commands("duoguard calibrate", tmp_path, monkeypatch)
     assert spacy.load(tmp_path / "calibrated").get_pipe("duoguard").cfg["thresholds"]
+    run_commands("find-threshold", tmp_path, monkeypatch)
     run_commands("evaluate", tmp_path, monkeypatch)
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["duoguard_unsafe_auc"] is not None

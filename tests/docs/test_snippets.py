@@ -33,10 +33,14 @@ def snippets():
                 yield pytest.param(block, id=f"{page.stem}-{title or i}-{i}")
 
 
-def configs():
+def configs(*sections):
+    """The blocks that begin with one of the sections. Each block is in a test."""
     for page in PAGES:
         for i, block in enumerate(blocks(read(page), "ini")):
-            yield pytest.param(block, id=f"{page.stem}-{i}")
+            section = block.lstrip("[").split(".")[0]
+            assert section in ("components", "initialize", "training"), block
+            if section in sections:
+                yield pytest.param(block, id=f"{page.stem}-{i}")
 
 
 @pytest.mark.parametrize("snippet", list(snippets()))
@@ -54,7 +58,20 @@ def test_snippets_run(snippet, tmp_path, monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("block", list(configs()))
+@pytest.mark.parametrize("block", list(configs("training")))
+def test_score_weights_count_only_what_is_trained(block):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    nlp.add_pipe("duoguard", config={"model": {"name": "demo"}})
+    weights = Config().from_str(f"[training]\n{block}")["training"]["score_weights"]
+    nlp.config = nlp.config.merge({"training": {"score_weights": weights}})
+    combined = nlp.config["training"]["score_weights"]
+    assert {key for key, weight in combined.items() if weight} == {
+        "duoguard_unsafe_auprc"
+    }
+
+
+@pytest.mark.parametrize("block", list(configs("components", "initialize")))
 def test_configs_make_a_component(block):
     if "spacy-transformers" in block:
         pytest.importorskip("spacy_transformers", reason="it has the span getters")

@@ -2,6 +2,7 @@
 
 import pytest
 import spacy
+import torch
 from support.checkpoints import QWEN2, write_checkpoint
 
 from spacy_duoguard.engine import runner
@@ -61,3 +62,14 @@ def test_a_window_that_no_batch_holds_is_a_failure(classifier, monkeypatch):
     )
     with pytest.raises(ScoringError, match="E040"):
         classifier.score(["How to kill a python process?"])
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 12), (2, 12), (3, 1), (3, 11), (12,), (), (4, 12)]
+)
+def test_logits_of_another_shape_are_a_failure(classifier, monkeypatch, shape):
+    """Python's arrays would repeat a single row or column for all windows."""
+    logits = torch.zeros(shape)
+    monkeypatch.setattr(CpuForward, "__call__", lambda self, batch: logits)
+    with pytest.raises(ScoringError, match=r"E040.*3 of 3"):
+        classifier.score(["a dog", "the dog sleeps", "x"])

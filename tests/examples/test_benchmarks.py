@@ -1,5 +1,6 @@
 """The benchmarks run, on a tiny model; their figures are read where they are made."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -21,30 +22,69 @@ def run(script, *arguments):
 
 
 @pytest.mark.slow
-def test_all_systems_are_measured_in_one_run(tmp_path):
+def test_all_systems_are_measured_beside_the_anchor(tmp_path):
+    systems = (
+        *("Classifier.score, bfloat16", "nlp.pipe, bfloat16"),
+        *("card's loop, bfloat16", "transformers, sorted, batch 8"),
+    )
     output = run(
         "run.py",
-        *("--tiny", "--count", 12, "--rounds", 1, "--cache", tmp_path),
-        *("--systems", "Classifier", "nlp.pipe", "card", "transformers, sorted"),
-        *("--workloads", "real mix", "documents of 2k", "--memory"),
+        *("--tiny", "--count", 12, "--rounds", 1, "--singles", 2, "--cache", tmp_path),
+        *("--systems", *systems, "--against", "card's loop, bfloat16"),
+        *("--workloads", "real mix", "documents of 2k tokens"),
     )
     report = json.loads(output.splitlines()[-1])
     mix = report["workloads"]["real mix"]
-    assert {name.split(",")[0] for name in mix} == {
-        "Classifier.score",
-        "nlp.pipe",
-        "card's loop",
-        "transformers",
-    }
+    assert tuple(mix) == systems
     for name, row in mix.items():
         assert row["tokens_per_second"] > 0
-        assert row["mean_difference_from_the_loop"] < 0.02, name
+        assert row["drift"] < 0.02, name
+    assert mix["card's loop, bfloat16"]["against_anchor"] == 1
     # Texts that the peers would cut are ours alone.
-    assert len(report["workloads"]["documents of 2k tokens"]) == len(
-        [name for name in mix if name.startswith(("Classifier", "nlp"))]
-    )
+    assert tuple(report["workloads"]["documents of 2k tokens"]) == systems[:2]
+    assert set(report["one text"]["20"]) == {*systems[:3]}
     assert all(megabytes > 50 for megabytes in report["peak_memory_mb"].values())
     assert report["product_rate"]["bfloat16"] > 1e8
+
+
+@pytest.mark.slow
+def test_names_of_systems_are_exact(tmp_path):
+    script = BENCHMARKS / "run.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--tiny", "--systems", "Classifier"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "Classifier.score, bfloat16" in done.stderr
+
+
+def test_no_text_is_given_out_twice(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    workloads = importlib.import_module("workloads")
+    pool = workloads.TextPool(None, length=lambda text: len(text.split()), seed=1)
+    rounds = [pool.next_round(40) for _ in range(3)]
+    for name in ("real mix", "short prompts"):
+        texts = [text for texts in rounds for text in texts[name]]
+        assert len(set(texts)) == len(texts)
+    assert [len(texts["real mix"]) for texts in rounds] == [40, 40, 40]
+    with pytest.raises(ValueError, match="too few texts"):
+        pool.mix(100_000)
+
+
+@pytest.mark.slow
+def test_load_contention_and_memory_are_measured(tmp_path):
+    load = run("load.py", "--tiny", "--count", 8, "--cache", tmp_path)
+    rows = json.loads(load.splitlines()[-1])["rows"]
+    assert all(0 < row["p50_ms"] <= row["p95_ms"] for row in rows)
+    contention = run("contention.py", "demo", "--seconds", 1)
+    speeds = json.loads(contention.splitlines()[-1])["texts_per_second"]
+    assert len(speeds) == 6
+    assert all(speed > 0 for speed in speeds.values())
+    memory = run("memory.py", "demo", "--most", 1000)
+    assert [r["docs"] for r in json.loads(memory.splitlines()[-1])["rows"]] == [1000]
 
 
 @pytest.mark.slow
@@ -83,3 +123,16 @@ def test_the_host_is_measured_against_spacy():
     assert all(value > 0 for value in report["microseconds"].values())
     # It holds a doc for each text, and more.
     assert report["ratios"]["nlp.pipe"][1] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_two_actors_are_measured_against_one_process(tmp_path):
+    pytest.importorskip("ray", reason="needs Ray: pip install ray[data]")
+    counts = ("--records", 512, "--short", 128, "--rounds", 1)
+    output = run("ray_overhead.py", "--tiny", "--cache", tmp_path, *counts)
+    report = json.loads(output.splitlines()[-1])
+    assert set(report["ms_per_record"]) == {"one", "threads", "ray"}
+    ray, one = (report["records_per_s_and_core"][name] for name in ("ray", "one"))
+    # Both are rounded.
+    assert report["speedup_of_two_actors"] == pytest.approx(2 * ray / one, abs=0.02)

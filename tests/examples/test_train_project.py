@@ -16,6 +16,9 @@ from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import load_config
 from support.paths import ROOT
+from support.scored import mark, mark_failed
+from support.training import make_examples
+from thinc.api import Adam
 
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -32,7 +35,7 @@ def load(monkeypatch):
     before = set(sys.modules)
     yield importlib.import_module
     for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("demo", "convert", "sample", "decisions"):
+        if name.split(".")[0] in ("demo", "convert", "sample", "decisions", "compare"):
             del sys.modules[name]
 
 
@@ -133,8 +136,74 @@ def test_configs_are_complete(path):
     assert block["model"]["trainable_layers"] == layers
 
 
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_score_is_the_quality_of_what_is_trained(path):
+    weights = load_config(path)["training"]["score_weights"]
+    counted = {key for key, weight in weights.items() if weight}
+    expected = {
+        "head": {"duoguard_unsafe_auprc"},
+        "full": {"duoguard_unsafe_auprc"},
+        "demo": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
+        "downstream": {"cats_score"},
+    }
+    assert counted == expected[path.stem]
+    # Otherwise, its default weight would count as well.
+    assert "duoguard_score" in weights
+
+
 def test_there_is_a_config_for_each_way_to_train():
     assert [path.stem for path in CONFIGS] == ["demo", "downstream", "full", "head"]
+
+
+# What training has changed
+
+SCORES = {
+    "duoguard_unsafe_p": 0.9,
+    "duoguard_unsafe_r": 0.8,
+    "duoguard_unsafe_f": 0.85,
+    "duoguard_unsafe_fpr": 0.1,
+    "duoguard_unsafe_auprc": 0.7,
+    "duoguard_macro_auprc": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({}, "model-best is the untrained pipeline"),
+        ({"auprc": 0.8, "r": 0.5}, "the recall has fallen"),
+        ({"auprc": 0.8}, "has improved. Choose thresholds"),
+        ({"auprc": 0.6, "r": 0.9}, "didn't improve the order"),
+        ({"auprc": None, "r": 0.9}, "needs both safe and unsafe texts"),
+    ],
+)
+def test_compare_says_what_to_do_next(load, changes, advice):
+    changes = {f"duoguard_unsafe_{key}": value for key, value in changes.items()}
+    (line,) = load("compare").advise(SCORES, {**SCORES, **changes})
+    assert advice in line
+    assert ("calibrate" in line) == ("model-best" not in line and "didn't" not in line)
+
+
+def test_compare_starts_from_the_weights_before_training(
+    load, make_nlp, tmp_path, capsys
+):
+    nlp = make_nlp(model={"trainable_layers": 0})
+    nlp.get_pipe("duoguard").add_label("Spam")
+    data = [("The dog sleeps.", {"Hate": 1.0}), ("A fox jumps.", {"unsafe": 0.0})]
+    examples = make_examples(nlp, data)
+    DocBin(docs=[eg.reference for eg in examples]).to_disk(tmp_path / "dev.spacy")
+    nlp.to_disk(tmp_path / "same")
+    optimizer = nlp.initialize(lambda: examples, sgd=Adam(0.05))
+    for _ in range(20):
+        nlp.update(examples, sgd=optimizer)
+    nlp.to_disk(tmp_path / "trained")
+    dev = str(tmp_path / "dev.spacy")
+    load("compare").main([str(tmp_path / "same"), dev])
+    assert "model-best is the untrained pipeline" in capsys.readouterr().out
+    load("compare").main([str(tmp_path / "trained"), dev])
+    output = capsys.readouterr().out
+    assert "model-best is the untrained" not in output
+    assert output.split("AUPRC, unsafe")[1].split()[1] == "100.00"
 
 
 # The component that learns from scores
@@ -146,7 +215,7 @@ def test_decisions_are_learnt_from_scores(load):
     docs = [nlp.make_doc("a text") for _ in range(40)]
     rng = random.Random(0)
     for doc in docs:
-        doc.cats = {name: rng.random() for name in (*CATEGORIES, "unsafe")}
+        mark(doc, {name: rng.random() for name in CATEGORIES})
     gold = np.array([[d.cats["Hate"] > 0.5, d.cats["Hate"] <= 0.5] for d in docs], "f4")
     model = build().initialize(X=docs, Y=gold)
     for _ in range(300):
@@ -160,7 +229,8 @@ def test_a_doc_without_scores_reads_as_unsafe(load):
     build = load("decisions").create_decide_by_scores
     nlp = spacy.blank("en")
     bare, unsafe = nlp.make_doc("a text"), nlp.make_doc("a text")
-    unsafe.cats = dict.fromkeys((*CATEGORIES, "unsafe"), 1.0)
+    mark_failed(unsafe)
+    bare.cats = dict.fromkeys((*CATEGORIES, "unsafe"), 0.0)  # not from the guard
     model = build(nO=2).initialize()
     model.layers[1].set_param("W", np.arange(26, dtype="f4").reshape(2, 13))
     scores = model.predict([bare, unsafe])

@@ -14,7 +14,7 @@ from support.checkpoints import TEXTS
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation.reference import reference_scores
-from spacy_duoguard.pipeline.annotations import get_flags
+from spacy_duoguard.pipeline.attributes import get_flags
 from spacy_duoguard.pipeline.extensions import install_extensions
 from spacy_duoguard.taxonomy import CATEGORIES
 

@@ -10,17 +10,17 @@ from spacy.cli.debug_config import debug_config
 from spacy.cli.init_config import fill_config
 from spacy.cli.train import train
 from spacy.language import Language
-from spacy.tokens import DocBin
+from spacy.tokens import DocBin, Span
 from spacy.training import Example
 from spacy.util import ignore_error, load_config
 from support.checkpoints import TEXTS, make_tokenizer
 from support.failures import BAD, FAILED_CATS
 
 from spacy_duoguard import render
-from spacy_duoguard.pipeline.annotations import get_scores
+from spacy_duoguard.pipeline.attributes import get_scores, get_verdict
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
 from spacy_duoguard.scoring.record import Record
-from spacy_duoguard.scoring.results import to_result
+from spacy_duoguard.scoring.results import make_result, round_up
 from spacy_duoguard.taxonomy import CATEGORIES
 
 CONFIG = """
@@ -236,13 +236,13 @@ def test_results_do_not_depend_on_a_later_component(overwritten):
     doc.spans["duoguard"] = []
     record = Record(1, {}, doc.text)
     with pytest.warns(UserWarning, match="W004"):
-        result = to_result(record, doc, curve=False)
-    assert result["cats"] == scores
+        result = make_result(record, get_verdict(doc), doc, curve=False)
+    assert result["cats"] == {key: round_up(value) for key, value in scores.items()}
     assert [sentence["start"] for sentence in result["sentences"]] == [0, 16]
     for sentence, span in zip(result["sentences"], doc.sents, strict=True):
         cats = span._.duoguard_cats
         assert sentence["end"] == span.end_char
-        assert sentence["cats"] == {key: cats[key] for key in CATEGORIES}
+        assert sentence["cats"] == {key: round_up(cats[key]) for key in CATEGORIES}
 
 
 def test_evaluation_does_not_depend_on_a_later_component(overwritten):
@@ -253,6 +253,43 @@ def test_evaluation_does_not_depend_on_a_later_component(overwritten):
         scores = nlp.evaluate([Example.from_dict(doc, gold)])
     assert scores["duoguard_f_per_type"]["Hate"]["r"] == 1.0
     assert scores["duoguard_f_per_type"]["Hate"]["f"] == 1.0
+
+
+@Language.component("annotator")
+def annotate_spans(doc):
+    """As a `spancat` does that writes the same group."""
+    labels = ("Hate", "Privacy", "Violent crimes")
+    doc.spans["duoguard"] = [Span(doc, 0, 2, label=label) for label in labels]
+    doc.cats = dict.fromkeys([*CATEGORIES, "unsafe"], 0.5)
+    return doc
+
+
+def test_evaluation_of_spans_does_not_depend_on_a_later_component(make_nlp):
+    nlp = make_nlp(sents=True, threshold=0.4)
+    reference = nlp.make_doc("The dog sleeps. So do I.")
+    reference.cats = {**dict.fromkeys(CATEGORIES, 0.0), "Hate": 1.0}
+    spans = [Span(reference, *span, label="Hate") for span in ((0, 4), (0, 2))]
+    reference.spans["duoguard"] = [*spans, Span(reference, 4, 7, label="Privacy")]
+
+    def evaluate():
+        predicted = nlp.make_doc(reference.text)
+        scores = nlp.evaluate([Example(predicted, reference)])
+        return {key: scores[key] for key in scores if key.startswith("duoguard")}
+
+    expected = evaluate()
+    assert 0.0 < expected["duoguard_spans_f"] < 1.0
+    nlp.add_pipe("annotator")
+    with pytest.warns(UserWarning, match="W004"):
+        assert evaluate() == expected
+
+
+def test_a_doc_that_the_component_has_not_seen_is_not_evaluated(make_nlp):
+    nlp = make_nlp()
+    docs = [nlp.make_doc("The dog sleeps.") for _ in range(2)]
+    for doc in docs:
+        doc.cats = dict.fromkeys(CATEGORIES, 1.0)
+    scores = nlp.get_pipe("duoguard").scorer([Example(*docs)])
+    assert scores["duoguard_unsafe_f"] is None
 
 
 def test_a_drawing_does_not_depend_on_a_later_component(overwritten):

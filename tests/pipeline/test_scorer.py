@@ -4,6 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from support.scored import mark, mark_failed
 
 from spacy_duoguard.pipeline.scorer import make_scorer, score_categories
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -11,10 +12,10 @@ from spacy_duoguard.taxonomy import CATEGORIES
 NLP = spacy.blank("en")
 
 
-def example(predicted, gold):
+def example(predicted, gold, *, labels=CATEGORIES):
     """An example whose other categories are 0 on the predicted side."""
     pred, ref = NLP.make_doc("a text"), NLP.make_doc("a text")
-    pred.cats = {**dict.fromkeys(CATEGORIES, 0.0), **predicted}
+    mark(pred, predicted, labels=labels)
     ref.cats = gold
     return Example(pred, ref)
 
@@ -93,7 +94,7 @@ def test_docs_that_were_not_scored_are_left_out():
 def test_a_failed_doc_has_every_category():
     eg = example(dict.fromkeys(CATEGORIES, 1.0), all_zero(Hate=1.0))
     assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 0.0
-    eg.predicted.user_data["duoguard"] = {"status": "error"}
+    mark_failed(eg.predicted)
     assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 1.0
 
 
@@ -151,7 +152,8 @@ def test_one_class_only_is_none_and_no_crash(gold):
 
 def test_labels_that_the_user_added_count():
     labels = (*CATEGORIES, "Spoilers")
-    eg = example({"Spoilers": 0.9}, {**all_zero(), "Spoilers": 1.0})
+    gold = {**all_zero(), "Spoilers": 1.0}
+    eg = example({"Spoilers": 0.9}, gold, labels=labels)
     scores = score_categories([eg], labels=labels)
     assert scores["duoguard_f_per_type"]["Spoilers"]["f"] == 1.0
     assert scores["duoguard_unsafe_r"] == 1.0
@@ -162,19 +164,9 @@ def spans_example(scored, gold, *, key="duoguard"):
     """scored: {(start, end): probability of Hate}; gold: the spans that are Hate, or
     None for no group. A span is flagged above 0.5."""
     pred, ref = (NLP.make_doc("one two three four") for _ in range(2))
-    pred.cats = dict.fromkeys(CATEGORIES, 0.0)
     if scored is not None:
-        record = {"status": "ok", "labels": list(CATEGORIES), "spans": {}}
-        for (start, end), value in scored.items():
-            span = pred[start:end]
-            values = [value if label == "Hate" else 0.0 for label in CATEGORIES]
-            record["spans"][f"{span.start_char}:{span.end_char}"] = values
-        pred.user_data["duoguard"] = record
-        pred.spans[key] = [
-            Span(pred, start, end, label="Hate")
-            for (start, end), value in scored.items()
-            if value > 0.5
-        ]
+        scored = {span: {"Hate": value} for span, value in scored.items()}
+    mark(pred, {}, spans=scored, key=key)
     if gold is not None:
         ref.spans[key] = [Span(ref, *span, label="Hate") for span in gold]
     return Example(pred, ref)

@@ -14,7 +14,7 @@ from support.checkpoints import QWEN2, TEXTS, reseal, write_checkpoint
 from spacy_duoguard.engine.checkpoint.manifest import MANIFEST
 from spacy_duoguard.engine.checkpoint.weights import stored_tensors
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.errors import CheckpointError, ScoringError, SettingsError
+from spacy_duoguard.errors import CheckpointError, SettingsError
 
 
 def scores(nlp):
@@ -223,7 +223,7 @@ def test_a_missing_model_folder_is_no_hub_name(make_nlp, tmp_path, monkeypatch):
 def test_weights_too_large_for_bytes(make_nlp, monkeypatch):
     nlp = make_nlp()
     monkeypatch.setattr("spacy_duoguard.pipeline.shim._MAX_BYTES", 1000)
-    with pytest.raises(ScoringError, match=r"E047.*to_disk"):
+    with pytest.raises(SettingsError, match=r"E047.*to_disk"):
         nlp.to_bytes()
 
 

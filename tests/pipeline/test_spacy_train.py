@@ -65,6 +65,8 @@ use_averages = true
 
 [training.score_weights]
 duoguard_unsafe_auc = 1.0
+duoguard_score = null
+sents_f = null
 
 [initialize]
 

@@ -10,10 +10,10 @@ import spacy
 from spacy import displacy
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.util import registry
+from support.scored import mark, mark_failed
 
 import spacy_duoguard
 from spacy_duoguard.errors import ResultsError
-from spacy_duoguard.pipeline.annotations import KEY
 from spacy_duoguard.taxonomy import CATEGORIES, COLORS
 
 TEXT = "Nice day.\n\nI hate you. Bye!"
@@ -24,12 +24,12 @@ def make_doc(
 ):
     """A doc as the component returns it. `spans`: start token, end token, label."""
     doc = spacy.blank("en")(text)
-    doc.cats = {**dict.fromkeys(CATEGORIES, 0.1), "Hate": 0.93, "Spam<b>": 0.7}
-    doc.cats["unsafe"] = 0.93
-    record = {"status": status, "flags": list(flags), "spans": {}}
-    record["labels"] = [key for key in doc.cats if key != "unsafe"]
-    record["probs"] = [doc.cats[key] for key in record["labels"]]
-    doc.user_data[KEY] = record
+    cats = {**dict.fromkeys(CATEGORIES, 0.1), "Hate": 0.93, "Spam<b>": 0.7}
+    if status == "error":
+        mark_failed(doc, labels=list(cats))
+    else:
+        limits = {label: 0.0 if label in flags else 1.0 for label in cats}
+        mark(doc, cats if text else {}, thresholds=limits, status=status)
     group = [Span(doc, start, end, label=label) for start, end, label in spans]
     attrs = {"scores": list(scores)}
     doc.spans["duoguard"] = SpanGroup(doc, name="duoguard", attrs=attrs, spans=group)

@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spacy_duoguard.review.documents import read_document, read_documents
-from spacy_duoguard.scoring import ray_folder
 from spacy_duoguard.scoring.pipelines import GuardOptions
 from spacy_duoguard.scoring.ray_dataset import ScoreTexts
 from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
+from spacy_duoguard.scoring.shard_scorer import _read_lines
+from spacy_duoguard.scoring.shards import make_plan
 from spacy_duoguard.taxonomy import UNSAFE
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
@@ -89,9 +90,9 @@ def test_odd_fields_cost_at_most_their_record(score, tmp_path, output):
 def test_odd_fields_go_through_ray(tmp_path):
     source = tmp_path / "in.jsonl"
     source.write_text("\n".join(LINES), encoding="ascii")
-    (table,) = ray_folder._read_files({"item": [str(source)]}, text_key="text")
-    fields = [json.loads(row) for row in table.column("fields").to_pylist()]
-    assert [row["id"] for row in fields] == [*range(1, 9), 2**63, 10, 11]
+    (shard,) = make_plan([source], 2**24).shards
+    records = [record for _, record in _read_lines(shard, "text")]
+    assert [record.fields["id"] for record in records] == [*range(1, 9), 2**63, 10, 11]
 
 
 def test_values_of_tables_that_python_cannot_hold(score, options, tmp_path):

@@ -3,15 +3,20 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import spacy
 from spacy.cli._util import app
 from spacy.util import is_package
+from support.runs import parts, results_of, write_texts
 from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError, SettingsError
-from spacy_duoguard.scoring import ray_dataset, ray_folder
+from spacy_duoguard.scoring import ray_dataset, ray_pool, shards
 from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
 from spacy_duoguard.scoring.ray_dataset import (
     Actors,
@@ -19,9 +24,11 @@ from spacy_duoguard.scoring.ray_dataset import (
     connect,
     score_dataset,
 )
-from spacy_duoguard.scoring.ray_folder import FolderRun, ScoreLines
-from spacy_duoguard.scoring.record import Record
+from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.record import BATCH, Record, Source
 from spacy_duoguard.scoring.scorer import RecordScorer
+from spacy_duoguard.scoring.shard_scorer import ShardScorer
+from spacy_duoguard.scoring.shards import Shard, make_plan
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
@@ -95,9 +102,11 @@ def test_records_without_a_text_keep_their_fields(options, tmp_path):
     path.write_text(
         '{"id": 7, "text": null}\n{"id": 8, "text": "\\ud800"}\n{"id": 9}\n'
     )
-    (table,) = ray_folder._read_files({"item": [str(path)]}, text_key="text")
-    lines = ScoreLines(options, threads=1)(table).column("line").to_pylist()
-    results = [json.loads(line) for line in lines]
+    (shard,) = make_plan([path], 1).shards
+    scorer = ShardScorer(options, Source(str(path), "jsonl", "text"), threads=1)
+    scorer.score(shard, tmp_path)
+    (part,) = tmp_path.glob("part-*")
+    results = [json.loads(line) for line in part.read_text().splitlines()]
     assert [result["id"] for result in results] == [7, 8, 9]
     assert [result["status"] for result in results] == ["error"] * 3
 
@@ -111,7 +120,7 @@ def test_actors_are_checked(name, value):
 
 
 def test_actors_use_no_gpu_that_they_did_not_request():
-    resolve = ray_dataset._resolve
+    resolve = ray_dataset.resolve
     assert resolve(None, Actors()).device == "cpu"
     assert resolve({"model": "demo"}, Actors(gpus=0.5)).device == "cuda"
     assert resolve({"device": "mps"}, Actors(gpus=1)).device == "mps"
@@ -123,6 +132,51 @@ def test_without_ray(monkeypatch):
         connect(Actors())
 
 
+class EmptyCluster:
+    """Ray, on a cluster without room for a single actor until tick `grows_at`."""
+
+    exceptions = SimpleNamespace(RayError=RuntimeError)
+
+    def __init__(self, grows_at):
+        self.grows_at = grows_at
+        self.ticks = self.killed = 0
+
+    def remote(self, cls):
+        start = SimpleNamespace(remote=object)
+        actor = SimpleNamespace(describe=start)
+        ready = SimpleNamespace(remote=lambda **arguments: actor)
+        return SimpleNamespace(options=lambda **options: ready)
+
+    def wait(self, refs, **options):
+        self.ticks += 1
+        if self.ticks > self.grows_at + 3:
+            raise KeyboardInterrupt
+        return [], refs
+
+    def cluster_resources(self):
+        return {"CPU": 4.0} if self.ticks > self.grows_at else {"memory": 1.0}
+
+    def kill(self, actor, *, no_restart):
+        self.killed += 1
+
+
+@pytest.mark.parametrize("grows_at", [0, 9])
+def test_a_cluster_that_stays_without_room_is_given_up(monkeypatch, grows_at):
+    ray = EmptyCluster(grows_at)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(ray_pool, "connect", lambda actors: None)
+    now = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(ray_pool, "monotonic", lambda: next(now))
+    pool = ray_pool.ActorPool(Actors(2), {}, lambda known: None)
+    expected = ScoringError if grows_at else KeyboardInterrupt
+    with pytest.raises(expected) as info:
+        list(pool.score([Shard(0, 1, 0, "", ())] * 3, None))
+    if grows_at:
+        assert "E190" in str(info.value)
+        assert 600 // 100 <= ray.ticks <= grows_at
+    assert ray.killed == 2
+
+
 def test_unusable_folders_are_refused(tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
     for folder in (source, output):
@@ -130,6 +184,7 @@ def test_unusable_folders_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="E159"):
         FolderRun(source, output).run()
     (source / "a.jsonl").write_text("{}")
+    (output / "part-0.jsonl").touch()
     with pytest.raises(SettingsError, match="E160"):
         FolderRun(source, output).run()
     output.rename(tmp_path / ".out.duoguard-old")  # as a killed run can leave it
@@ -152,77 +207,216 @@ needs_ray = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """A local Ray cluster with room for two actors."""
+def nodes():
+    """A cluster of several nodes on this machine, with room for two actors."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
+    from ray.cluster_utils import Cluster
 
-    ray.init(
-        address="local",
-        num_cpus=3,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    # Actors run on the other two nodes.
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for cpus in (2, 1):
+        cluster.add_node(num_cpus=cpus)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
-    yield ray
+    yield cluster
     ray.shutdown()
+    cluster.shutdown()
 
 
-def dies_once(folder, at):
-    """RETURNS (type): A class of actors. The one that scores batch number `at` dies
-    before it returns the results."""
+@pytest.fixture
+def cluster(nodes):
+    """Ray, connected to the cluster."""
+    import ray
 
-    class Dying(ScoreLines):
-        def __call__(self, batch):
-            lines = super().__call__(batch)
-            (folder / f"{os.getpid()}-{batch['number'][0].as_py()}").touch()
-            calls = len(list(folder.iterdir()))
-            if calls == at:
-                (folder / "killed").touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return lines
-
-    return Dying
+    return ray
 
 
-@needs_ray
-@pytest.mark.ray
-@pytest.mark.filterwarnings("default")
-def test_a_folder_of_lines_while_an_actor_is_killed(
-    cluster, tmp_path, options, expect, monkeypatch
-):
-    source, output, calls = (tmp_path / name for name in ("in", "out", "calls"))
-    calls.mkdir()
+def slow_scorer(folder, *, exits=0):
+    """RETURNS (type): A class of actors that take their time, and note in a folder on
+    which node they scored which shard. The first `exits` of them end before they return
+    a result."""
+
+    import ray
+
+    class Slow(ShardScorer):
+        def score(self, shard, target):
+            outcome = super().score(shard, target)
+            node = ray.get_runtime_context().get_node_id()
+            (folder / f"{node}-{os.getpid()}-{shard.index}").touch()
+            time.sleep(0.3)
+            if len(list(folder.iterdir())) <= exits:
+                os._exit(1)
+            return outcome
+
+    return Slow
+
+
+@pytest.fixture
+def calls(tmp_path):
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path, options, monkeypatch):
+    """A run over two files of eight shards, with two broken records."""
+    source = tmp_path / "in"
     source.mkdir()
-    texts = [f"{i} {SENTENCES}" for i in range(900)]
     for k in range(2):
         lines = [
-            json.dumps({"text": text, f"field {i % 3}": i})
-            for i, text in enumerate(texts)
+            json.dumps({"text": f"{i} {SENTENCES}", f"field {i % 3}": i})
+            for i in range(k * 450, (k + 1) * 450)
         ]
-        part = lines[k * 450 : (k + 1) * 450]
-        part[7] = '{"text": torn'
-        (source / f"{k}.jsonl").write_text("\n".join(part), encoding="utf8")
-    monkeypatch.setattr(ray_folder, "ScoreLines", dies_once(calls, at=3))
-    counts = FolderRun(source, output, options, actors=Actors(2)).run()
-    assert (calls / "killed").exists()
-    assert counts.done == 900
-    assert counts.failed == 2
-    paths = sorted(output.iterdir())
-    lines = [path.read_text(encoding="utf8").splitlines() for path in paths]
-    results = [json.loads(line) for part in lines for line in part]
+        lines[7] = '{"text": torn'
+        (source / f"{k}.jsonl").write_text("\n".join(lines), encoding="utf8")
+    monkeypatch.setattr(shards, "MOST_BYTES", 1000)
+    return FolderRun(source, tmp_path / "out", options, actors=Actors(2))
+
+
+def assert_whole(job, expect):
+    """Check that the results of `job` are those of a single process."""
+    results = results_of(job.output)
+    texts = [f"{i} {SENTENCES}" for i in range(900)]
     assert [row.get("text") for row in results] == [
         None if i % 450 == 7 else text for i, text in enumerate(texts)
     ]
     for i, (row, expected) in enumerate(zip(results, expect(texts), strict=True)):
         if i % 450 == 7:
             assert (row["status"], row["cats"][UNSAFE]) == ("error", 1.0)
-            assert (row["record"], row["error"]) == (8, "not valid JSON")
+            assert (row["record"], row["error"]) == (i + 1, "not valid JSON")
         else:
             assert row[f"field {i % 3}"] == i
             assert_same(row, expected)
-    assert counts.flagged == sum(bool(row["flags"]) for row in results)
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_folder_of_lines_while_actors_die(cluster, job, calls, expect, monkeypatch):
+    monkeypatch.setattr(ray_pool, "ShardScorer", slow_scorer(calls, exits=2))
+    counts = job.run()
+    assert len(list(calls.iterdir())) == 10  # two shards were scored twice
+    assert (counts.done, counts.failed) == (900, 2)
+    assert_whole(job, expect)
+    assert len(list(job.output.glob("part-*"))) == 8
+    assert not job.aside.exists()
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_shard_that_kills_every_actor_ends_the_run(cluster, job, calls, monkeypatch):
+    monkeypatch.setattr(ray_pool, "ShardScorer", slow_scorer(calls, exits=99))
+    with pytest.raises(ScoringError, match=r"E188.*records \d+ to \d+"):
+        job.run()
+    assert not job.output.exists()
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_folder_of_lines_while_a_node_is_killed(
+    nodes, cluster, job, calls, expect, monkeypatch
+):
+    monkeypatch.setattr(ray_pool, "ShardScorer", slow_scorer(calls))
+    job.actors = Actors(1)
+    steps = job.score()
+    next(steps)
+    next(steps)
+    first = min(calls.iterdir(), key=os.path.getmtime).name.split("-")[0]
+    (node,) = (node for node in nodes.worker_nodes if node.node_id == first)
+    nodes.remove_node(node, allow_graceful=False)
+    try:
+        *_, counts = steps
+    finally:
+        nodes.add_node(num_cpus=2)
+    assert (counts.done, counts.failed) == (900, 2)
+    assert_whole(job, expect)
+    assert len({path.name.split("-")[0] for path in calls.iterdir()}) == 2
+
+
+# Imports once and forks for each run, because a fresh start takes seconds.
+DRIVER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import spacy, torch, pyarrow.parquet
+from spacy_duoguard.scoring import fingerprint, ray_folder, ray_pool, shards
+from spacy_duoguard.scoring.ray_dataset import Actors
+
+torch.set_num_threads(1)
+spacy.blank("xx")
+address, source, out, model, kills = sys.argv[1:]
+shards.MOST_BYTES = 1000
+options = {"model": model, "precision": "float32", "device": "cpu", "threshold": 0.4}
+
+def start():
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        import ray
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        job = ray_folder.FolderRun(
+            Path(source), Path(out), options, actors=Actors(2), resume=True
+        )
+        job.run()
+        os._exit(0)
+    finally:
+        os._exit(99)
+
+def done():
+    log = Path(out).with_name(".out.duoguard-run") / ".shards.jsonl"
+    return log.read_bytes().count(b"output") if log.exists() else 0
+
+generator = random.Random(0)
+for i in range(int(kills)):
+    before, pid = done(), start()
+    if i % 4 == 3:  # before anything is scored
+        time.sleep(generator.uniform(0, 3))
+    else:
+        until = time.monotonic() + 60
+        while done() <= before and time.monotonic() < until:
+            time.sleep(0.005)
+        time.sleep(generator.uniform(0, 0.2))
+    os.kill(pid, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), done(), flush=True)
+print(os.waitstatus_to_exitcode(os.waitpid(start(), 0)[1]))
+"""
+
+
+@needs_ray
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_driver_killed_at_random_points_is_resumed(
+    nodes, cluster, tmp_path, options, kills, monkeypatch
+):
+    monkeypatch.setattr(shards, "MOST_BYTES", 1000)
+    source = tmp_path / "in"
+    source.mkdir()
+    for k in range(4):
+        write_texts(source / f"{k}.jsonl", 2 * kills * BATCH + k, seed=k)
+    whole = FolderRun(source, tmp_path / "whole", options, actors=Actors(2))
+    count = whole.run().done
+    out = tmp_path / "out"
+    arguments = [nodes.address, source, out, options["model"], kills]
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    *interrupted, last = done.stdout.split("\n")[:-1]
+    assert {int(line.split()[0]) for line in interrupted} == {-signal.SIGKILL}
+    reached = [int(line.split()[1]) for line in interrupted]
+    assert reached == sorted(reached)
+    assert len(set(reached)) > kills / 2
+    assert last == "0", done.stderr
+    assert len(results_of(out)) == count
+    assert parts(out) == parts(whole.output)
+    assert not list(tmp_path.glob(".*.duoguard*"))
 
 
 @needs_ray
@@ -235,7 +429,8 @@ def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
     for k in range(2):
         part = texts[k * 150 : (k + 1) * 150]
         part[5] = None
-        columns = {"prompt": part, "id": pa.array(range(150), pa.int16())}
+        ids = pa.array(range(150), pa.int16())
+        columns = {"prompt": part, "id": ids, **({"late": [1] * 150} if k else {})}
         parquet.write_table(
             pa.table(columns), source / f"{k}.parquet", row_group_size=40
         )
@@ -246,13 +441,14 @@ def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
     assert table.schema.field("id").type == pa.int16()
     rows = table.to_pylist()
     assert [row["id"] for row in rows] == [*range(150)] * 2
+    assert [row["late"] for row in rows] == [None] * 150 + [1] * 150
     for i, (row, expected) in enumerate(zip(rows, expect(texts), strict=True)):
         if i % 150 == 5:
             assert (row["status"], row["cats"][UNSAFE]) == ("error", 1.0)
+            assert row["record"] == i + 1
         else:
             assert row["prompt"] == texts[i]
             assert_same(row, expected)
-    assert not list(tmp_path.glob(".*"))
 
 
 @needs_ray
@@ -266,7 +462,7 @@ def test_a_missing_model_is_reported(cluster, tmp_path):
     with pytest.raises(ScoringError, match=r"E0\d\d.*gone"):
         run.run()
     assert not output.exists()
-    assert not list(tmp_path.glob(".*"))
+    assert not run.aside.exists()
 
 
 @needs_ray
@@ -296,9 +492,9 @@ def run_score(*arguments):
 
 
 def test_options_that_do_not_go_with_ray(tmp_path):
-    done = run_score("in", "out", "--ray", 2, "--resume")
+    done = run_score("in", "out", "--ray", 2, "--format", "csv")
     assert done.exit_code == 2
-    assert "--resume cannot be used with --ray" in done.output
+    assert "--format cannot be used with --ray" in done.output
     done = run_score(tmp_path, tmp_path / "out", "--ray", 2)
     assert (done.exit_code, "E159" in done.output) == (1, True)
 
@@ -312,9 +508,15 @@ def test_the_command(cluster, tmp_path, options, expect):
     model = ("--model", options["model"], "--precision", "float32", "--threshold", 0.4)
     done = run_score(source, output, "--ray", 2, *model)
     assert done.exit_code == 3, done.output
-    assert "2 records" in done.output
-    assert "marked unsafe: 1" in done.output
-    (part,) = output.iterdir()
-    row, failed = map(json.loads, part.read_text(encoding="utf8").splitlines())
+    assert "Scored: 1 text in" in done.output
+    assert "marked unsafe: 1 text: Record 2 (line 2);" in done.output
+    assert "Record 2 (line 2): not valid JSON" in done.output
+    row, failed = results_of(output)
     assert_same(row, expect([SENTENCES])[0])
     assert failed["status"] == "error"
+    again = run_score(source, output, "--ray", 2, *model, "--resume")
+    assert again.exit_code == 3, again.output
+    strict = run_score(source, output, "--ray", 2, *model, "--overwrite", "--strict")
+    assert strict.exit_code == 1
+    assert "E137" in strict.output
+    assert len(results_of(output)) == 2

@@ -27,8 +27,10 @@ def create_decide_by_scores(
 
 
 def _forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Floats2d, object]:
-    # A doc without scores counts as unsafe, like one that could not be scored.
-    rows = [[doc.cats.get(name, 1.0) for name in SCORES] for doc in docs]
+    # Not `doc.cats`, where the component that learns from them writes, too. A doc
+    # without scores counts as unsafe, like one that could not be scored.
+    scores = [doc._.duoguard_cats or {} for doc in docs]
+    rows = [[of_doc.get(name, 1.0) for name in SCORES] for of_doc in scores]
     values = np.array(rows, dtype=np.float64).reshape(len(docs), len(SCORES))
     with np.errstate(divide="ignore"):
         odds = np.log(values) - np.log1p(-values)

@@ -70,13 +70,24 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     aside.mkdir()
     try:
         yield aside
-        _sync_tree(aside)
+        put_in_place(aside, folder)
+    finally:
+        _remove(aside)
+
+
+def put_in_place(aside: Path, folder: Path) -> None:
+    """Replace a folder by one that is complete.
+
+    aside (Path): The new folder, beside the old one.
+    folder (Path): The folder to replace or create. If that fails, it is as before.
+    """
+    _sync_tree(aside)
+    try:
         if os.path.lexists(folder):
             os.rename(folder, _replaced(folder))
         os.rename(aside, folder)
         try_sync(folder.parent)
     finally:
-        _remove(aside)
         restore_folder(folder)
 
 

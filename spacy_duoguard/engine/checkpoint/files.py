@@ -90,6 +90,26 @@ def is_regular(path: Path) -> bool:
     return False
 
 
+def check_regular_files(path: Path) -> None:
+    """Check that a folder, with its subfolders, holds only files that can be read.
+
+    path (Path): A folder, or a single file.
+    RAISES (CheckpointError): Something in it is a pipe, a device, a socket or a link
+        that leads nowhere.
+    """
+    seen: set[tuple[int, int]] = set()  # a link may lead back up
+    paths = [path]
+    while paths:
+        path = paths.pop()
+        if not path.is_dir():
+            is_regular(path)
+            continue
+        status = path.stat()
+        if (key := (status.st_dev, status.st_ino)) not in seen:
+            seen.add(key)
+            paths += path.iterdir()
+
+
 def _check_regular(mode: int, path: Path) -> None:
     if not stat.S_ISREG(mode):
         raise CheckpointError(Errors.E108.format(file=path))

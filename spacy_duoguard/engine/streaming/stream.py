@@ -8,9 +8,7 @@ extended.
 import codecs
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ...errors import Errors, ScoringError, SettingsError
@@ -22,20 +20,7 @@ from ..network.kv_cache import CachedAttention, KeyValueCache, pack_extensions
 from ..network.threads import leave_parents_threads
 from ..settings import check_count
 from .reader import StreamReader
-
-
-@dataclass(frozen=True)
-class StreamScores:
-    """The scores of a stream after a push."""
-
-    probabilities: np.ndarray  # (n_labels,) float32, of the text so far
-    flags: tuple[Flag, ...]  # the new flags
-    status: str  # "ok", "empty" (no tokens so far) or "error"
-
-    @property
-    def unsafe(self) -> float:
-        """RETURNS (float): The largest probability."""
-        return float(self.probabilities.max())
+from .scores import StreamScores
 
 
 class StreamBatch:
@@ -93,11 +78,11 @@ class StreamBatch:
                 for stream, chunk in zip(streams, chunks, strict=True):
                     stream._take(chunk)
                 self._advance([stream for stream in streams if stream.error is None])
+                return [stream._settle() for stream in streams]
             except BaseException as e:  # an interrupt leaves texts half read
                 for stream in streams:
                     stream._fail(e)
                 raise
-            return [stream._settle() for stream in streams]
 
     def _check(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
@@ -245,7 +230,11 @@ class Stream:
         else:
             last = ()
         with self.batch._lock:
-            flags = self.reader.close()
+            try:
+                flags = self.reader.close()
+            except BaseException as e:  # its flags would be lost
+                self._fail(e)
+                raise
             self._leave()
         return self._report((*last, *flags))
 
@@ -289,10 +278,13 @@ class Stream:
         return self._report(tuple(self.reader.settle()))
 
     def _report(self, flags: tuple[Flag, ...]) -> StreamScores:
-        if self.error is not None:
-            ones = np.ones(len(self.batch.thresholds), dtype=np.float32)
-            offset = self.reader.text.n_chars
-            every = tuple(Flag(label, offset, 1.0) for label in self.batch.thresholds)
-            return StreamScores(ones, every, "error")
-        status = "ok" if self.reader.n_read else "empty"
-        return StreamScores(self.reader.probabilities, flags, status)
+        labels = list(self.batch.thresholds)
+        if self.error is None:
+            # A copy, because callers may write into what they get.
+            probabilities = self.reader.probabilities.copy()
+            status = "ok" if self.reader.n_read else "empty"
+            scores = StreamScores(probabilities, flags, status)
+            if (problem := scores.find_problem(labels)) is None:
+                return scores
+            self._fail(ScoringError(Errors.E181.format(problem=problem)))
+        return StreamScores.failed(labels, self.reader.text.n_chars)

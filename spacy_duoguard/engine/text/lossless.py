@@ -151,7 +151,7 @@ def find_uncovered(text: str, offsets: np.ndarray) -> int | None:
         Whitespace, invisible characters, and marks that normalization merged into the
         character before them need no token.
     """
-    ends = np.maximum.accumulate(offsets[:, 1]) if len(offsets) else offsets[:, 1]
+    ends = np.maximum.accumulate(offsets[:, 1])
     starts = np.append(offsets[:, 0], len(text))
     gaps = np.flatnonzero(starts > np.append(0, ends))
     for i in gaps:

@@ -1,0 +1,184 @@
+"""What the extension attributes return: the component's results, whatever other code
+made of `doc.cats`. If its record was changed and contradicts itself, the doc counts as
+not scored."""
+
+import warnings
+from typing import Any
+
+from spacy.tokens import Doc, Span
+
+from ..engine.verdict import HIGHEST, Verdict
+from ..errors import Warnings
+from ..taxonomy import UNSAFE
+from .doc_record import (
+    judge_record,
+    judge_span,
+    judge_text,
+    read_record,
+    span_id,
+    to_offsets,
+)
+
+
+def get_verdict(doc: Doc) -> Verdict | None:
+    """doc (Doc): A doc.
+    RETURNS (Optional[Verdict]): What it is; None for a doc that the component has not
+        processed."""
+    record = read_record(doc)
+    if record is None:
+        return None
+    verdict = judge_record(record, doc)
+    _warn_of_clash(doc, verdict)
+    return verdict
+
+
+def get_status(doc: Doc) -> str | None:
+    """`doc._.duoguard_status`: "ok", "empty", "truncated" or "error"; None for a doc
+    that the component has not processed."""
+    verdict = get_verdict(doc)
+    return None if verdict is None else verdict.status
+
+
+def get_flags(doc: Doc) -> list[str] | None:
+    """`doc._.duoguard_flags`: the flagged categories, in order; None as above."""
+    verdict = get_verdict(doc)
+    return None if verdict is None else verdict.flags
+
+
+def get_scores(doc: Doc) -> dict[str, float] | None:
+    """`doc._.duoguard_cats`: the scores that the component wrote, with the keys of
+    `doc.cats`, where another component may have overwritten them; None as above."""
+    verdict = get_verdict(doc)
+    return None if verdict is None else verdict.cats
+
+
+def _warn_of_clash(doc: Doc, verdict: Verdict) -> None:
+    """Warn if `doc.cats` has other scores than the component wrote."""
+    cats = doc.cats if isinstance(doc.cats, dict) else {}
+    scores = verdict.cats.items()
+    changed = [key for key, value in scores if cats.get(key, value) != value]
+    if changed:
+        keys = ", ".join(map(repr, changed))
+        # Always at this line, so that Python shows it once.
+        warnings.warn(Warnings.W004.format(keys=keys), stacklevel=1)
+
+
+def get_windows(doc: Doc) -> list[dict[str, Any]] | None:
+    """`doc._.duoguard_windows`: the character offsets of each window into `doc.text`
+    and its probabilities, in the order of the categories; None as above."""
+    record, verdict = read_record(doc), get_verdict(doc)
+    if record is None or verdict is None:
+        return None
+    windows = record["windows"] if verdict.is_scored else ()
+    # DocBin returns lists as tuples.
+    return [{**window, "probs": list(window["probs"])} for window in windows]
+
+
+def get_spans_key(doc: Doc) -> str | None:
+    """doc (Doc): A doc.
+    RETURNS (Optional[str]): The group of `doc.spans` that the component wrote."""
+    key = (read_record(doc) or {}).get("spans_key")
+    return key if isinstance(key, str) else None
+
+
+def get_span_verdicts(doc: Doc) -> dict[tuple[int, int], Verdict]:
+    """doc (Doc): A doc.
+    RETURNS (Dict[Tuple[int, int], Verdict]): What each of its scored spans is, by
+        character offsets. If the doc isn't scored, none of them is."""
+    record, verdict = read_record(doc), get_verdict(doc)
+    if record is None or verdict is None:
+        return {}
+    spans = {}
+    for key in _span_keys(record):
+        of_span = judge_span(record, key) if verdict.is_scored else verdict
+        spans[to_offsets(key)] = of_span
+    return spans
+
+
+def _span_keys(record: dict[str, Any]) -> list[str]:
+    """The spans of a record, those that can be read."""
+    spans = record.get("spans")
+    keys = []
+    for key in spans if isinstance(spans, dict) else ():
+        try:
+            to_offsets(key)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        keys.append(key)
+    return keys
+
+
+def get_flagged_spans(doc: Doc) -> list[dict[str, Any]]:
+    """doc (Doc): A doc.
+    RETURNS (List[Dict[str, Any]]): The spans that were flagged, in order: character
+        offsets "start" and "end", and "cats" with their flagged categories."""
+    return [
+        {
+            "start": start,
+            "end": end,
+            "cats": {label: verdict.cats[label] for label in verdict.flags},
+        }
+        for (start, end), verdict in get_span_verdicts(doc).items()
+        if verdict.flags
+    ]
+
+
+def get_span_cats(span: Span) -> dict[str, float] | None:
+    """`span._.duoguard_cats`: the scores of a span that was scored, with the keys of
+    `doc.cats`; None for any other span."""
+    verdict = _judge_in_doc(span)
+    return None if verdict is None else verdict.cats
+
+
+def _judge_in_doc(span: Span) -> Verdict | None:
+    """What a span is; None if it was not to be scored."""
+    record = read_record(span.doc)
+    if record is None:
+        return None
+    spans, key = record.get("spans"), span_id(span)
+    if isinstance(spans, dict) and key not in spans:
+        return None
+    # Not `judge_record`, which would look at all the other spans, too.
+    verdict = judge_text(record, span.doc)
+    return judge_span(record, key) if verdict.is_scored else verdict
+
+
+def get_span_delta(span: Span) -> dict[str, float] | None:
+    """`span._.duoguard_delta`: how much a span that was scored in context changed the
+    probability of each category and of `unsafe`, with the keys of `doc.cats`; None for
+    any other span."""
+    record, verdict = read_record(span.doc), _judge_in_doc(span)
+    if record is None or verdict is None or not record.get("deltas"):
+        return None
+    if not verdict.is_scored:
+        return dict.fromkeys(verdict.cats, HIGHEST)
+    try:
+        deltas = record["deltas"][span_id(span)]
+        return dict(zip([*record["labels"], UNSAFE], map(float, deltas), strict=True))
+    except (KeyError, TypeError, ValueError):  # not as the component wrote it
+        return dict.fromkeys(verdict.cats, HIGHEST)
+
+
+def get_curve(doc: Doc) -> list[dict[str, Any]] | None:
+    """`doc._.duoguard_curve`: for each token of the model the character offset of its
+    end and the probabilities of the text up to there, in the order of the categories;
+    None if no curve was stored."""
+    record, verdict = read_record(doc), get_verdict(doc)
+    if record is None or verdict is None or record.get("curve") is None:
+        return None
+    if not verdict.is_scored:
+        return []
+    curve = record["curve"]
+    pairs = zip(curve["ends"], curve["probs"], strict=True)
+    return [{"end": end, "probs": list(probs)} for end, probs in pairs]
+
+
+def get_first_unsafe(doc: Doc) -> int | None:
+    """`doc._.duoguard_first_unsafe`: how many characters had to be read until a
+    category had been above its threshold for `patience` tokens, or was above it at the
+    end of the text; 0 for a doc that failed. None if nothing is flagged, or as
+    above."""
+    record, verdict = read_record(doc), get_verdict(doc)
+    if record is None or verdict is None or "curve" not in record:
+        return None
+    return record["first_unsafe"] if verdict.is_scored else 0

@@ -1,0 +1,126 @@
+"""The record of results in a doc, as `annotations.py` describes it, and what it says
+that the doc is. Other code can change it, so nothing here trusts it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc, Span
+
+from ..engine.verdict import (
+    ERROR,
+    ContradictionError,
+    Verdict,
+    all_labels,
+    judge,
+    not_scored,
+    to_cats,
+)
+
+KEY = "duoguard"
+
+
+def span_id(span: Span) -> str:
+    """span (Span): A span.
+    RETURNS (str): Its key in a record: its character offsets."""
+    return f"{span.start_char}:{span.end_char}"
+
+
+def to_offsets(key: str) -> tuple[int, int]:
+    """key (str): From `span_id`.
+    RETURNS (Tuple[int, int]): The character offsets."""
+    start, end = key.split(":")
+    return int(start), int(end)
+
+
+def read_record(doc: Doc) -> dict[str, Any] | None:
+    """doc (Doc): A doc.
+    RETURNS (Optional[Dict[str, Any]]): Its record, empty if it is damaged; None if the
+        component has not processed the doc."""
+    if not isinstance(doc.user_data, dict) or KEY not in doc.user_data:
+        return None
+    record = doc.user_data[KEY]
+    return record if isinstance(record, dict) else {}
+
+
+def text_length(doc: Doc) -> int:
+    """doc (Doc): A doc.
+    RETURNS (int): The number of its characters, without joining its tokens as
+        `doc.text` does."""
+    return doc[-1].idx + len(doc[-1].text_with_ws) if len(doc) else 0
+
+
+def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
+    """record (Mapping[str, Any]): The record of a doc.
+    doc (Doc): The doc.
+    RETURNS (Verdict): What the doc is. It is not scored if one of its spans, or its
+        curve, contradicts itself."""
+    verdict = judge_text(record, doc)
+    if not verdict.is_scored:
+        return verdict
+    try:
+        for key in {**record["spans"], **record["span_flags"]}:
+            if problem := judge_span(record, key).problem:
+                raise ContradictionError(problem)
+        if "curve" in record:
+            _check_curve(record, len(verdict.labels), text_length(doc))
+    except Exception as e:
+        known = isinstance(e, ContradictionError)
+        problem = str(e) if known else "the record can't be read"
+        return not_scored(verdict.labels, problem)
+    return verdict
+
+
+def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
+    """record (Mapping[str, Any]), doc (Doc): As in `judge_record`.
+    RETURNS (Verdict): What the text of the doc is, whatever its spans are."""
+    cats, windows, thresholds = None, None, None
+    status, problem = record.get("status"), None
+    if not isinstance(status, str):  # such as an array
+        status = None
+    try:
+        cats = to_cats(record["labels"], record["probs"])
+        windows = [window["probs"] for window in record["windows"]]
+        thresholds = list(record["thresholds"])
+        if record["length"] != text_length(doc):
+            # `Span.as_doc` can copy a record to a part of the text.
+            problem = "the record is that of another text"
+    except Exception:  # not as the component wrote it
+        problem = "the record can't be read"
+    if problem is not None and status != ERROR:
+        return not_scored(all_labels(record.get("labels")), problem)
+    return judge(
+        status,
+        cats,
+        record.get("flags"),
+        text=doc.text if status == "empty" or not len(doc) else None,
+        windows=windows,
+        thresholds=thresholds,
+    )
+
+
+def judge_span(record: Mapping[str, Any], key: str) -> Verdict:
+    """record (Mapping[str, Any]): The record of a doc that is scored.
+    key (str): One of its spans.
+    RETURNS (Verdict): What the span is."""
+    try:
+        to_offsets(key)
+        cats = to_cats(record["labels"], record["spans"][key])
+        flags = record["span_flags"][key]
+    except Exception:  # not as the component wrote it
+        labels = all_labels(record.get("labels"))
+        return not_scored(labels, "the scores of a span can't be read")
+    return judge("ok", cats, flags, thresholds=record["thresholds"])
+
+
+def _check_curve(record: Mapping[str, Any], n_labels: int, length: int) -> None:
+    """RAISES (ContradictionError): The curve can't be that of a scored text."""
+    curve, first = record["curve"], record["first_unsafe"]
+    ends = np.array(curve["ends"], dtype=np.int64)
+    values = np.array(curve["probs"], dtype=np.float64).reshape(len(ends), n_labels)
+    if not ((values >= 0.0) & (values <= 1.0)).all():  # false for NaN as well
+        raise ContradictionError("a score of the curve is not a number in [0, 1]")
+    if (np.diff(ends, prepend=0, append=length) < 0).any():
+        raise ContradictionError("the curve is outside the text, or out of order")
+    if first is not None and not (type(first) is int and 0 <= first <= length):
+        raise ContradictionError("the offset of the first flag is outside the text")

@@ -1,0 +1,149 @@
+"""The columns that a folder of Parquet files has, and its rows with these columns.
+
+Files written at different times differ: a column comes later, a number is wider. Their
+types are combined before anything is scored, or the folder is refused.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Errors, SettingsError
+from .record import check_columns, check_unique
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def load_pyarrow() -> Any:
+    """RETURNS (module): `pyarrow`, with `pyarrow.parquet`.
+    RAISES (SettingsError): It is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as e:
+        raise SettingsError(Errors.E133) from e
+    return pyarrow
+
+
+def damaged(file: Path, error: Exception) -> SettingsError:
+    """file (Path): A file that can't be read.
+    error (Exception): The reason.
+    RETURNS (SettingsError): The error to raise."""
+    problem = f"damaged ({type(error).__name__})"
+    return SettingsError(Errors.E139.format(name=file, problem=problem))
+
+
+def unify_schemas(
+    files: Sequence[Path], *, required: str | None = None
+) -> "pyarrow.Schema":
+    """Combine the columns of files, in the order in which they first occur.
+
+    files (Sequence[Path]): Parquet files.
+    required (Optional[str]): A column that each of them must have.
+    RETURNS (pyarrow.Schema): A column has the widest of its types. Encodings, such as
+        dictionaries and views, are left out.
+    RAISES (SettingsError): A file is damaged, does not have the required column, has
+        two columns of the same name, or one whose type doesn't go with that in another.
+    """
+    pa = load_pyarrow()
+    known: dict[str, tuple[Path, Any, Any]] = {}
+    for file in files:
+        try:
+            schema = pa.parquet.read_schema(file)
+        except (pa.ArrowException, OSError) as e:
+            raise damaged(file, e) from e
+        check_unique(schema.names, name=str(file))
+        if required is not None:
+            check_columns(schema.names, required, name=str(file))
+        for field in schema:
+            mine = _decoded(pa, field.type)
+            first, as_stored, kind = known.get(field.name, (file, field.type, mine))
+            combined = kind if kind.equals(mine) else _combine(pa, kind, mine)
+            if combined is None:
+                message = Errors.E185.format(
+                    column=field.name,
+                    file=file,
+                    kind=field.type,
+                    other_file=first,
+                    other=as_stored,
+                )
+                raise SettingsError(message)
+            known[field.name] = (first, as_stored, combined)
+    return pa.schema([pa.field(name, kind) for name, (*_, kind) in known.items()])
+
+
+def _decoded(pa: Any, kind: Any) -> Any:
+    """The type of the values, however they are stored."""
+    if pa.types.is_dictionary(kind):
+        return _decoded(pa, kind.value_type)
+    for view, plain in (("string_view", pa.string()), ("binary_view", pa.binary())):
+        if hasattr(pa, view) and kind.equals(getattr(pa, view)()):
+            return plain
+    return kind
+
+
+def _combine(pa: Any, first: Any, second: Any) -> Any | None:
+    """RETURNS (Optional[pyarrow.DataType]): A type for the values of both, None if
+    there is none."""
+    kinds = [kind for kind in (first, second) if not pa.types.is_null(kind)]
+    if len({_is_text(pa, kind) for kind in kinds}) > 1:
+        return None  # bytes would swallow a text
+    try:
+        schemas = [pa.schema([("x", kind)]) for kind in (first, second)]
+        combined = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        for kind in (first, second):
+            pa.nulls(0, kind).cast(combined)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return None
+    return combined
+
+
+def _is_text(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def align(
+    batch: "pyarrow.RecordBatch", schema: "pyarrow.Schema"
+) -> "Iterator[tuple[pyarrow.RecordBatch, str | None]]":
+    """Give the rows of a file the columns of its folder.
+
+    batch (pyarrow.RecordBatch): Rows of the file.
+    schema (pyarrow.Schema): From `unify_schemas`, or some of its columns.
+    YIELDS (Tuple[pyarrow.RecordBatch, Optional[str]]): The rows, in order, null where
+        the file has no such column. A row with a value that the combined type can't
+        hold, such as an integer beyond 2**53 among floats, comes alone, null there,
+        with a problem that names the column.
+    """
+    pa = load_pyarrow()
+    try:
+        arrays = [_cast(pa, batch, field) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema), None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if batch.num_rows > 1:
+            for i in range(batch.num_rows):
+                yield from align(batch.slice(i, 1), schema)
+        else:
+            yield _without_misfits(pa, batch, schema)
+
+
+def _cast(pa: Any, batch: "pyarrow.RecordBatch", field: "pyarrow.Field") -> Any:
+    i = batch.schema.get_field_index(field.name)
+    if i < 0:
+        return pa.nulls(batch.num_rows, field.type)
+    column = batch.column(i)
+    return column if column.type.equals(field.type) else column.cast(field.type)
+
+
+def _without_misfits(
+    pa: Any, row: "pyarrow.RecordBatch", schema: "pyarrow.Schema"
+) -> "tuple[pyarrow.RecordBatch, str]":
+    arrays, misfits = [], []
+    for field in schema:
+        try:
+            arrays.append(_cast(pa, row, field))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            arrays.append(pa.nulls(1, field.type))
+            misfits.append(f"'{field.name}' does not fit into {field.type}")
+    problem = f"a value that can't be read ({', '.join(misfits)})"
+    return pa.RecordBatch.from_arrays(arrays, schema=schema), problem

@@ -1,0 +1,142 @@
+"""Folders of Parquet files whose columns differ are combined, or refused at once."""
+
+import datetime
+
+import pytest
+from support.runs import results_of
+
+from spacy_duoguard.scoring.record import BrokenRecordError
+
+pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+
+from spacy_duoguard.scoring.parquet import read_rows  # noqa: E402
+from spacy_duoguard.scoring.parquet_schema import unify_schemas  # noqa: E402
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A function that writes columns to a file of a folder."""
+    path = tmp_path / "in"
+    path.mkdir()
+
+    def write(**columns):
+        number = len(list(path.iterdir()))
+        parquet.write_table(pa.table(columns), path / f"{number}.parquet")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_a_column_that_only_a_later_file_has_is_kept(run, folder, tmp_path, name):
+    folder(text=["a", "b"], id=pa.array([1, 2], pa.int32()))
+    source = folder(text=["c"], id=pa.array([2**40]), note=["late"])
+    run(source, tmp_path / name)
+    rows = results_of(tmp_path / name)
+    assert [(row["text"], row["id"], row["note"], row["status"]) for row in rows] == [
+        ("a", 1, None, "ok"),
+        ("b", 2, None, "ok"),
+        ("c", 2**40, "late", "ok"),
+    ]
+
+
+def same(kind):
+    return kind, kind
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "combined"),
+    [
+        (pa.int32(), pa.int64(), pa.int64()),
+        (pa.int16(), pa.float64(), pa.float64()),
+        (pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.string()),
+        (pa.string_view(), pa.large_string(), pa.large_string()),
+        (pa.string_view(), pa.string(), pa.string()),
+        (pa.null(), pa.bool_(), pa.bool_()),
+        (pa.null(), pa.string(), pa.string()),
+        (pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("us")),
+        (pa.list_(pa.int8()), pa.list_(pa.int16()), pa.list_(pa.int16())),
+        (*same(pa.binary()), pa.binary()),
+    ],
+    ids=str,
+)
+def test_types_are_combined(folder, first, second, combined):
+    for kind in (first, second):
+        source = folder(text=["x"], extra=pa.nulls(1, kind))
+    assert unify_schemas(sorted(source.iterdir())).field("extra").type == combined
+    assert list(read_rows(source)) == [{"text": "x", "extra": None}] * 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.int64(), pa.string()),
+        (pa.string(), pa.binary()),
+        (pa.bool_(), pa.int8()),
+        (pa.timestamp("ms"), pa.timestamp("ms", "UTC")),
+        (pa.list_(pa.int8()), pa.int8()),
+        (pa.list_(pa.string()), pa.list_(pa.int8())),
+    ],
+    ids=str,
+)
+def test_types_without_a_common_one_are_refused_at_once(
+    run, folder, tmp_path, first, second
+):
+    for kind in (first, second):
+        source = folder(text=["x"], extra=pa.nulls(1, kind))
+    with pytest.raises(ValueError, match="E185") as info:
+        run(source, tmp_path / "out.jsonl")
+    kinds = (str(kind).replace("item", "element") for kind in (first, second))
+    for part in ("'extra'", *kinds, "0.parquet", "1.parquet"):
+        assert part in str(info.value)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_later_file_without_texts_is_refused_at_once(run, folder, tmp_path):
+    folder(text=["x"])
+    source = folder(body=["x"])
+    with pytest.raises(ValueError, match=r"E136.*1\.parquet"):
+        run(source, tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_value_that_does_not_fit_is_an_error_of_its_row(run, folder, tmp_path):
+    folder(text=["a", "b"], size=pa.array([1, 2**53 + 1]))
+    source = folder(text=["c"], size=[0.5])
+    rows = list(read_rows(source))
+    assert rows[0] == {"text": "a", "size": 1.0}
+    assert isinstance(rows[1], BrokenRecordError)
+    assert "'size' does not fit into double" in str(rows[1])
+    run(source, tmp_path / "out.parquet")
+    results = results_of(tmp_path / "out.parquet")
+    assert [row["status"] for row in results] == ["ok", "error", "ok"]
+    assert results[1]["cats"]["unsafe"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.dictionary(pa.int8(), pa.large_string()),
+    ],
+    ids=str,
+)
+def test_texts_are_read_however_they_are_stored(run, folder, tmp_path, kind):
+    texts = ["a", None, "I will kill you"]
+    folder(text=texts)
+    source = folder(text=pa.array(texts, kind))
+    run(source, tmp_path / "out.parquet")
+    rows = results_of(tmp_path / "out.parquet")
+    assert [row["text"] for row in rows] == 2 * texts
+    assert [row["status"] for row in rows] == 2 * ["ok", "error", "ok"]
+    assert rows[0]["cats"] == pytest.approx(rows[3]["cats"], abs=1e-5)
+
+
+def test_times_of_different_units_keep_their_values(folder):
+    moment = datetime.datetime(2026, 11, 25, 12, 30, 0, 250_000)
+    for unit in ("ms", "us"):
+        source = folder(text=["x"], at=pa.array([moment], pa.timestamp(unit)))
+    assert [row["at"] for row in read_rows(source)] == [moment, moment]
