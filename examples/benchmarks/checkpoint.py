@@ -4,7 +4,9 @@ The speed of a forward pass doesn't depend on the values of the weights.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors.torch import save_file
@@ -45,15 +47,22 @@ TINY = {
 }
 
 
-def make_checkpoint(folder: Path, *, tokenizer: Path | None, tiny: bool) -> None:
+def make_checkpoint(
+    folder: Path,
+    *,
+    tokenizer: Path | None,
+    tiny: bool,
+    changes: Mapping[str, int] = MappingProxyType({}),
+) -> None:
     """Write a checkpoint that this package and `transformers` can load.
 
     folder (Path): The output folder.
     tokenizer (Optional[Path]): A tokenizer.json, None for the demo checkpoint's.
     tiny (bool): Two small layers instead of the full architecture.
+    changes (Mapping[str, int]): Other values for its config.json.
     """
     source = tokenizer or Path(spacy_duoguard.__file__).parent / "demo/tokenizer.json"
-    config = {**(TINY if tiny else FULL)}
+    config = {**(TINY if tiny else FULL), **changes}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_bytes(source.read_bytes())
     pad = json.loads(source.read_text("utf8"))["added_tokens"][0]

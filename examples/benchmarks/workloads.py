@@ -41,7 +41,7 @@ class TextPool:
         self.length = length
         self._draw = random.Random(seed)
         sources = {
-            (language, name): _texts(folder, language, name, self._draw)
+            (language, name): read_texts(folder, language, name, self._draw)
             for language in LANGUAGES
             for name in MIXED
         }
@@ -96,9 +96,13 @@ def _take(texts: Iterator[str], count: int) -> list[str]:
     return taken
 
 
-def _texts(
+def read_texts(
     folder: Path | None, language: str, name: str, draw: random.Random
 ) -> list[str]:
+    """folder (Optional[Path]), language (str): As for `TextPool`.
+    name (str): The file, without its suffix.
+    draw (random.Random): For made-up texts.
+    RETURNS (List[str]): Its texts, or 300 of similar lengths."""
     if folder is not None:
         rows = json.loads((folder / language / f"{name}.json").read_text("utf8"))
         return [row["prompt"] for row in rows]

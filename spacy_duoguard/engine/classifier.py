@@ -21,8 +21,10 @@ from .prefix_scores import (
 )
 from .runner import Runner
 from .settings import Settings, check_limit
+from .text.ahead import SplitAhead, split_ahead, split_all
+from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
-from .text.windows import WindowedText, split_text
+from .text.windows import WindowedText
 
 
 @dataclass(frozen=True)
@@ -176,12 +178,14 @@ class Classifier:
         *,
         max_chars: int | None = None,
         normalize: bool = False,
+        ahead: SplitAhead | None = None,
     ) -> list[TextScores]:
         """Score texts, and their spans and prefixes in context, without another forward
         pass.
 
         queries (Sequence[Query]): What to score. Identical queries are scored once.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
+        ahead (Optional[SplitAhead]): From `split_ahead`, with some of the texts.
         RETURNS (List[TextScores]): One for each query, in order.
         RAISES (SettingsError): `max_chars` isn't a positive integer, or scores in
             context are requested with a tokenizer that adds a token to the end of a
@@ -191,10 +195,13 @@ class Classifier:
         check_limit("max_chars", max_chars)
         if any(query.curve or query.spans for query in queries):
             self.check_causal()
-        texts = {
-            text: self.split(text, max_chars, normalize=normalize)
-            for text in dict.fromkeys(query.text for query in queries)
-        }
+        texts = split_all(
+            [query.text for query in queries],
+            *(self.tokenizer, self.settings, Limits(max_chars, normalize)),
+            device=self.decoder.device,
+            offsets=any(query.curve or query.spans for query in queries),
+            ahead=ahead,
+        )
         batch = QueryBatch(
             [QueryPlan.of(query, texts[query.text]) for query in dict.fromkeys(queries)]
         )
@@ -243,13 +250,16 @@ class Classifier:
         """text (str): Any text.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
         RETURNS (WindowedText): Its windows."""
-        return split_text(
-            text,
-            self.tokenizer,
-            self.settings,
-            max_chars=max_chars,
-            normalize=normalize,
-        )
+        of_self = self.tokenizer, self.settings
+        return split_text(text, *of_self, Limits(max_chars, normalize))
+
+    def split_ahead(
+        self, limits: Limits, *, offsets: bool = False
+    ) -> SplitAhead | None:
+        """limits, offsets: As for `split_texts`.
+        RETURNS (Optional[SplitAhead]): As from `text.ahead.split_ahead`."""
+        of_self = self.tokenizer, self.settings, limits
+        return split_ahead(*of_self, device=self.decoder.device, offsets=offsets)
 
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` and `transformers` can load.
@@ -275,17 +285,19 @@ def _read_scores(
 ) -> TextScores:
     """windows (Sequence[ndarray]): For each window of the plan the probabilities at
     its scored tokens, (n_scored, n_labels)."""
-    scores = [
-        PrefixScores(tokens, probabilities)
-        for tokens, probabilities in zip(plan.tokens, windows, strict=True)
-    ]
     window_scores = tuple(
-        WindowScores(*window.char_span, prefixes.probabilities[-1])
-        for window, prefixes in zip(plan.text.windows, scores, strict=True)
+        WindowScores(*window.char_span, probabilities[-1])
+        for window, probabilities in zip(plan.text.windows, windows, strict=True)
     )
     maximum = np.zeros(n_labels, dtype=np.float32)
-    if window_scores:
+    if len(window_scores) == 1:
+        maximum = window_scores[0].probabilities.copy()
+    elif window_scores:
         maximum = np.max([window.probabilities for window in window_scores], axis=0)
+    truncated = plan.text.truncated
+    if not (plan.spans or plan.query.curve):
+        return TextScores(maximum, window_scores, truncated)
+    scores = list(map(PrefixScores, plan.tokens, windows))
     spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
     curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
-    return TextScores(maximum, window_scores, plan.text.truncated, spans, curve)
+    return TextScores(maximum, window_scores, truncated, spans, curve)

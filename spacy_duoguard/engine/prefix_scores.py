@@ -108,6 +108,8 @@ class QueryPlan:
     def of(cls, query: Query, text: WindowedText) -> "QueryPlan":
         """query (Query): What to score. text (WindowedText): Its windows.
         RETURNS (QueryPlan): The tokens to score."""
+        if not (query.spans or query.curve):
+            return cls(query, text, [], [np.array([w.stop - 1]) for w in text.windows])
         spans = [visible_span(query.text, *span) for span in query.spans]
         wanted = [{window.stop - 1} for window in text.windows]
         for span in spans:
@@ -121,6 +123,8 @@ class QueryPlan:
     @property
     def positions(self) -> list[np.ndarray]:
         """RETURNS (List[ndarray]): For each window the positions to score."""
+        if not (self.spans or self.query.curve):
+            return [np.array([len(window.ids) - 1]) for window in self.text.windows]
         pairs = zip(self.text.windows, self.tokens, strict=True)
         return [window.positions(tokens) for window, tokens in pairs]
 

@@ -23,6 +23,7 @@ are strings, because tuples would not survive `Doc.to_bytes`:
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
@@ -32,6 +33,8 @@ from ..engine.verdict import to_cats
 from ..errors import Errors, ScoringError
 from .doc_record import KEY, judge_record, read_record, span_id, text_length
 from .doc_scores import DocScores
+
+FlaggedSpans = Sequence[tuple[Span, dict[str, float]]]
 
 
 class SpansGroup(NamedTuple):
@@ -58,10 +61,28 @@ def annotate(
         the curve.
     RAISES (ScoringError): The scores contradict themselves. The doc is unchanged.
     """
-    probabilities = scores.probabilities.tolist()
     flagged_spans = _flag_spans(scores, thresholds)
-    record = {
-        "length": text_length(doc),
+    record = make_record(scores, thresholds, group, patience, flagged_spans)
+    record = {"length": text_length(doc), **record}
+    problem = None if scores.has_failed else judge_record(record, doc).problem
+    if problem is not None:
+        message = Errors.E180.format(name=group.component, problem=problem)
+        raise ScoringError(message)
+    write_record(doc, record, group, flagged_spans)
+
+
+def make_record(
+    scores: DocScores,
+    thresholds: Mapping[str, float],
+    group: SpansGroup,
+    patience: int,
+    flagged_spans: FlaggedSpans = (),
+) -> dict[str, Any]:
+    """scores, thresholds, group, patience: As for `annotate`.
+    flagged_spans (FlaggedSpans): The flags of each span.
+    RETURNS (Dict[str, Any]): The record, but for the length of the text."""
+    probabilities = scores.probabilities.tolist()
+    return {
         "labels": list(thresholds),
         "status": scores.status,
         "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
@@ -76,18 +97,22 @@ def annotate(
         "component": group.component,
         "spans_key": None if scores.spans is None else group.spans_key,
     }
-    problem = None if scores.has_failed else judge_record(record, doc).problem
-    if problem is not None:
-        message = Errors.E180.format(name=group.component, problem=problem)
-        raise ScoringError(message)
+
+
+def write_record(
+    doc: Doc, record: dict[str, Any], group: SpansGroup, spans: FlaggedSpans = ()
+) -> None:
+    """doc (Doc), group (SpansGroup): As for `annotate`.
+    record (Dict[str, Any]): From `make_record`, with a length.
+    spans (FlaggedSpans): The spans that it was made of."""
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
     _repair(doc)
-    doc.cats.update(to_cats(record["labels"], probabilities))
+    doc.cats.update(to_cats(record["labels"], record["probs"]))
     doc.user_data[KEY] = record
     if earlier is not None:
         doc.spans.pop(earlier, None)
-    if scores.spans is not None:
-        doc.spans[group.spans_key] = _to_group(doc, flagged_spans, group.spans_key)
+    if record["spans_key"] is not None:
+        doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
 
 
 def earlier_group(
@@ -112,20 +137,13 @@ def _repair(doc: Doc) -> None:
         doc.user_data = {}
 
 
-def _flag_spans(
-    scores: DocScores, thresholds: Mapping[str, float]
-) -> list[tuple[Span, dict[str, float]]]:
+def _flag_spans(scores: DocScores, thresholds: Mapping[str, float]) -> FlaggedSpans:
     """Each scored span with the probabilities of its flagged categories."""
-    failed = scores.has_failed
-    return [
-        (s.span, flagged(s.probabilities.tolist(), thresholds, failed=failed))
-        for s in scores.spans or ()
-    ]
+    flag = partial(flagged, thresholds=thresholds, failed=scores.has_failed)
+    return [(s.span, flag(s.probabilities.tolist())) for s in scores.spans or ()]
 
 
-def _to_group(
-    doc: Doc, flagged_spans: Sequence[tuple[Span, dict[str, float]]], name: str
-) -> SpanGroup:
+def _to_group(doc: Doc, flagged_spans: FlaggedSpans, name: str) -> SpanGroup:
     """An entry for each span and each of its flagged categories."""
     entries: list[Span] = []
     probabilities: list[float] = []

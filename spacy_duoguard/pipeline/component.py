@@ -1,7 +1,7 @@
 """The pipeline component."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
 from .annotations import SpansGroup, annotate
 from .architecture import get_shim
+from .batches import DocBatch, ReadAhead
 from .configurable import ConfigurablePipe
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
 from .extensions import install_extensions
@@ -133,9 +134,11 @@ class DuoGuard(ConfigurablePipe):
         """stream (Iterable[Doc]): The docs to score, in place.
         batch_size (int): Number of docs to score together.
         YIELDS (Doc): Every doc, in order."""
-        for docs in util.minibatch(stream, size=batch_size):
-            fail_closed.score_docs(self, docs)
-            yield from docs
+        with closing(ReadAhead(self)) as ahead:
+            for docs in util.minibatch(ahead.watch(stream), size=batch_size):
+                fail_closed.score_docs(self, ahead.take(docs))
+                ahead.close()
+                yield from docs
 
     def predict(self, docs: Iterable[Doc]) -> list[DocScores]:
         """Score docs without changing them.
@@ -148,13 +151,12 @@ class DuoGuard(ConfigurablePipe):
         """
         # `cfg` may have changed: with a threshold of NaN, nothing would be flagged.
         check_settings(self.cfg, self.labels)
-        docs = list(docs)
-        spans = None
+        batch, spans = DocBatch.of(docs), None
         if self.span_getter is not None:
-            spans = get_spans(self.span_getter, docs, name=self.name)
-        curve, in_context = self.cfg["curve"], self.in_context
-        queries = DocQueries.of(docs, spans, in_context=in_context, curve=curve)
-        answers = get_shim(self.model).answer(queries.queries, self.cfg)
+            spans = get_spans(self.span_getter, list(batch), name=self.name)
+        texts, curve = batch.read_texts(), self.cfg["curve"]
+        queries = DocQueries.of(texts, spans, in_context=self.in_context, curve=curve)
+        answers = get_shim(self.model).answer(queries.queries, self.cfg, batch.ahead)
         return queries.read(answers)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:

@@ -71,25 +71,25 @@ class DocQueries:
     @classmethod
     def of(
         cls,
-        docs: Sequence[Doc],
+        texts: Sequence[str],
         spans: Sequence[Sequence[Span]] | None,
         *,
         in_context: bool,
         curve: bool,
     ) -> "DocQueries":
-        """docs (Sequence[Doc]): The docs.
+        """texts (Sequence[str]): The text of each doc.
         spans (Optional[Sequence[Sequence[Span]]]): The spans of each doc, None if none
             are scored.
         in_context (bool): Score spans in the pass of their doc, not as texts of their
             own.
         curve (bool): Whether to score the docs up to each token.
         RETURNS (DocQueries): The queries."""
-        groups: list[Sequence[Span] | None] = [*spans] if spans else [None] * len(docs)
+        groups: list[Sequence[Span] | None] = [*spans] if spans else [None] * len(texts)
         if in_context:
-            pairs = zip(docs, groups, strict=True)
+            pairs = zip(texts, groups, strict=True)
             queries = [query_in_context(*pair, curve=curve) for pair in pairs]
-            return cls(queries, groups, [slice(0)] * len(docs))
-        queries = [Query(doc.text, curve=curve) for doc in docs]
+            return cls(queries, groups, [slice(0)] * len(texts))
+        queries = [Query(text, curve=curve) for text in texts]
         isolated = []
         for group in groups:
             start = len(queries)
@@ -108,14 +108,14 @@ class DocQueries:
 
 
 def query_in_context(
-    doc: Doc, spans: Sequence[Span] | None, *, curve: bool = False
+    text: str, spans: Sequence[Span] | None, *, curve: bool = False
 ) -> Query:
-    """doc (Doc): A doc.
-    spans (Optional[Sequence[Span]]): Spans of it to score in its pass.
+    """text (str): The text of a doc.
+    spans (Optional[Sequence[Span]]): Spans of the doc to score in its pass.
     curve (bool): Whether to score it up to each token.
     RETURNS (Query): The query to the engine."""
     offsets = tuple((span.start_char, span.end_char) for span in spans or ())
-    return Query(doc.text, offsets, curve)
+    return Query(text, offsets, curve)
 
 
 def _read_doc(

@@ -2,7 +2,8 @@
 the error handler does."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
@@ -10,7 +11,14 @@ from spacy.tokens import Doc, Span
 from ..engine.fallbacks import HALVED, Fallbacks, describe
 from ..errors import Errors, ScoringError
 from ..taxonomy import CATEGORIES
-from .annotations import SpansGroup, annotate, earlier_group
+from .annotations import (
+    SpansGroup,
+    annotate,
+    earlier_group,
+    make_record,
+    write_record,
+)
+from .doc_record import text_length
 from .doc_scores import DocScores, get_spans
 from .settings import FACTORY, SPANS_KEY
 
@@ -25,8 +33,7 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
     docs (List[Doc]): The docs.
     """
     has_spans = getattr(component, "span_getter", None) is not None
-    for doc in docs:
-        _mark_failed(component, doc, () if has_spans else None)
+    _mark_failed(component, docs, () if has_spans else None)
     try:
         _ = component.classifier
     except Exception:  # the model doesn't load, so there is no point in trying texts
@@ -85,14 +92,17 @@ def _fail(component: TrainablePipe, doc: Doc) -> None:
             spans = get_spans(getter, [doc], name=component.name)[0]
         except Exception:  # then the getter's error is the one that is reported
             spans = ()
-    _mark_failed(component, doc, spans)
+    _mark_failed(component, [doc], spans)
 
 
 def _mark_failed(
-    component: TrainablePipe, doc: Doc, spans: Sequence[Span] | None
+    component: TrainablePipe, docs: Sequence[Doc], spans: Sequence[Span] | None
 ) -> None:
-    """Write the results of a doc that failed. Nothing here may raise, whatever the
-    settings and the model have become: the doc would keep its earlier scores."""
+    """Write the results of docs that failed. Nothing here may raise, whatever the
+    settings and the model have become: a doc would keep its earlier scores.
+
+    spans (Optional[Sequence[Span]]): Those of the doc, if it's only one.
+    """
     labels = _attempt(lambda: tuple(component.labels), ()) or CATEGORIES
     scores = DocScores.failed(
         len(labels),
@@ -101,15 +111,35 @@ def _mark_failed(
         curve=_attempt(lambda: component.cfg["curve"] is not False, True),
     )
     name = _attempt(lambda: component.name, FACTORY)
-    group = SpansGroup(name, _get_spans_key(component, doc, name))
-    annotate(doc, scores, dict.fromkeys(labels, 0.0), group, patience=1)
+    thresholds = dict.fromkeys(labels, 0.0)
+    records: dict[str, dict[str, Any]] = {}
+    for doc in docs:
+        group = SpansGroup(name, _get_spans_key(component, doc, name))
+        if spans:
+            annotate(doc, scores, thresholds, group, patience=1)
+            continue
+        if group.spans_key not in records:
+            record = make_record(scores, thresholds, group, patience=1)
+            records[group.spans_key] = record
+        length = _attempt(partial(text_length, doc), 0)
+        record = {"length": length, **_copy(records[group.spans_key])}
+        write_record(doc, record, group)
+
+
+def _copy(value: Any) -> Any:
+    """Copy plain data. `deepcopy` takes ten times as long."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return value.copy() if isinstance(value, list) else value
 
 
 def _get_spans_key(component: TrainablePipe, doc: Doc, name: str) -> str:
     """The group of `doc.spans` for flagged spans. If the setting can't be used: that of
     an earlier run, or the one the component was created with."""
+    key = _attempt(lambda: component.cfg["spans_key"], None)
+    if isinstance(key, str) and key:
+        return key
     keys = (
-        _attempt(lambda: component.cfg["spans_key"], None),
         earlier_group(doc, name),
         _attempt(lambda: component.configured["spans_key"], None),
     )

@@ -61,7 +61,7 @@ def training_queries(
     queries, golds = [], []
     for doc, labelled in by_doc.items():
         spans = [text.source for text in labelled if isinstance(text.source, Span)]
-        queries.append(query_in_context(doc, spans))
+        queries.append(query_in_context(doc.text, spans))
         if len(spans) == len(labelled):  # the doc itself is open
             golds.append(Gold(np.full_like(labelled[0].gold.truths, np.nan)))
         golds += [text.gold for text in labelled]  # the doc comes before its spans

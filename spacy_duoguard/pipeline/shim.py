@@ -29,6 +29,7 @@ from ..engine.network.trainable import (
 )
 from ..engine.prefix_scores import Query
 from ..engine.settings import Settings
+from ..engine.text.ahead import SplitAhead
 from ..engine.training.trainer import Backprop, Trainer
 from ..errors import CheckpointError, Errors, ScoringError, SettingsError
 from ..taxonomy import CATEGORIES
@@ -92,17 +93,21 @@ class ClassifierShim(Shim):
             add_labels(self._model.decoder, [label])
 
     def answer(
-        self, queries: Sequence[Query], cfg: Mapping[str, Any]
+        self,
+        queries: Sequence[Query],
+        cfg: Mapping[str, Any],
+        ahead: SplitAhead | None = None,
     ) -> list[TextScores]:
         """Score texts: `component.predict` and `model.predict` both end here.
 
         queries (Sequence[Query]): What to score.
         cfg (Mapping[str, Any]): With `max_chars` and `normalize`.
+        ahead (Optional[SplitAhead]): As for `Classifier.answer`.
         RETURNS (List[TextScores]): One for each query, in order.
         RAISES (ScoringError): A logit is not finite.
         """
         limits = {key: cfg[key] for key in ("max_chars", "normalize")}
-        return self.classifier.answer(queries, **limits)
+        return self.classifier.answer(queries, **limits, ahead=ahead)
 
     def begin(
         self, queries: Sequence[Query], cfg: Mapping[str, Any]

@@ -56,13 +56,14 @@ class RecordScorer:
 
     def _run(self, records: Sequence[Record]) -> dict[int, Doc]:
         """RETURNS (Dict[int, Doc]): The docs from the pipeline, by index."""
-        pairs = []
-        for i, record in enumerate(records):
-            if record.problem is None:
-                doc = self._make_doc(i, record.text)
-                if doc is not None:
-                    pairs.append((doc, i))
-        stream = self.nlp.pipe(pairs, as_tuples=True, batch_size=max(len(pairs), 1))
+        # One by one: while docs are made, the texts of others are tokenized.
+        pairs = (
+            (doc, i)
+            for i, record in enumerate(records)
+            if record.problem is None
+            and (doc := self._make_doc(i, record.text)) is not None
+        )
+        stream = self.nlp.pipe(pairs, as_tuples=True, batch_size=max(len(records), 1))
         return {i: doc for doc, i in stream}
 
     def _make_doc(self, i: int, text: str) -> Doc | None:

@@ -119,6 +119,18 @@ def test_budgets_are_measured_anew():
 
 
 @pytest.mark.slow
+def test_the_host_is_measured_against_spacy():
+    output = run("host.py", "--count", 40, "--rounds", 2)
+    report = json.loads(output.splitlines()[-1])
+    assert set(report["ratios"]) == {"Classifier.score", "nlp.pipe"}
+    assert all(ratio > 0 for pair in report["ratios"].values() for ratio in pair)
+    assert len(report["microseconds"]) == 6
+    assert all(value > 0 for value in report["microseconds"].values())
+    # It holds a doc for each text, and more.
+    assert report["ratios"]["nlp.pipe"][1] > 0.9
+
+
+@pytest.mark.slow
 @pytest.mark.ray
 def test_two_actors_are_measured_against_one_process(tmp_path):
     pytest.importorskip("ray", reason="needs Ray: pip install ray[data]")

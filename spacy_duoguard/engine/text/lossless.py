@@ -5,8 +5,10 @@ twice: by their structure when they are loaded, and by the characters that their
 cover for every text.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from tokenizers.pre_tokenizers import ByteLevel
@@ -23,6 +25,16 @@ _NORMALIZERS = {
 _PRE_TOKENIZERS = {
     *("ByteLevel", "Metaspace", "Split", "Punctuation", "Digits", "UnicodeScripts"),
     *("Whitespace", "WhitespaceSplit", "Sequence"),
+}
+
+# Those of them that drop nothing at all.
+_KEEP_ALL = {
+    "ByteLevel",
+    "Split",
+    "Punctuation",
+    "Digits",
+    "UnicodeScripts",
+    "Sequence",
 }
 
 
@@ -80,6 +92,54 @@ def _deletes(step: Mapping[str, Any]) -> bool:
         return False
     visible = any(map(needs_token, step.get("content") or ""))
     return not visible or "String" not in (step.get("pattern") or {})
+
+
+@dataclass(frozen=True)
+class ByteCounts:
+    """How many bytes of a text the tokens of a byte-level tokenizer stand for. They can
+    only be all of them if no character was dropped, which is known without offsets."""
+
+    by_id: np.ndarray  # (n_ids,) int64, the bytes of each token
+    composes: bool  # the bytes are those of the text in NFC
+
+    @classmethod
+    def of(cls, tokenizer: Mapping[str, Any]) -> "ByteCounts | None":
+        """tokenizer (Mapping[str, Any]): The content of a `tokenizer.json`.
+        RETURNS (Optional[ByteCounts]): None if its tokens don't stand for bytes, or if
+            it rewrites a text otherwise than to NFC."""
+        normalizers = list(_flatten(tokenizer.get("normalizer"), "normalizers"))
+        splitters = list(_flatten(tokenizer.get("pre_tokenizer"), "pretokenizers"))
+        model, alphabet = tokenizer["model"], set(ByteLevel.alphabet())
+        vocab = model.get("vocab") or {}
+        to_bytes = [step for step in splitters if step.get("type") == "ByteLevel"]
+        if (
+            not isinstance(vocab, Mapping)
+            or not alphabet.issuperset("".join(vocab))
+            or any(step.get("type") not in ("NFC", "Sequence") for step in normalizers)
+            or {step.get("type") for step in splitters} - _KEEP_ALL
+            or [step.get("add_prefix_space") for step in to_bytes] != [False]
+        ):
+            return None
+        by_id = np.zeros(max(vocab.values(), default=-1) + 1, dtype=np.int64)
+        by_id[list(vocab.values())] = list(map(len, vocab))
+        composes = any(step.get("type") == "NFC" for step in normalizers)
+        return cls(by_id, composes)
+
+    def cover(
+        self, texts: Sequence[str], ids: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """texts (Sequence[str]): Texts.
+        ids (ndarray): The tokens of all of them.
+        bounds (ndarray): (n_texts + 1,), where those of each text begin and end.
+        RETURNS (ndarray): (n_texts,) bool, whether they stand for as many bytes as the
+            text has."""
+        ends = np.append(0, np.cumsum(self.by_id.take(ids)))[bounds]
+        return np.diff(ends) == [self._count(text) for text in texts]
+
+    def _count(self, text: str) -> int:
+        if text.isascii():
+            return len(text)
+        return len((normalize("NFC", text) if self.composes else text).encode())
 
 
 def find_uncovered(text: str, offsets: np.ndarray) -> int | None:

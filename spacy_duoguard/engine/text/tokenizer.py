@@ -2,9 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +11,9 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ...errors import CheckpointError, Errors, ScoringError
-from .lossless import find_loss, find_uncovered
+from .lossless import ByteCounts, find_loss, find_uncovered
+from .parallel import encode_all
+from .tokens import Tokens, join_ids, read_offsets
 
 # Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
 # tokens). A wider gap means that the tokenizer belongs to another model.
@@ -22,29 +23,8 @@ _MAX_SPARE_ROWS = 1024
 # same tokens: the regex engines of pre-tokenizers give up on millions of characters.
 _MAX_WHITESPACE = 2**14
 
-
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of one text, without those that the post-processor adds."""
-
-    ids: np.ndarray  # (n_tokens,) int32
-    offsets: np.ndarray  # (n_tokens, 2) int32, character offsets, half-open
-    n_chars: int
-
-    def char_span(self, start: int, stop: int) -> tuple[int, int]:
-        """The characters that a run of tokens covers. A token's own offsets can leave
-        out characters that normalization merged into it: they belong to the token
-        before them.
-
-        start (int): The first token.
-        stop (int): One after the last token.
-        RETURNS (Tuple[int, int]): Start and end offset.
-        """
-        left = int(self.offsets[start:stop, 0].min()) if start else 0
-        right = int(self.offsets[start:stop, 1].max())
-        if stop == len(self.ids):
-            return left, self.n_chars
-        return left, max(right, int(self.offsets[stop, 0]))
+# Texts that are tokenized at once: encodings take several times the memory of tokens.
+_MAX_GROUP = 128
 
 
 class TextTokenizer:
@@ -76,6 +56,7 @@ class TextTokenizer:
             raise CheckpointError(problem) from e
         if loss := find_loss(backend):
             raise self._error(loss)
+        self._bytes = ByteCounts.of(backend)
         try:
             self.prefix, self.suffix = self._special_tokens()
             self._check_added(added)
@@ -95,18 +76,93 @@ class TextTokenizer:
         RAISES (ScoringError): The text has an unpaired surrogate, the tokenizer gives
             up on it, or no token stands for one of its visible characters.
         """
-        ids, offsets = [], []
-        for start, end in pairwise(_split_whitespace(text)):
-            encoding = self._encode(text[start:end])
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            offsets.append(
-                np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2) + start
+        splits = list(pairwise(_split_whitespace(text)))
+        encodings = [self._encode(text[start:end]) for start, end in splits]
+        ids, _ = join_ids([encoding.ids for encoding in encodings])
+
+        def locate() -> np.ndarray:
+            pairs = zip(splits, encodings, strict=True)
+            return np.concatenate(
+                [read_offsets(encoding) + start for (start, _), encoding in pairs]
             )
-        tokens = Tokens(np.concatenate(ids), np.concatenate(offsets), len(text))
-        uncovered = find_uncovered(text, tokens.offsets)
-        if uncovered is not None:
-            raise ScoringError(Errors.E057.format(offset=uncovered))
+
+        tokens = Tokens(ids, len(text), locate)
+        if not self._cover([text], ids, np.array([0, len(ids)]))[0]:
+            uncovered = find_uncovered(text, tokens.offsets)
+            if uncovered is not None:
+                raise _not_covered(uncovered)
         return tokens
+
+    def encode_batch(
+        self, texts: Sequence[str], *, offsets: Callable[[str], bool]
+    ) -> list[Tokens | Exception]:
+        """Tokenize texts with several threads, while other Python threads go on.
+
+        texts (Sequence[str]): Any texts.
+        offsets (Callable): Whether the offsets of a text will be read. They can be read
+            in any case, but the text is then tokenized again.
+        RETURNS (List[Union[Tokens, Exception]]): For each text what `encode` returns or
+            raises.
+        """
+        results: dict[int, Tokens | Exception] = {}
+        groups: dict[bool, list[int]] = {True: [], False: []}
+        for i, text in enumerate(texts):
+            if len(text) <= _MAX_WHITESPACE:  # longer ones may have to be split
+                groups[offsets(text)].append(i)
+        for located, indices in groups.items():
+            for start in range(0, len(indices), _MAX_GROUP):
+                group = indices[start : start + _MAX_GROUP]
+                tokens = self._encode_all([texts[i] for i in group], offsets=located)
+                results.update(zip(group, tokens, strict=False))
+        return [
+            results[i] if i in results else self._try_encode(text)
+            for i, text in enumerate(texts)
+        ]
+
+    def _encode_all(
+        self, texts: Sequence[str], *, offsets: bool
+    ) -> list[Tokens | Exception]:
+        """RETURNS (List[Union[Tokens, Exception]]): As `encode_batch`; empty if one of
+        the texts can't be tokenized."""
+        offsets = offsets or self._bytes is None  # needed to see what is covered
+        try:
+            encodings = encode_all(self._backend, texts, offsets=offsets)
+        except BaseException as e:
+            if not isinstance(e, Exception) and not _is_panic(e):
+                raise
+            return []
+        ids, bounds = join_ids([encoding.ids for encoding in encodings])
+        covered = self._cover(texts, ids, bounds)
+        results: list[Tokens | Exception] = []
+        for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
+            text = texts[i]
+            if not offsets and not covered[i]:  # look at its offsets
+                results.append(self._try_encode(text))
+                continue
+            locate = partial(self._locate, text)
+            if offsets:  # read them now, since an encoding is large
+                locate = partial(_return, read_offsets(encodings[i]))
+            tokens = Tokens(ids[start:stop], len(text), locate)
+            uncovered = None if covered[i] else find_uncovered(text, tokens.offsets)
+            results.append(tokens if uncovered is None else _not_covered(uncovered))
+        return results
+
+    def _cover(
+        self, texts: Sequence[str], ids: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """Whether the tokens of each text are known to cover it, without offsets."""
+        if self._bytes is None:
+            return np.zeros(len(texts), dtype=bool)
+        return self._bytes.cover(texts, ids, bounds)
+
+    def _try_encode(self, text: str) -> Tokens | Exception:
+        try:
+            return self.encode(text)
+        except Exception as e:
+            return e
+
+    def _locate(self, text: str) -> np.ndarray:
+        return self.encode(text).offsets
 
     def _encode(self, text: str, *, add_special_tokens: bool = False) -> Encoding:
         try:
@@ -114,8 +170,7 @@ class TextTokenizer:
         except TypeError as e:  # tokenizers' error for a str that isn't Unicode
             raise ScoringError(Errors.E052) from e
         except BaseException as e:
-            # A panic of the Rust code isn't an `Exception`, and quotes the text.
-            if type(e).__module__ != "pyo3_runtime":
+            if not _is_panic(e):
                 raise
         raise ScoringError(Errors.E058.format(source=self.source))
 
@@ -187,6 +242,19 @@ class TextTokenizer:
 
     def _error(self, problem: str) -> CheckpointError:
         return CheckpointError(Errors.E019.format(source=self.source, problem=problem))
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code panicked. That isn't an `Exception`, and quotes the text."""
+    return type(error).__module__ == "pyo3_runtime"
+
+
+def _not_covered(offset: int) -> ScoringError:
+    return ScoringError(Errors.E057.format(offset=offset))
+
+
+def _return(value: np.ndarray) -> np.ndarray:
+    return value
 
 
 def _split_whitespace(text: str) -> list[int]:

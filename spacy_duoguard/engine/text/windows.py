@@ -1,4 +1,4 @@
-"""Cut texts into windows, and map tokens to the characters they stand for.
+"""Windows, and how to map their tokens to the characters they stand for.
 
 A text that is longer than one window is cut into overlapping ones:
 
@@ -26,10 +26,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..settings import Settings
 from .normalize import Normalized
-from .normalize import normalize as normalize_text
-from .tokenizer import TextTokenizer, Tokens
+from .tokens import Tokens
 
 T = TypeVar("T")
 
@@ -160,69 +158,6 @@ class WindowedText:
             segments[-1].starts.append(window.start)
             segments[-1].stops.append(window.stop)
         return segments
-
-
-def split_text(
-    text: str,
-    tokenizer: TextTokenizer,
-    settings: Settings,
-    *,
-    max_chars: int | None = None,
-    normalize: bool = False,
-) -> WindowedText:
-    """Tokenize a text and cut it into windows.
-
-    text (str): Any text.
-    tokenizer (TextTokenizer): The model's tokenizer.
-    settings (Settings): The size, the stride and the number of windows.
-    max_chars (Optional[int]): Keep at most this many characters, half from each end.
-    normalize (bool): Append the windows of the normalized view that read differently.
-    RETURNS (WindowedText): The windows.
-    RAISES (ScoringError): The text has an unpaired surrogate.
-    """
-    plain = _split_view(text, None, tokenizer, settings, max_chars)
-    if not normalize or (view := normalize_text(text)).text == text:
-        return plain
-    # A window with the same ids at the same place is already scored. At another place
-    # it isn't: spans and the curve there would miss what the view reads.
-    known = {(window.ids.tobytes(), window.char_span) for window in plain.windows}
-    second = _split_view(view.text, view, tokenizer, settings, max_chars)
-    fresh = [
-        window
-        for window in second.windows
-        if (window.ids.tobytes(), window.char_span) not in known
-    ]
-    return WindowedText(plain.windows + fresh, plain.truncated or second.truncated)
-
-
-def _split_view(
-    text: str,
-    view: Normalized | None,
-    tokenizer: TextTokenizer,
-    settings: Settings,
-    max_chars: int | None,
-) -> WindowedText:
-    room = settings.window - tokenizer.n_special
-    windows = []
-    kept_spans = _keep_ends_of_text(len(text), max_chars)
-    for start, end in kept_spans:
-        segment = Segment(start, tokenizer.encode(text[start:end]), view)
-        ids = segment.tokens.ids
-        for first, stop in split_windows(len(ids), window=room, stride=settings.stride):
-            window_ids = tokenizer.add_special_tokens(ids[first:stop])
-            windows.append(
-                Window(window_ids, segment, first, stop, len(tokenizer.prefix))
-            )
-    kept = keep_ends(windows, settings.max_windows)
-    return WindowedText(kept, len(kept_spans) > 1 or len(kept) < len(windows))
-
-
-def _keep_ends_of_text(n_chars: int, max_chars: int | None) -> list[tuple[int, int]]:
-    """The characters that a limit leaves: all of them, or the two ends."""
-    if max_chars is None or n_chars <= max_chars:
-        return [(0, n_chars)]
-    last = max_chars // 2
-    return [(0, max_chars - last), (n_chars - last, n_chars)]
 
 
 def split_windows(n_tokens: int, *, window: int, stride: int) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from tokenizers.models import BPE, WordLevel
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.text import tokenizer as tokenizer_module
-from spacy_duoguard.engine.text.lossless import find_uncovered
+from spacy_duoguard.engine.text.lossless import ByteCounts, find_uncovered
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
+from spacy_duoguard.engine.text.tokens import join_ids
 from spacy_duoguard.errors import CheckpointError, ScoringError
 
 
@@ -101,19 +103,27 @@ class Dropping:
         self.backend, self.characters = backend, characters
 
     def encode(self, text, **options):
-        encoding = self.backend.encode(text, **options)
+        return self.drop(text, self.backend.encode(text, **options))
+
+    def encode_batch(self, texts, **options):
+        encodings = self.backend.encode_batch(texts, **options)
+        return list(map(self.drop, texts, encodings))
+
+    def encode_batch_fast(self, texts, **options):
+        encodings = self.encode_batch(texts, **options)
+        for encoding in encodings:
+            encoding.offsets = [(0, 0)] * len(encoding.ids)
+        return encodings
+
+    def drop(self, text, encoding):
         keep = [
             i
             for i, (start, end) in enumerate(encoding.offsets)
             if not set(text[start:end]) & set(self.characters)
         ]
-        return type(
-            "Encoding",
-            (),
-            {
-                "ids": [encoding.ids[i] for i in keep],
-                "offsets": [encoding.offsets[i] for i in keep],
-            },
+        return SimpleNamespace(
+            ids=[encoding.ids[i] for i in keep],
+            offsets=[encoding.offsets[i] for i in keep],
         )
 
 
@@ -124,6 +134,13 @@ def test_a_text_whose_tokens_do_not_cover_it_is_an_error(text):
     with pytest.raises(ScoringError, match="E057"):
         tokenizer.encode(text)
     assert len(tokenizer.encode("a dog").ids)
+    for offsets in (True, False):
+        bad, good = tokenizer.encode_batch(
+            [text, "a dog"], offsets=lambda _, o=offsets: o
+        )
+        assert isinstance(bad, ScoringError)
+        assert "E057" in str(bad)
+        assert len(good.ids)
 
 
 def test_visible_text_without_tokens_is_unsafe(make_nlp):
@@ -141,6 +158,50 @@ def test_visible_text_without_tokens_is_unsafe(make_nlp):
 def test_a_byte_level_tokenizer_covers_every_text(classifier, text):
     tokens = classifier.tokenizer.encode(text)
     assert find_uncovered(text, tokens.offsets) is None
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        with_parts(normalizer=normalizers.Lowercase()),
+        with_parts(normalizer=normalizers.Replace("a", "bb")),
+        with_parts(pre_tokenizer=pre_tokenizers.WhitespaceSplit()),
+        with_parts(pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=True)),
+        Tokenizer(BPE({f"<0x{b:02X}>": b for b in range(256)}, [], byte_fallback=True)),
+    ],
+    ids=["lowercase", "replace", "whitespace", "prefix", "fallback"],
+)
+def test_bytes_are_not_counted_where_tokens_do_not_spell_the_text(tokenizer):
+    assert ByteCounts.of(json.loads(tokenizer.to_str())) is None
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_texts_of_a_batch_are_tokenized_once(monkeypatch, lowercase):
+    parts = {"normalizer": normalizers.Lowercase()} if lowercase else {}
+    tokenizer = read(with_parts(**parts))
+    expected = [tokenizer.encode(text) for text in TEXTS]
+    # No text is tokenized alone, too, whether or not its bytes can be counted.
+    monkeypatch.setattr(TextTokenizer, "_encode", None)
+    for offsets in (lambda _: True, lambda _: False):
+        batch = tokenizer.encode_batch(TEXTS, offsets=offsets)
+        for tokens, alone in zip(batch, expected, strict=True):
+            assert tokens.ids.tolist() == alone.ids.tolist()
+            if lowercase or offsets(""):
+                assert tokens.offsets.tolist() == alone.offsets.tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(st.text(st.characters(codec="utf8"), max_size=20), max_size=5))
+def test_all_bytes_of_a_text_are_counted(texts):
+    backend = make_tokenizer(added=[])
+    counts = ByteCounts.of(json.loads(backend.to_str()))
+    ids = [backend.encode(text, add_special_tokens=False).ids for text in texts]
+    flat, bounds = join_ids(ids)
+    assert counts.cover(texts, flat, bounds).all()
+    for i in range(len(flat)):  # without any one of the tokens
+        shorter = bounds - (bounds > i)
+        covered = counts.cover(texts, np.delete(flat, i), shorter)
+        assert (~covered).sum() == 1
 
 
 @given(
@@ -186,6 +247,13 @@ def test_a_panic_of_the_tokenizer_costs_its_text_only(tmp_path, make_nlp, capfd)
     tokenizer = Classifier.from_pretrained(str(folder)).tokenizer
     with pytest.raises(ScoringError, match="E058"):
         tokenizer.encode("a" * 200)
+    batch = [TEXTS[0], "a" * 200, TEXTS[3]]
+    good, bad, other = tokenizer.encode_batch(batch, offsets=lambda _: False)
+    assert isinstance(bad, ScoringError)
+    assert "E058" in str(bad)
+    assert [good.ids.tolist(), other.ids.tolist()] == [
+        tokenizer.encode(text).ids.tolist() for text in (TEXTS[0], TEXTS[3])
+    ]
     nlp = make_nlp(model={"name": str(folder)})
     nlp.set_error_handler(lambda *_: None)
     docs = list(nlp.pipe([TEXTS[0], "a" * 200, TEXTS[3]]))

@@ -1,0 +1,145 @@
+"""From texts to windows of token ids, one at a time or several at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..settings import Settings
+from .normalize import Normalized
+from .normalize import normalize as normalize_text
+from .tokenizer import TextTokenizer
+from .tokens import Tokens
+from .windows import Segment, Window, WindowedText, keep_ends, split_windows
+
+# Fewer than most texts have: nearly all texts of several windows are then known as such
+# before they are tokenized.
+_CHARS_PER_TOKEN = 3
+
+# What is tokenized: the text itself (with None), and how it reads.
+_Views = list[tuple[str, Normalized | None]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a text is read, and in which views."""
+
+    max_chars: int | None = None  # keep at most as many, half from each end
+    normalize: bool = False  # append the windows of the view that read differently
+
+
+def split_text(
+    text: str, tokenizer: TextTokenizer, settings: Settings, limits: Limits = Limits()
+) -> WindowedText:
+    """Tokenize a text and cut it into windows.
+
+    text (str): Any text.
+    tokenizer (TextTokenizer): The model's tokenizer.
+    settings (Settings): The size, the stride and the number of windows.
+    limits (Limits): What to read of the text.
+    RETURNS (WindowedText): The windows.
+    RAISES (ScoringError): As `TextTokenizer.encode`.
+    """
+    splitter = _Splitter(tokenizer, settings, limits)
+    return splitter.split(splitter.views(text), tokenizer.encode)
+
+
+def split_texts(
+    texts: Sequence[str],
+    tokenizer: TextTokenizer,
+    settings: Settings,
+    limits: Limits = Limits(),
+    *,
+    offsets: bool = False,
+) -> list[WindowedText | Exception]:
+    """Tokenize texts with several threads and cut them into windows.
+
+    texts (Sequence[str]), tokenizer, settings, limits: As for `split_text`.
+    offsets (bool): Whether the offsets of tokens will be read, to score spans or
+        prefixes of the texts.
+    RETURNS (List[Union[WindowedText, Exception]]): For each text what `split_text`
+        returns or raises.
+    """
+    splitter = _Splitter(tokenizer, settings, limits)
+    views = [splitter.views(text) for text in texts]
+    strings = list(
+        dict.fromkeys(
+            string[start:end]
+            for of_text in views
+            for string, _ in of_text
+            for start, end in splitter.kept(string)
+        )
+    )
+    # The ends of windows are found by offsets.
+    longest = 0 if offsets else _CHARS_PER_TOKEN * settings.window
+    tokens = tokenizer.encode_batch(
+        strings, offsets=lambda string: len(string) > longest
+    )
+    encoded = dict(zip(strings, tokens, strict=True))
+
+    def encode(string: str) -> Tokens:
+        tokens = encoded[string]
+        if isinstance(tokens, Exception):
+            raise tokens.with_traceback(None)
+        return tokens
+
+    return [splitter.attempt(of_text, encode) for of_text in views]
+
+
+@dataclass(frozen=True)
+class _Splitter:
+    tokenizer: TextTokenizer
+    settings: Settings
+    limits: Limits
+
+    def views(self, text: str) -> _Views:
+        if not self.limits.normalize or (view := normalize_text(text)).text == text:
+            return [(text, None)]
+        return [(text, None), (view.text, view)]
+
+    def kept(self, text: str) -> list[tuple[int, int]]:
+        """The characters that a limit leaves: all of them, or the two ends."""
+        n_chars, max_chars = len(text), self.limits.max_chars
+        if max_chars is None or n_chars <= max_chars:
+            return [(0, n_chars)]
+        last = max_chars // 2
+        return [(0, max_chars - last), (n_chars - last, n_chars)]
+
+    def attempt(
+        self, views: _Views, encode: Callable[[str], Tokens]
+    ) -> WindowedText | Exception:
+        try:
+            return self.split(views, encode)
+        except Exception as e:
+            return e
+
+    def split(self, views: _Views, encode: Callable[[str], Tokens]) -> WindowedText:
+        plain, *rest = [self._split_view(*view, encode) for view in views]
+        if not rest:
+            return plain
+        # A window with the same ids at the same place is already scored. At another
+        # place it isn't: spans and the curve there would miss what the view reads.
+        known = {(window.ids.tobytes(), window.char_span) for window in plain.windows}
+        fresh = [
+            window
+            for window in rest[0].windows
+            if (window.ids.tobytes(), window.char_span) not in known
+        ]
+        truncated = plain.truncated or rest[0].truncated
+        return WindowedText(plain.windows + fresh, truncated)
+
+    def _split_view(
+        self, text: str, view: Normalized | None, encode: Callable[[str], Tokens]
+    ) -> WindowedText:
+        tokenizer, settings = self.tokenizer, self.settings
+        size, n_prefix = settings.window - tokenizer.n_special, len(tokenizer.prefix)
+        windows = []
+        kept_spans = self.kept(text)
+        for start, end in kept_spans:
+            segment = Segment(start, encode(text[start:end]), view)
+            ids = segment.tokens.ids
+            for first, stop in split_windows(
+                len(ids), window=size, stride=settings.stride
+            ):
+                window_ids = tokenizer.add_special_tokens(ids[first:stop])
+                windows.append(Window(window_ids, segment, first, stop, n_prefix))
+        kept = keep_ends(windows, settings.max_windows)
+        return WindowedText(kept, len(kept_spans) > 1 or len(kept) < len(windows))
