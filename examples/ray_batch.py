@@ -13,8 +13,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from spacy_duoguard.scoring.ray_dataset import Actors, connect, score_dataset
-from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.ray.dataset import Actors, connect, score_dataset
+from spacy_duoguard.scoring.ray.folder import FolderRun
 
 
 def main() -> None:

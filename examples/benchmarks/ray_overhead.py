@@ -25,8 +25,8 @@ import torch
 from checkpoint import make_checkpoint
 
 from spacy_duoguard.scoring.pipelines import GuardOptions
-from spacy_duoguard.scoring.ray_dataset import Actors, connect
-from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.ray.dataset import Actors, connect
+from spacy_duoguard.scoring.ray.folder import FolderRun
 from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 
 CORES = {"one": 1, "threads": 2, "ray": 2}

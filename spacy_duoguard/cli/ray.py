@@ -10,7 +10,7 @@ from .failures import complain
 from .progress import print_summary
 
 if TYPE_CHECKING:
-    from ..scoring.ray_folder import FolderRun
+    from ..scoring.ray.folder import FolderRun
     from ..scoring.results import Counts
 
 _N_NAMED = 20  # failed records that are reported one by one
@@ -51,7 +51,7 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
 
     from tqdm import tqdm
 
-    from ..scoring.ray_dataset import connect
+    from ..scoring.ray.dataset import connect
     from ..scoring.results import Counts
 
     run.check()

@@ -179,8 +179,8 @@ def score_cli(
             max_chars=max_chars,
         )
         if ray is not None:
-            from ..scoring.ray_dataset import Actors
-            from ..scoring.ray_folder import FolderRun
+            from ..scoring.ray.dataset import Actors
+            from ..scoring.ray.folder import FolderRun
 
             run = FolderRun(
                 Path(source),

@@ -11,7 +11,7 @@ from spacy_duoguard import errors
 from spacy_duoguard.engine.download import download_model
 from spacy_duoguard.pipeline.component import DuoGuard
 from spacy_duoguard.scoring.pipelines import GuardOptions
-from spacy_duoguard.scoring.ray_dataset import (
+from spacy_duoguard.scoring.ray.dataset import (
     Actors,
     ScoreTexts,
     connect,

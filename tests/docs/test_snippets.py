@@ -48,7 +48,9 @@ def test_snippets_run(snippet, tmp_path, monkeypatch, capsys):
     if snippet.startswith(NEEDS):
         module = snippet.partition("\n")[0].removeprefix(NEEDS)
         if module == "ray":
-            pytest.skip("starts a Ray: tests/scoring/test_ray.py does what it shows")
+            pytest.skip(
+                "starts a Ray: tests/scoring/ray/test_cluster.py does what it shows"
+            )
         if module == "network":
             pytest.skip("downloads: tests/engine/test_download.py does what it shows")
         pytest.importorskip(module, reason=f"needs {module}")

@@ -15,7 +15,7 @@ from spacy_duoguard.review.documents import read_documents
 from spacy_duoguard.scoring import compression
 from spacy_duoguard.scoring.inputs import read_text_file
 from spacy_duoguard.scoring.jsonl import JsonLinesWriter
-from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.ray.folder import FolderRun
 from spacy_duoguard.scoring.record import BATCH, Source, list_files
 from spacy_duoguard.scoring.result_files import read_results
 from spacy_duoguard.scoring.run_state import Mark

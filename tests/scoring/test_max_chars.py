@@ -57,7 +57,7 @@ def test_a_run_with_another_limit_is_not_resumed(start, source, tmp_path):
 
 def test_ray_takes_it(options):
     pytest.importorskip("pyarrow", reason="needs pyarrow")
-    from spacy_duoguard.scoring.ray_dataset import ScoreTexts
+    from spacy_duoguard.scoring.ray.dataset import ScoreTexts
 
     rows = ScoreTexts({**options, "max_chars": 20})({"text": [SHORT, LONG]})
     assert rows.column("status").to_pylist() == ["ok", "truncated"]

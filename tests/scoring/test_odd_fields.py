@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from spacy_duoguard.review.documents import read_document, read_documents
 from spacy_duoguard.scoring.pipelines import GuardOptions
-from spacy_duoguard.scoring.ray_dataset import ScoreTexts
+from spacy_duoguard.scoring.ray.dataset import ScoreTexts
+from spacy_duoguard.scoring.ray.shard_scorer import _read_lines
+from spacy_duoguard.scoring.ray.shards import make_plan
 from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
-from spacy_duoguard.scoring.shard_scorer import _read_lines
-from spacy_duoguard.scoring.shards import make_plan
 from spacy_duoguard.taxonomy import UNSAFE
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")

@@ -85,7 +85,7 @@ def test_all_scores_in_a_result_are_rounded_the_same(nlp):
 def test_parquet_and_ray_have_the_numbers_of_json_lines(nlp):
     pytest.importorskip("pyarrow", reason="needs pyarrow")
     from spacy_duoguard.scoring.parquet import result_columns, to_table
-    from spacy_duoguard.scoring.ray_dataset import ScoreTexts
+    from spacy_duoguard.scoring.ray.dataset import ScoreTexts
 
     scorer = RecordScorer(nlp, curve=True)
     records = [Record(i, {}, t) for i, t in enumerate(TEXTS, start=1)]

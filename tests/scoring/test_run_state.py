@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from support.runs import WORDS, contents, write_texts
 
-from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.ray.folder import FolderRun
 from spacy_duoguard.scoring.record import BATCH, list_files
 
 

@@ -1,6 +1,6 @@
 """Stands in for the actors of a Ray cluster, in this process."""
 
-from spacy_duoguard.scoring.shard_scorer import ShardScorer
+from spacy_duoguard.scoring.ray.shard_scorer import ShardScorer
 
 
 class LocalPool:

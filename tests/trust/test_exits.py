@@ -19,7 +19,7 @@ from spacy_duoguard.pipeline.attributes import get_verdict
 from spacy_duoguard.review.documents import read_document
 from spacy_duoguard.scoring.jsonl import to_line
 from spacy_duoguard.scoring.parquet import result_columns, to_table
-from spacy_duoguard.scoring.ray_dataset import ScoreTexts
+from spacy_duoguard.scoring.ray.dataset import ScoreTexts
 from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.scorer import RecordScorer
 from spacy_duoguard.taxonomy import CATEGORIES

@@ -16,19 +16,21 @@ from support.runs import parts, results_of, write_texts
 from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError, SettingsError
-from spacy_duoguard.scoring import ray_dataset, ray_pool, shards
 from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
-from spacy_duoguard.scoring.ray_dataset import (
+from spacy_duoguard.scoring.ray import dataset as ray_dataset
+from spacy_duoguard.scoring.ray import pool as ray_pool
+from spacy_duoguard.scoring.ray import shards
+from spacy_duoguard.scoring.ray.dataset import (
     Actors,
     ScoreTexts,
     connect,
     score_dataset,
 )
-from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.ray.folder import FolderRun
+from spacy_duoguard.scoring.ray.shard_scorer import ShardScorer
+from spacy_duoguard.scoring.ray.shards import Shard, make_plan
 from spacy_duoguard.scoring.record import BATCH, Record, Source
 from spacy_duoguard.scoring.scorer import RecordScorer
-from spacy_duoguard.scoring.shard_scorer import ShardScorer
-from spacy_duoguard.scoring.shards import Shard, make_plan
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
@@ -342,8 +344,9 @@ DRIVER = """
 import os, random, signal, sys, time
 from pathlib import Path
 import spacy, torch, pyarrow.parquet
-from spacy_duoguard.scoring import fingerprint, ray_folder, ray_pool, shards
-from spacy_duoguard.scoring.ray_dataset import Actors
+from spacy_duoguard.scoring import fingerprint
+from spacy_duoguard.scoring.ray import folder as ray_folder, pool as ray_pool, shards
+from spacy_duoguard.scoring.ray.dataset import Actors
 
 torch.set_num_threads(1)
 spacy.blank("xx")

@@ -14,9 +14,10 @@ from support.runs import parts, results_of, write_texts
 from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError
-from spacy_duoguard.scoring import ray_dataset, ray_folder
-from spacy_duoguard.scoring.ray_dataset import Actors
-from spacy_duoguard.scoring.ray_folder import FolderRun
+from spacy_duoguard.scoring.ray import dataset as ray_dataset
+from spacy_duoguard.scoring.ray import folder as ray_folder
+from spacy_duoguard.scoring.ray.dataset import Actors
+from spacy_duoguard.scoring.ray.folder import FolderRun
 from spacy_duoguard.scoring.record import BATCH
 from spacy_duoguard.scoring.run_state import Output, locked
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..engine.checkpoint.files import write_aside
-from ..errors import Errors, SettingsError
-from .results import Counts
-from .run_state import digest_json
+from ...engine.checkpoint.files import write_aside
+from ...errors import Errors, SettingsError
+from ..results import Counts
+from ..run_state import digest_json
 from .shard_scorer import Outcome
 from .shards import Plan, Shard
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import Errors, SettingsError
-from .parquet import result_columns, to_rows, to_table
-from .parquet_schema import load_pyarrow
-from .pipelines import GuardOptions, load_guard
-from .record import BATCH, check_columns, make_record
-from .results import output_names
-from .scorer import RecordScorer
+from ...errors import Errors, SettingsError
+from ..parquet import result_columns, to_rows, to_table
+from ..parquet_schema import load_pyarrow
+from ..pipelines import GuardOptions, load_guard
+from ..record import BATCH, check_columns, make_record
+from ..results import output_names
+from ..scorer import RecordScorer
 
 if TYPE_CHECKING:
     import pyarrow

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ..engine.checkpoint.files import sync, try_sync
-from ..engine.checkpoint.manifest import digest_file
-from ..errors import Errors, SettingsError
-from .fingerprint import describe
-from .jsonl import to_line
+from ...engine.checkpoint.files import sync, try_sync
+from ...engine.checkpoint.manifest import digest_file
+from ...errors import Errors, SettingsError
+from ..fingerprint import describe
+from ..jsonl import to_line
+from ..parquet_schema import align, damaged, load_pyarrow
+from ..pipelines import GuardOptions
+from ..record import BATCH, Record, Source, make_batches, make_record
+from ..results import Counts
+from .dataset import make_scorer, score_table
 from .line_slices import open_slice, read_slice, scan_lines
-from .parquet_schema import align, damaged, load_pyarrow
-from .pipelines import GuardOptions
-from .ray_dataset import make_scorer, score_table
-from .record import BATCH, Record, Source, make_batches, make_record
-from .results import Counts
 from .shards import Shard, Slice, add_line, digest_of, stamp_of
 
 if TYPE_CHECKING:

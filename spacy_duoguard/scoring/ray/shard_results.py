@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..engine.checkpoint.manifest import digest_file
-from ..errors import CheckpointError, Errors, SettingsError
-from .run_state import LOCK_NAME, STATE_NAME, Output, read_state
+from ...engine.checkpoint.manifest import digest_file
+from ...errors import CheckpointError, Errors, SettingsError
+from ..run_state import LOCK_NAME, STATE_NAME, Output, read_state
 from .shard_log import LOG_NAME
 from .shard_scorer import Outcome, file_name
 from .shards import Plan, Shard

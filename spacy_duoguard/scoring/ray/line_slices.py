@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import IO
 
-from .compression import ChunkReader
-from .inputs import Line, holds_record, parse_json_lines
-from .text_files import MAX_SIZE, check_encoding, open_bytes, peek
+from ..compression import ChunkReader
+from ..inputs import Line, holds_record, parse_json_lines
+from ..text_files import MAX_SIZE, check_encoding, open_bytes, peek
 
 _CHUNK = 2**16
 _TOO_LONG = b"too long"  # no line that is a record, so nothing else looks like it

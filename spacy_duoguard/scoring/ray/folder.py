@@ -12,16 +12,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..engine.checkpoint.atomic_folder import put_in_place, restore_folder
-from ..errors import Errors, ScoringError, SettingsError
-from .file_names import suffix_of
-from .parquet_schema import unify_schemas
-from .pipelines import GuardOptions
-from .ray_dataset import Actors, resolve
-from .ray_pool import ActorPool
-from .record import Source, list_files
-from .results import Counts
-from .run_state import (
+from ...engine.checkpoint.atomic_folder import put_in_place, restore_folder
+from ...errors import Errors, ScoringError, SettingsError
+from ..file_names import suffix_of
+from ..parquet_schema import unify_schemas
+from ..pipelines import GuardOptions
+from ..record import Source, list_files
+from ..results import Counts
+from ..run_state import (
     STATE_NAME,
     Mark,
     Output,
@@ -30,6 +28,8 @@ from .run_state import (
     read_state,
     save_state,
 )
+from .dataset import Actors, resolve
+from .pool import ActorPool
 from .shard_log import ShardLog, check_input, last_record
 from .shard_results import (
     SUFFIXES,

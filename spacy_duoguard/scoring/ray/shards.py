@@ -12,10 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..engine.checkpoint.manifest import digest_file
+from ...engine.checkpoint.manifest import digest_file
+from ..parquet_schema import load_pyarrow
+from ..record import BATCH, PART
 from .line_slices import open_json_lines, scan_lines
-from .parquet_schema import load_pyarrow
-from .record import BATCH, PART
 
 MOST_BYTES = 2**24  # of the input in a shard; the last batch may exceed it
 _PER_ACTOR = 4  # shards, so that all actors are busy to the end

@@ -7,11 +7,12 @@ import random
 import pytest
 from support.runs import pack, write_texts
 
-from spacy_duoguard.scoring import line_slices, shards, text_files
+from spacy_duoguard.scoring import text_files
 from spacy_duoguard.scoring.inputs import read_text_file
+from spacy_duoguard.scoring.ray import line_slices, shards
+from spacy_duoguard.scoring.ray.shard_scorer import _read_lines, _read_rows
+from spacy_duoguard.scoring.ray.shards import make_plan, shard_bytes
 from spacy_duoguard.scoring.record import BATCH, Source
-from spacy_duoguard.scoring.shard_scorer import _read_lines, _read_rows
-from spacy_duoguard.scoring.shards import make_plan, shard_bytes
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")

@@ -12,8 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ..errors import DuoGuardError, Errors, ScoringError
-from .ray_dataset import Actors, connect
+from ...errors import DuoGuardError, Errors, ScoringError
+from .dataset import Actors, connect
 from .shard_scorer import Outcome, ShardScorer
 from .shards import Shard
 

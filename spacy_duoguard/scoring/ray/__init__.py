@@ -1,0 +1,1 @@
+"""Score files and Ray datasets on a cluster."""
