@@ -88,7 +88,7 @@ def test_the_steps_are_run_and_timed(ci_run):
     ]
     shown = [line for line in read(README).splitlines() if line.startswith("pip inst")]
     assert re.findall(r"^\+ (.+)$", output, re.M) == shown
-    assert "RUN pytest -m ray and not slow" in output
+    assert "RUN pytest -n 0 -m ray and not slow" in output
     assert "RUN apt-get" not in output
 
 
