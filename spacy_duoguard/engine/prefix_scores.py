@@ -47,8 +47,7 @@ class Curve:
         return self.probabilities[last]
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A text to score, and which parts of it to score too."""
 
     text: str

@@ -18,8 +18,9 @@ from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
-from .annotations import SpansGroup, annotate
+from .annotations import SpansGroup
 from .architecture import get_shim
+from .batch_annotations import annotate_docs
 from .batches import DocBatch, ReadAhead
 from .configurable import ConfigurablePipe
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
@@ -166,8 +167,7 @@ class DuoGuard(ConfigurablePipe):
         check_settings(cfg, labels)
         limits = resolve_thresholds(labels, cfg["threshold"], cfg["thresholds"])
         group = SpansGroup(self.name, cfg["spans_key"])
-        for doc, doc_scores in zip(docs, scores, strict=True):
-            annotate(doc, doc_scores, limits, group, cfg["patience"])
+        annotate_docs(docs, scores, limits, group, cfg["patience"])
 
     def add_label(self, label: str) -> int:
         """Add a category, before `unsafe`. Its weights start as the mean of the twelve,
