@@ -32,6 +32,7 @@ ENGINE = [
     "feature_cache",
     "prefix_scores",
     "runner",
+    "scores",
     "classifier",
     "training",
     "streaming",

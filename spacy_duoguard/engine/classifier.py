@@ -1,7 +1,6 @@
 """From texts to probabilities: tokenize, cut into windows, score, aggregate."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +10,19 @@ from ..errors import Errors, SettingsError
 from .checkpoint.bundle import Bundle, load_bundle, write_bundle
 from .network.decoder import Decoder
 from .prefix_scores import (
-    Curve,
-    PrefixScores,
     Query,
     QueryBatch,
     QueryPlan,
-    SpanScores,
     visible_span,
 )
 from .runner import Runner
+from .scores import TextScores, read_scores
 from .settings import Settings, check_limit
 from .text.ahead import SplitAhead, split_ahead, split_all
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
+from .text.views.functions import ViewFunctions, Views, check_views
 from .text.windows import WindowedText
-
-
-@dataclass(frozen=True)
-class WindowScores:
-    """The scores of one window of a text."""
-
-    start: int  # character offsets into the text, half-open
-    end: int
-    probabilities: np.ndarray  # (n_labels,) float32
-
-
-@dataclass(frozen=True)
-class TextScores:
-    """The scores of one text."""
-
-    probabilities: np.ndarray  # (n_labels,) float32, maximum over the windows
-    windows: tuple[WindowScores, ...]  # empty for a text without tokens
-    truncated: bool  # `max_chars` or `max_windows` left out a part of the text
-    spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
-    curve: Curve | None = None
 
 
 class Classifier:
@@ -154,6 +132,7 @@ class Classifier:
         *,
         max_chars: int | None = None,
         normalize: bool = False,
+        views: Views = None,
         curve: bool = False,
     ) -> list[TextScores]:
         """Score texts, and keep the windows behind each score.
@@ -161,16 +140,21 @@ class Classifier:
         texts (Iterable[str]): The texts. Identical ones are scored once.
         max_chars (Optional[int]): Maximum number of characters to score per text, half
             from each end.
-        normalize (bool): Also score how each text reads without characters that hide
-            words, if that differs. The windows of this second view follow those of the
-            text; `max_windows` and `max_chars` apply to each view.
+        normalize (bool): Also score how each text reads without disguises, and with
+            what is encoded in it decoded, if that differs. The windows of these views
+            follow those of the text; `max_windows` and `max_chars` apply to each view.
+        views (Optional[Mapping[str, Callable]]): With `normalize`, the functions of
+            other views: as for `check_views` and `read_views`.
         curve (bool): Also score every prefix of each text.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (SettingsError): As in `answer`.
         RAISES (ScoringError): A logit isn't finite.
         """
         queries = [Query(text, (), curve) for text in _check_texts(texts)]
-        return self.answer(queries, max_chars=max_chars, normalize=normalize)
+        checked = check_views(views)
+        return self.answer(
+            queries, max_chars=max_chars, normalize=normalize, views=checked
+        )
 
     def answer(
         self,
@@ -178,6 +162,7 @@ class Classifier:
         *,
         max_chars: int | None = None,
         normalize: bool = False,
+        views: ViewFunctions = (),
         ahead: SplitAhead | None = None,
     ) -> list[TextScores]:
         """Score texts, and their spans and prefixes in context, without another forward
@@ -185,6 +170,7 @@ class Classifier:
 
         queries (Sequence[Query]): What to score. Identical queries are scored once.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
+        views (Tuple[Tuple[str, Callable], ...]): From `check_views`.
         ahead (Optional[SplitAhead]): From `split_ahead`, with some of the texts.
         RETURNS (List[TextScores]): One for each query, in order.
         RAISES (SettingsError): `max_chars` isn't a positive integer, or scores in
@@ -195,9 +181,10 @@ class Classifier:
         check_limit("max_chars", max_chars)
         if any(query.curve or query.spans for query in queries):
             self.check_causal()
+        limits = Limits(max_chars, normalize, views)
         texts = split_all(
             [query.text for query in queries],
-            *(self.tokenizer, self.settings, Limits(max_chars, normalize)),
+            *(self.tokenizer, self.settings, limits),
             device=self.decoder.device,
             offsets=any(query.curve or query.spans for query in queries),
             ahead=ahead,
@@ -208,23 +195,35 @@ class Classifier:
         windows = self.runner.probabilities(batch.ids, batch.positions)
         n_labels = len(self.labels)
         scores = {
-            plan.query: _read_scores(plan, windows[of_plan], n_labels)
+            plan.query: read_scores(plan, windows[of_plan], n_labels)
             for plan, of_plan in zip(batch.plans, batch.slices, strict=True)
         }
         return [scores[query] for query in queries]
 
-    def score_turns(self, turns: Iterable[str]) -> np.ndarray:
+    def score_turns(
+        self,
+        turns: Iterable[str],
+        *,
+        normalize: bool = False,
+        views: Views = None,
+    ) -> np.ndarray:
         """Score a conversation turn by turn, in one pass. As in the paper, turns are
         joined by a space, without their roles.
 
         turns (Iterable[str]): The turns, in order.
+        normalize (bool), views (Optional[Mapping[str, Callable]]): As in `analyze`, for
+            the conversation as a whole.
         RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: row i scores the
             conversation up to the end of turn i. An empty turn changes nothing.
         RAISES (SettingsError): As in `analyze`.
         RAISES (ScoringError): As in `score`.
         """
         turns = _check_texts(turns)
-        curve = self.analyze([" ".join(turns)], curve=True)[0].curve
+        whole = " ".join(turns)
+        (scores_of_whole,) = self.analyze(
+            [whole], normalize=normalize, views=views, curve=True
+        )
+        curve = scores_of_whole.curve
         assert curve is not None
         scores = np.zeros((len(turns), len(self.labels)), dtype=np.float32)
         start = end = 0
@@ -245,13 +244,18 @@ class Classifier:
             raise SettingsError(Errors.E055)
 
     def split(
-        self, text: str, max_chars: int | None = None, *, normalize: bool = False
+        self,
+        text: str,
+        max_chars: int | None = None,
+        *,
+        normalize: bool = False,
+        views: ViewFunctions = (),
     ) -> WindowedText:
         """text (str): Any text.
-        max_chars (Optional[int]), normalize (bool): As in `analyze`.
+        max_chars (Optional[int]), normalize (bool), views: As in `answer`.
         RETURNS (WindowedText): Its windows."""
-        of_self = self.tokenizer, self.settings
-        return split_text(text, *of_self, Limits(max_chars, normalize))
+        limits = Limits(max_chars, normalize, views)
+        return split_text(text, self.tokenizer, self.settings, limits)
 
     def split_ahead(
         self, limits: Limits, *, offsets: bool = False
@@ -278,26 +282,3 @@ def _check_texts(texts: Iterable[str]) -> list[str]:
             message = Errors.E051.format(i=i, kind=type(text).__name__)
             raise SettingsError(message)
     return texts
-
-
-def _read_scores(
-    plan: QueryPlan, windows: Sequence[np.ndarray], n_labels: int
-) -> TextScores:
-    """windows (Sequence[ndarray]): For each window of the plan the probabilities at
-    its scored tokens, (n_scored, n_labels)."""
-    window_scores = tuple(
-        WindowScores(*window.char_span, probabilities[-1])
-        for window, probabilities in zip(plan.text.windows, windows, strict=True)
-    )
-    maximum = np.zeros(n_labels, dtype=np.float32)
-    if len(window_scores) == 1:
-        maximum = window_scores[0].probabilities.copy()
-    elif window_scores:
-        maximum = np.max([window.probabilities for window in window_scores], axis=0)
-    truncated = plan.text.truncated
-    if not (plan.spans or plan.query.curve):
-        return TextScores(maximum, window_scores, truncated)
-    scores = list(map(PrefixScores, plan.tokens, windows))
-    spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
-    curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
-    return TextScores(maximum, window_scores, truncated, spans, curve)

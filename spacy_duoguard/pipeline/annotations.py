@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..engine.flags import first_flag, flagged
+from ..engine.scores import WindowScores
 from ..engine.verdict import to_cats
 from ..errors import Errors, ScoringError
 from .doc_record import KEY, judge_record, read_record, span_id, text_length
@@ -88,10 +89,7 @@ def make_record(
         "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
         "probs": probabilities,
         "thresholds": list(thresholds.values()),
-        "windows": [
-            {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
-            for w in scores.windows
-        ],
+        "windows": [_to_record(window) for window in scores.windows],
         **_span_fields(scores, flagged_spans),
         **_curve_fields(scores, thresholds, patience),
         "component": group.component,
@@ -113,6 +111,18 @@ def write_record(
         doc.spans.pop(earlier, None)
     if record["spans_key"] is not None:
         doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
+
+
+def _to_record(window: WindowScores) -> dict[str, Any]:
+    record = {
+        "start": window.start,
+        "end": window.end,
+        "probs": window.probabilities.tolist(),
+        "view": window.view,
+    }
+    if window.read_as is not None:
+        record["read_as"] = window.read_as
+    return record
 
 
 def earlier_group(

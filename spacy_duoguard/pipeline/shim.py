@@ -20,7 +20,7 @@ from ..engine.checkpoint.bundle import (
     load_bundle,
     read_bundle,
 )
-from ..engine.classifier import Classifier, TextScores
+from ..engine.classifier import Classifier
 from ..engine.network.trainable import (
     add_labels,
     check_depth,
@@ -28,8 +28,10 @@ from ..engine.network.trainable import (
     trained_parameters,
 )
 from ..engine.prefix_scores import Query
+from ..engine.scores import TextScores
 from ..engine.settings import Settings
 from ..engine.text.ahead import SplitAhead
+from ..engine.text.views.functions import ViewFunctions
 from ..engine.training.trainer import Backprop, Trainer
 from ..errors import CheckpointError, Errors, ScoringError, SettingsError
 from ..taxonomy import CATEGORIES
@@ -52,6 +54,7 @@ class ClassifierShim(Shim):
         trainable_layers (Optional[int]): What to train."""
         # The component that scores with the model replaces `cfg` with its own.
         super().__init__(None, config={"max_chars": None, "normalize": False})
+        self.views: ViewFunctions = ()  # the component's, like `cfg`
         self.source = source
         self.settings = settings
         self.trainable_layers = trainable_layers
@@ -107,7 +110,7 @@ class ClassifierShim(Shim):
         RAISES (ScoringError): A logit is not finite.
         """
         limits = {key: cfg[key] for key in ("max_chars", "normalize")}
-        return self.classifier.answer(queries, **limits, ahead=ahead)
+        return self.classifier.answer(queries, **limits, views=self.views, ahead=ahead)
 
     def begin(
         self, queries: Sequence[Query], cfg: Mapping[str, Any]

@@ -1,0 +1,59 @@
+"""The scores of texts, read from those of their windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .prefix_scores import Curve, PrefixScores, QueryPlan, SpanScores
+from .text.views.view import TEXT
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """The scores of one window of a text."""
+
+    start: int  # character offsets into the text, half-open
+    end: int
+    probabilities: np.ndarray  # (n_labels,) float32
+    view: str = TEXT  # which reading of the text, or the text itself
+    read_as: str | None = None  # what was scored; None for the text itself
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """The scores of one text."""
+
+    probabilities: np.ndarray  # (n_labels,) float32, maximum over the windows
+    windows: tuple[WindowScores, ...]  # empty for a text without tokens
+    truncated: bool  # `max_chars` or `max_windows` left out a part of the text
+    spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
+    curve: Curve | None = None
+
+
+def read_scores(
+    plan: QueryPlan, windows: Sequence[np.ndarray], n_labels: int
+) -> TextScores:
+    """plan (QueryPlan): What was scored.
+    windows (Sequence[ndarray]): For each window of the plan the probabilities at its
+        scored tokens, (n_scored, n_labels).
+    n_labels (int): The number of categories.
+    RETURNS (TextScores): The scores of its text."""
+    window_scores = tuple(
+        WindowScores(
+            *window.char_span, probabilities[-1], window.segment.name, window.read_as
+        )
+        for window, probabilities in zip(plan.text.windows, windows, strict=True)
+    )
+    maximum = np.zeros(n_labels, dtype=np.float32)
+    if len(window_scores) == 1:
+        maximum = window_scores[0].probabilities.copy()
+    elif window_scores:
+        maximum = np.max([window.probabilities for window in window_scores], axis=0)
+    truncated = plan.text.truncated
+    if not (plan.spans or plan.query.curve):
+        return TextScores(maximum, window_scores, truncated)
+    scores = list(map(PrefixScores, plan.tokens, windows))
+    spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
+    curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
+    return TextScores(maximum, window_scores, truncated, spans, curve)
