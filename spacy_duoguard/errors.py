@@ -97,8 +97,19 @@ class Errors:
         "device, and has only run in Triton's interpreter so far."
     )
     E121 = (
-        "[E121] normalize ({value!r}) must be true or false. If true, a normalized "
-        "view of each text is scored as well."
+        "[E121] normalize ({value!r}) must be true or false. If true, other readings "
+        "of each text are scored as well: without disguises, and decoded."
+    )
+    E210 = (
+        "[E210] views must be null, or functions from a text to another reading and "
+        "the offsets of its characters, but got {problem}. Pass a dict of functions, "
+        "each with a name other than 'text'; in a config, a block with @misc for each: "
+        "[components.duoguard.views.NAME]."
+    )
+    E211 = (
+        "[E211] The view '{name}' returned no valid reading. Its function must return "
+        "None, or a pair: a string, and for each of its characters the offset in the "
+        "text that it comes from."
     )
 
     # Checkpoints and saved components
@@ -381,6 +392,11 @@ class Errors:
     )
 
     # Streams
+    E212 = (
+        "[E212] Streams can't score views (normalize=True): how a text reads without "
+        "disguises, or decoded, can change with what follows, but a flag stays. Score "
+        "the whole text with Classifier.analyze(..., normalize=True) once it is there."
+    )
     E090 = (
         "[E090] push takes one chunk per stream and each stream once, but got {n} "
         "streams and {chunks} chunks. Join the chunks of a stream first."

@@ -88,8 +88,8 @@ Normalize = Annotated[
     bool,
     typer.Option(
         "--normalize",
-        help="Score each text without disguises such as zero-width characters as well, "
-        "and keep the higher score",
+        help="Score each text as it reads without disguises such as zero-width "
+        "characters, and decoded, as well, and keep the highest score",
     ),
 ]
 MaxChars = Annotated[

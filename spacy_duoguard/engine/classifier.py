@@ -15,6 +15,7 @@ from .settings import Settings, check_limit
 from .text.ahead import SplitAhead, split_ahead, split_all
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
+from .text.views.functions import ViewFunctions, Views, check_views
 from .text.windows import WindowedText
 from .text_scores import TextScores, read_scores
 
@@ -126,6 +127,7 @@ class Classifier:
         *,
         max_chars: int | None = None,
         normalize: bool = False,
+        views: Views = None,
         curve: bool = False,
     ) -> list[TextScores]:
         """Score texts, and keep the windows behind each score.
@@ -133,16 +135,21 @@ class Classifier:
         texts (Iterable[str]): The texts. Identical ones are scored once.
         max_chars (Optional[int]): Maximum number of characters to score per text, half
             from each end.
-        normalize (bool): Also score how each text reads without characters that hide
-            words, if that differs. The windows of this second view follow those of the
-            text; `max_windows` and `max_chars` apply to each view.
+        normalize (bool): Also score how each text reads without disguises, and with
+            what is encoded in it decoded, if that differs. The windows of these views
+            follow those of the text; `max_windows` and `max_chars` apply to each view.
+        views (Optional[Mapping[str, Callable]]): With `normalize`, the functions of
+            other views: as for `check_views` and `read_views`.
         curve (bool): Also score every prefix of each text.
         RETURNS (List[TextScores]): One for each text, in order.
         RAISES (SettingsError): As in `answer`.
         RAISES (ScoringError): A logit isn't finite.
         """
         queries = [Query(text, (), curve) for text in _check_texts(texts)]
-        return self.answer(queries, max_chars=max_chars, normalize=normalize)
+        checked = check_views(views)
+        return self.answer(
+            queries, max_chars=max_chars, normalize=normalize, views=checked
+        )
 
     def answer(
         self,
@@ -150,6 +157,7 @@ class Classifier:
         *,
         max_chars: int | None = None,
         normalize: bool = False,
+        views: ViewFunctions = (),
         ahead: SplitAhead | None = None,
     ) -> list[TextScores]:
         """Score texts, and their spans and prefixes in context, without another forward
@@ -157,6 +165,7 @@ class Classifier:
 
         queries (Sequence[Query]): What to score. Identical queries are scored once.
         max_chars (Optional[int]), normalize (bool): As in `analyze`.
+        views (Tuple[Tuple[str, Callable], ...]): From `check_views`.
         ahead (Optional[SplitAhead]): From `split_ahead`, with some of the texts.
         RETURNS (List[TextScores]): One for each query, in order.
         RAISES (SettingsError): `max_chars` isn't a positive integer, or scores in
@@ -167,9 +176,10 @@ class Classifier:
         check_limit("max_chars", max_chars)
         if any(query.curve or query.spans for query in queries):
             self.check_causal()
+        limits = Limits(max_chars, normalize, views)
         texts = split_all(
             [query.text for query in queries],
-            *(self.tokenizer, self.settings, Limits(max_chars, normalize)),
+            *(self.tokenizer, self.settings, limits),
             device=self.decoder.device,
             offsets=any(query.curve or query.spans for query in queries),
             ahead=ahead,
@@ -185,18 +195,30 @@ class Classifier:
         ]
         return [scores[row] for row in order]
 
-    def score_turns(self, turns: Iterable[str]) -> np.ndarray:
+    def score_turns(
+        self,
+        turns: Iterable[str],
+        *,
+        normalize: bool = False,
+        views: Views = None,
+    ) -> np.ndarray:
         """Score a conversation turn by turn, in one pass. As in the paper, turns are
         joined by a space, without their roles.
 
         turns (Iterable[str]): The turns, in order.
+        normalize (bool), views (Optional[Mapping[str, Callable]]): As in `analyze`, for
+            the conversation as a whole.
         RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: row i scores the
             conversation up to the end of turn i. An empty turn changes nothing.
         RAISES (SettingsError): As in `analyze`.
         RAISES (ScoringError): As in `score`.
         """
         turns = _check_texts(turns)
-        curve = self.analyze([" ".join(turns)], curve=True)[0].curve
+        whole = " ".join(turns)
+        (scores_of_whole,) = self.analyze(
+            [whole], normalize=normalize, views=views, curve=True
+        )
+        curve = scores_of_whole.curve
         assert curve is not None
         scores = np.zeros((len(turns), len(self.labels)), dtype=np.float32)
         start = end = 0
@@ -217,13 +239,18 @@ class Classifier:
             raise SettingsError(Errors.E055)
 
     def split(
-        self, text: str, max_chars: int | None = None, *, normalize: bool = False
+        self,
+        text: str,
+        max_chars: int | None = None,
+        *,
+        normalize: bool = False,
+        views: ViewFunctions = (),
     ) -> WindowedText:
         """text (str): Any text.
-        max_chars (Optional[int]), normalize (bool): As in `analyze`.
+        max_chars (Optional[int]), normalize (bool), views: As in `answer`.
         RETURNS (WindowedText): Its windows."""
-        of_self = self.tokenizer, self.settings
-        return split_text(text, *of_self, Limits(max_chars, normalize))
+        limits = Limits(max_chars, normalize, views)
+        return split_text(text, self.tokenizer, self.settings, limits)
 
     def split_ahead(
         self, limits: Limits, *, offsets: bool = False

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .text.views.view import TEXT
 from .text.windows import Window, WindowedText
 
 
@@ -174,22 +175,26 @@ class QueryPlan:
 
     def read_curve(self, scores: Sequence[PrefixScores], n_labels: int) -> Curve:
         """The score of the text up to each token, as if the text ended there: the
-        maximum over the window that would be the last, all before it, and what the
-        normalized view reads up to there.
+        maximum over the window that would be the last, all before it, and what each
+        view reads up to there.
 
         scores (Sequence[PrefixScores]): The scores of each window.
         n_labels (int): The number of categories.
         RETURNS (Curve): For all tokens of the text itself that are in a window.
         """
-        windows = self.text.windows
-        n_plain = sum(window.segment.view is None for window in windows)
-        curve = _read_view(windows, scores, range(n_plain), n_labels)
-        second = _read_view(windows, scores, range(n_plain, len(windows)), n_labels)
-        if not len(second.ends):
-            return curve
-        n_read = np.searchsorted(second.ends, curve.ends, side="right")
-        padded = np.concatenate((np.zeros((1, n_labels), "f4"), second.probabilities))
-        return Curve(curve.ends, np.maximum(curve.probabilities, padded[n_read]))
+        by_view: dict[str, list[int]] = {TEXT: []}
+        for i, window in enumerate(self.text.windows):
+            by_view.setdefault(window.segment.name, []).append(i)
+        curve, *others = [
+            _read_view(self.text.windows, scores, indices, n_labels)
+            for indices in by_view.values()
+        ]
+        start = np.zeros((1, n_labels), dtype=np.float32)
+        for other in others:
+            n_read = np.searchsorted(other.ends, curve.ends, side="right")
+            so_far = np.concatenate((start, other.probabilities))[n_read]
+            curve = Curve(curve.ends, np.maximum(curve.probabilities, so_far))
+        return curve
 
 
 class QueryBatch:
@@ -220,7 +225,9 @@ def _read_view(
         fresh = scores[i].probabilities[-(window.stop - first) :]
         probabilities.append(np.maximum(so_far, fresh))
         so_far = np.maximum(so_far, fresh[-1])
-    return Curve(np.concatenate(ends), np.concatenate(probabilities))
+    # Of a view in another order, the last segment can end before the first one.
+    ascending = np.maximum.accumulate(np.concatenate(ends))
+    return Curve(ascending, np.concatenate(probabilities))
 
 
 def _first_new(windows: Sequence[Window], i: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .prefix_scores import Curve, PrefixScores, QueryPlan, SpanScores
+from .text.views.view import TEXT
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class WindowScores:
     start: int  # character offsets into the text, half-open
     end: int
     probabilities: np.ndarray  # (n_labels,) float32
+    view: str = TEXT  # which reading of the text, or the text itself
+    read_as: str | None = None  # what was scored; None for the text itself
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,12 @@ def read_scores(
     RETURNS (TextScores): The scores of the text, and of its spans and prefixes."""
     window_scores = tuple(
         [
-            WindowScores(*window.char_span, probabilities[-1])
+            WindowScores(
+                *window.char_span,
+                probabilities[-1],
+                window.segment.name,
+                window.read_as,
+            )
             for window, probabilities in zip(plan.text.windows, windows, strict=True)
         ]
     )

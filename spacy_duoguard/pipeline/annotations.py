@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..engine.flags import first_flag, flagged
+from ..engine.text_scores import WindowScores
 from ..engine.verdict import to_cats
 from ..errors import Errors, ScoringError
 from .doc_record import KEY, judge_record, read_record, span_id, text_length
@@ -93,10 +94,7 @@ def make_record(
         list(flagged(probabilities, thresholds, failed=scores.has_failed)),
         probabilities,
         list(thresholds.values()),
-        [
-            {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
-            for w in scores.windows
-        ],
+        [to_window(w, w.probabilities.tolist()) for w in scores.windows],
         group=group,
     )
     record.update(_curve_fields(scores, thresholds, patience))
@@ -151,6 +149,17 @@ def write_record(
         doc.spans.pop(earlier, None)
     if record["spans_key"] is not None:
         doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
+
+
+def to_window(window: WindowScores, probs: list[float]) -> dict[str, Any]:
+    """window (WindowScores): The scores of a window.
+    probs (List[float]): Its probabilities.
+    RETURNS (Dict[str, Any]): The window in a record."""
+    record: dict[str, Any] = {"start": window.start, "end": window.end, "probs": probs}
+    record["view"] = window.view
+    if window.read_as is not None:
+        record["read_as"] = window.read_as
+    return record
 
 
 def earlier_group(

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from ..engine.flags import exceeds
 from ..engine.verdict import are_scored
-from .annotations import SpansGroup, annotate, to_record, write_record
+from .annotations import SpansGroup, annotate, to_record, to_window, write_record
 from .doc_record import text_length
 from .doc_scores import DocScores
 
@@ -80,7 +80,7 @@ def _judge_plain(
                 flags,
                 probs,
                 [
-                    {"start": window.start, "end": window.end, "probs": values}
+                    to_window(window, values)
                     for window, values in zip(of_doc.windows, of_windows, strict=True)
                 ],
             )

@@ -102,7 +102,7 @@ def _begin(component: TrainablePipe) -> SplitAhead | None:
     if not shim.is_loaded:
         return None
     cfg = component.cfg
-    limits = Limits(cfg["max_chars"], cfg["normalize"])
+    limits = Limits(cfg["max_chars"], cfg["normalize"], shim.views)
     # Spans that aren't scored in context are texts of their own.
     offsets = cfg["curve"] or component.in_context
     return shim.classifier.split_ahead(limits, offsets=bool(offsets))

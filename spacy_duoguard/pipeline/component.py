@@ -16,6 +16,7 @@ from thinc.api import Model, Optimizer
 from ..engine.classifier import Classifier
 from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
+from ..engine.text.views.functions import Views, check_views
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
 from .annotations import SpansGroup
@@ -54,6 +55,7 @@ class DuoGuard(ConfigurablePipe):
         patience: int = 2,
         max_chars: int | None = None,
         normalize: bool = False,
+        views: Views = None,
         loss: CategoryLoss = LogSumExp(),  # noqa: B008
         scorer: Callable | None = score_categories,
     ) -> None:
@@ -69,12 +71,11 @@ class DuoGuard(ConfigurablePipe):
             "document" to score it after the text that precedes it.
         spans_key (str): The group of `doc.spans` for flagged spans.
         curve (bool): Whether to store the score of the text up to each token.
-        patience (int): Number of consecutive tokens above a threshold that raise a
-            flag in the curve.
+        patience (int): Tokens in a row above a threshold that flag in the curve.
         max_chars (Optional[int]): Maximum number of characters to score of a doc or
             span, half of them from each end.
-        normalize (bool): Whether to also score each text without characters that hide
-            words, and take the maximum of both.
+        normalize (bool): Whether to also score other readings of each text.
+        views (Optional[Mapping[str, Callable]]): Functions for `normalize`, by name.
         loss (CategoryLoss): The training loss, from the registry `losses`.
         scorer (Optional[Callable]): The scoring method.
         RAISES (SettingsError): A setting is out of range, or conflicts with another.
@@ -100,6 +101,7 @@ class DuoGuard(ConfigurablePipe):
             "max_chars": max_chars,
             "normalize": normalize,
         }
+        get_shim(model).views = check_views(views)
         check_settings(self.cfg)
         self.configured = deepcopy(self.cfg)  # what serialization compares `cfg` with
         self.has_seen_gold = False

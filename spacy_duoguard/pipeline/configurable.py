@@ -4,6 +4,7 @@ from typing import Any
 
 from spacy.pipeline import TrainablePipe
 
+from ..engine.text.views.functions import ViewFunction
 from ..errors import Errors, SettingsError
 from .architecture import get_shim
 from .doc_scores import get_sentences
@@ -47,6 +48,15 @@ class ConfigurablePipe(TrainablePipe):
     def cfg(self, cfg: dict[str, Any]) -> None:
         get_shim(self.model).cfg = cfg  # for `model.predict`
         TrainablePipe.cfg.__set__(self, cfg)
+
+    @property
+    def views(self) -> dict[str, ViewFunction]:
+        """RETURNS (Dict[str, Callable]): The functions of other views, by name."""
+        return dict(get_shim(self.model).views)
+
+    @views.setter
+    def views(self, value: Any) -> None:
+        raise SettingsError(Errors.E109.format(name="views", component=self.name))
 
     @property
     def sents(self) -> bool:

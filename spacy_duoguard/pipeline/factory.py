@@ -1,6 +1,7 @@
 """The factory of the component, which spaCy finds through setup.cfg."""
 
 from collections.abc import Callable
+from typing import Any
 
 from spacy.language import Language
 from thinc.api import Model
@@ -36,6 +37,7 @@ def make_duoguard(
     patience: int,
     max_chars: int | None,
     normalize: bool,
+    views: Any,
     loss: CategoryLoss,
     scorer: Callable | None,
 ) -> DuoGuard:
@@ -55,6 +57,7 @@ def make_duoguard(
         patience=patience,
         max_chars=max_chars,
         normalize=normalize,
+        views=views,
         loss=loss,
         scorer=scorer,
     )

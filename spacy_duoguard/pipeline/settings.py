@@ -27,6 +27,7 @@ curve = false
 patience = 2
 max_chars = null
 normalize = false
+views = null
 scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
 
 [duoguard.loss]

@@ -30,6 +30,7 @@ from ..engine.network.trainable import (
 from ..engine.prefix_scores import Query
 from ..engine.settings import Settings
 from ..engine.text.ahead import SplitAhead
+from ..engine.text.views.functions import ViewFunctions
 from ..engine.text_scores import TextScores
 from ..engine.training.trainer import Backprop, Trainer
 from ..errors import CheckpointError, Errors, ScoringError, SettingsError
@@ -53,6 +54,7 @@ class ClassifierShim(Shim):
         trainable_layers (Optional[int]): What to train."""
         # The component that scores with the model replaces `cfg` with its own.
         super().__init__(None, config={"max_chars": None, "normalize": False})
+        self.views: ViewFunctions = ()  # the component's, like `cfg`
         self.source = source
         self.settings = settings
         self.trainable_layers = trainable_layers
@@ -108,7 +110,7 @@ class ClassifierShim(Shim):
         RAISES (ScoringError): A logit is not finite.
         """
         limits = {key: cfg[key] for key in ("max_chars", "normalize")}
-        return self.classifier.answer(queries, **limits, ahead=ahead)
+        return self.classifier.answer(queries, **limits, views=self.views, ahead=ahead)
 
     def begin(
         self, queries: Sequence[Query], cfg: Mapping[str, Any]

@@ -17,6 +17,7 @@ function showDocument(doc, position, total) {
   else text.append(...markedText(doc));
   const side = make("div", { className: "scores" }, scoreTable(doc));
   if (doc.curve) side.append(curveFigure(doc));
+  if (doc.readings.length) side.append(readingList(doc));
   if (doc.sentences.length) side.append(sentenceList(doc));
   if (Object.keys(doc.fields).length) side.append(fieldList(doc));
   parts.push(make("div", { className: "body" }, text, side));
@@ -149,6 +150,16 @@ function sentenceList(doc) {
     items.append(make("li", {}, button, " ", make("bdi", { text: excerpt })));
   });
   return make("section", {}, make("h3", { text: "Flagged sentences" }), items);
+}
+
+// Disguised or encoded text as it was read, beside the text itself.
+function readingList(doc) {
+  const items = make("ol", { className: "readings" });
+  for (const [view, unsafe, text] of doc.readings) {
+    const name = make("span", { className: "note", text: `${view}, unsafe ${format(unsafe)}: ` });
+    items.append(make("li", {}, name, make("bdi", { text })));
+  }
+  return make("section", {}, make("h3", { text: "Read as …" }), items);
 }
 
 function goToSentence(j) {

@@ -14,6 +14,7 @@ from ..engine.verdict import (
     Verdict,
     are_scores,
     check_cats,
+    is_score,
     judge,
 )
 from ..errors import Errors, ResultsError
@@ -22,6 +23,7 @@ from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
 from ..taxonomy import UNSAFE
 
+_TOLERANCE = 1e-6  # scores are rounded to as many decimals
 _SUFFIXES = (".jsonl", ".json", ".parquet")
 
 
@@ -32,6 +34,17 @@ class Sentence:
     start: int
     end: int
     cats: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the text, or a part of it, reads otherwise, and the score of that."""
+
+    view: str
+    start: int
+    end: int
+    unsafe: float
+    text: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class Document:
     sentences: tuple[Sentence, ...] = ()
     curve: dict[str, list[Any]] | None = None  # as in the results file
     first_unsafe: int | None = None
+    readings: tuple[Reading, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)  # of the input, to display
     note: str | None = None  # why scoring failed, or why the record is invalid
 
@@ -142,6 +156,7 @@ def _read_scores(
         flags=tuple(verdict.flags),
         sentences=_read_sentences(record.get("sentences"), len(text), verdict),
         curve=_read_curve(record.get("curve"), len(text)),
+        readings=_read_readings(record.get("read_as"), len(text), verdict),
         first_unsafe=first_unsafe,
         fields=fields,
     )
@@ -213,6 +228,29 @@ def _read_sentences(
 
 def _is_offset(value: Any, length: int) -> bool:
     return type(value) is int and 0 <= value <= length
+
+
+def _read_readings(readings: Any, length: int, verdict: Verdict) -> tuple[Reading, ...]:
+    if readings is None:
+        return ()
+    if not isinstance(readings, list):
+        raise ContradictionError("the readings are not a list")
+    checked = []
+    for reading in readings:
+        if not isinstance(reading, Mapping):
+            raise ContradictionError("a reading is not an object")
+        start: Any = reading.get("start")
+        end: Any = reading.get("end")
+        if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
+            raise ContradictionError("a reading is outside the text")
+        view, text = reading.get("view"), reading.get("text")
+        unsafe: Any = reading.get("unsafe")
+        if not (isinstance(view, str) and isinstance(text, str) and is_score(unsafe)):
+            raise ContradictionError("a reading lacks its view, its text or its score")
+        if unsafe > verdict.cats[UNSAFE] + _TOLERANCE:
+            raise ContradictionError("a reading is more unsafe than the record")
+        checked.append(Reading(view, start, end, float(unsafe), text))
+    return tuple(checked)
 
 
 def _read_curve(curve: Any, length: int) -> dict[str, list[Any]] | None:

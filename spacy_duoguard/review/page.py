@@ -154,6 +154,10 @@ def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
         ],
         "curve": document.curve,
         "first_unsafe": document.first_unsafe,
+        "readings": [
+            [reading.view, reading.unsafe, reading.text]
+            for reading in document.readings
+        ],
         "fields": document.fields,
         "note": document.note,
     }

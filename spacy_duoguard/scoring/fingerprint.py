@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 _PACKAGES = ("spacy-duoguard", "spacy", "torch", "tokenizers")
-_SPAN_SETTINGS = ("sents", "span_getter", "span_context")
+_FUNCTIONS = ("sents", "span_getter", "span_context", "views")
 
 
 def describe(nlp: Language, source: Source, *, curve: bool) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _describe_guard(nlp: Language, name: str) -> dict[str, Any]:
     config = nlp.get_pipe_config(name)
     settings = {
         **asdict(classifier.settings),
-        **{key: config.get(key) for key in _SPAN_SETTINGS},
+        **{key: config.get(key) for key in _FUNCTIONS},
         **guard.cfg,
         "device": classifier.decoder.device.type,
         "dtype": str(classifier.decoder.dtype),

@@ -10,7 +10,7 @@ from ..taxonomy import UNSAFE
 from .inputs import read_text_file
 from .parquet_schema import align, damaged, load_pyarrow, unify_schemas
 from .record import STANDARD, BrokenRecordError, Row, Source, list_files
-from .results import to_plain
+from .results import NOTHING, Columns, to_plain
 
 if TYPE_CHECKING:
     import pyarrow
@@ -120,9 +120,11 @@ def _column_type(pa: Any, names: set[str]) -> Any:
     return pa.string()
 
 
-def result_columns(labels: Sequence[str], *, curve: bool) -> "list[pyarrow.Field]":
+def result_columns(
+    labels: Sequence[str], included: Columns = NOTHING
+) -> "list[pyarrow.Field]":
     """labels (Sequence[str]): The categories.
-    curve (bool): Include the risk curve.
+    included (Columns): What results include.
     RETURNS (List[pyarrow.Field]): The columns of results, which follow the input's."""
     pa = load_pyarrow()
     cats = pa.struct([(label, pa.float64()) for label in (*labels, UNSAFE)])
@@ -141,10 +143,19 @@ def result_columns(labels: Sequence[str], *, curve: bool) -> "list[pyarrow.Field
         ("status", pa.string()),
         ("sentences", pa.list_(sentence)),
     ]
-    if curve:
+    if included.curve:
         ends, values = pa.list_(pa.int64()), pa.list_(pa.float64())
         columns.append(("curve", pa.struct([("end", ends), ("unsafe", values)])))
         columns.append(("first_unsafe", pa.int64()))
+    if included.views:
+        reading = [
+            ("view", pa.string()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("unsafe", pa.float64()),
+            ("text", pa.string()),
+        ]
+        columns.append(("read_as", pa.list_(pa.struct(reading))))
     return [pa.field(name, kind) for name, kind in columns]
 
 

@@ -14,7 +14,7 @@ from ..engine.verdict import ERROR, STATUSES, Verdict
 from ..pipeline.attributes import get_flagged_spans
 from .record import Record
 
-# In the order in which they are written; the last two only on request.
+# In the order in which they are written; the last three only on request.
 FIELDS: tuple[str, ...] = (
     "record",
     "error",
@@ -24,6 +24,7 @@ FIELDS: tuple[str, ...] = (
     "sentences",
     "curve",
     "first_unsafe",
+    "read_as",
 )
 
 SCORED: tuple[str, ...] = tuple(status for status in STATUSES if status != ERROR)
@@ -56,6 +57,17 @@ class Counts:
         )
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What results include on request."""
+
+    curve: bool = False  # the risk curve
+    views: bool = False  # how texts read otherwise
+
+
+NOTHING = Columns()
+
+
 def output_names(names: Sequence[str]) -> list[str]:
     """Rename the fields of an input that have the name of a result's field.
 
@@ -81,7 +93,7 @@ def _input_fields(record: Record) -> dict[str, Any]:
 
 
 def make_result(
-    record: Record, verdict: Verdict, doc: Doc | None, *, curve: bool
+    record: Record, verdict: Verdict, doc: Doc | None, columns: Columns = NOTHING
 ) -> dict:
     """Make the result of a record. Its scores are rounded up to six decimals, after the
     flags were decided: no score is below the true one.
@@ -89,31 +101,49 @@ def make_result(
     record (Record): The record.
     verdict (Verdict): What it is: scored, or marked unsafe.
     doc (Optional[Doc]): Its doc, if it was scored.
-    curve (bool): Include the risk curve.
+    columns (Columns): What to include.
     RETURNS (Dict): The fields of the record, those that could be read, then those of
         the result.
     """
     result = _input_fields(record)
     sentences: list[dict[str, Any]] = []
     points: list[dict[str, Any]] = []
+    readings: list[dict[str, Any]] = []
     first: int | None = 0
     if doc is None or not verdict.is_scored:
         result["record"] = record.number
         result["error"] = verdict.problem
     else:
-        sentences = get_flagged_spans(doc)
+        sentences, readings = get_flagged_spans(doc), _readings(doc)
         points, first = doc._.duoguard_curve or [], doc._.duoguard_first_unsafe
     result["cats"] = _round_all(verdict.cats)
     result["flags"] = verdict.flags
     result["status"] = verdict.status
     result["sentences"] = [{**s, "cats": _round_all(s["cats"])} for s in sentences]
-    if curve:
+    if columns.curve:
         result["curve"] = {
             "end": [point["end"] for point in points],
             "unsafe": [round_up(max(point["probs"])) for point in points],
         }
         result["first_unsafe"] = first
+    if columns.views:
+        result["read_as"] = readings
     return result
+
+
+def _readings(doc: Doc) -> list[dict[str, Any]]:
+    """What was scored beside the text itself."""
+    return [
+        {
+            "view": window["view"],
+            "start": window["start"],
+            "end": window["end"],
+            "unsafe": round_up(max(window["probs"])),
+            "text": window["read_as"],
+        }
+        for window in doc._.duoguard_windows or ()
+        if "read_as" in window
+    ]
 
 
 def _round_all(cats: Mapping[str, float]) -> dict[str, float]:

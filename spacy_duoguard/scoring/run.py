@@ -148,7 +148,7 @@ def _score_to_disk(
     if request.resume and output.exists:
         earlier, known = read_state(output)
     scorer = _load_scorer(request)
-    known_now = describe(scorer.nlp, request.source, curve=scorer.curve)
+    known_now = describe(scorer.nlp, request.source, curve=scorer.columns.curve)
     state = RunState(output, known_now | _describe_writer(output))
     if known is not None:
         compare(known, state.known, path=output.path)
@@ -213,7 +213,7 @@ def _make_writer(
     return ParquetWriter(
         output.path,
         input_columns(request.source),
-        result_columns(scorer.labels, curve=scorer.curve),
+        result_columns(scorer.labels, scorer.columns),
         earlier,
     )
 

@@ -11,7 +11,7 @@ from ..errors import DuoGuardError, SettingsError
 from ..pipeline.attributes import get_verdict
 from ..pipeline.registry import guard_names
 from .record import Record
-from .results import make_result
+from .results import Columns, make_result
 
 
 class RecordScorer:
@@ -25,10 +25,11 @@ class RecordScorer:
         RAISES (DuoGuardError): The weights cannot be loaded.
         """
         self.nlp = nlp
-        self.curve = curve
         guard: Any = nlp.get_pipe(guard_names(nlp)[-1])
         _ = guard.classifier  # fail now: it is not the fault of a record
         self._guard = guard
+        views = bool(guard.cfg["normalize"])
+        self.columns = Columns(curve=curve, views=views)
         self._problems: dict[int, str] = {}
         nlp.set_error_handler(self._note)  # type: ignore[arg-type]
 
@@ -51,7 +52,7 @@ class RecordScorer:
             for i, record in enumerate(records):
                 doc = docs.get(i)
                 verdict = self._judge(i, record, doc)
-                results.append(make_result(record, verdict, doc, curve=self.curve))
+                results.append(make_result(record, verdict, doc, self.columns))
             return results
 
     def _run(self, records: Sequence[Record]) -> dict[int, Doc]:

@@ -236,7 +236,7 @@ def test_results_do_not_depend_on_a_later_component(overwritten):
     doc.spans["duoguard"] = []
     record = Record(1, {}, doc.text)
     with pytest.warns(UserWarning, match="W004"):
-        result = make_result(record, get_verdict(doc), doc, curve=False)
+        result = make_result(record, get_verdict(doc), doc)
     assert result["cats"] == {key: round_up(value) for key, value in scores.items()}
     assert [sentence["start"] for sentence in result["sentences"]] == [0, 16]
     for sentence, span in zip(result["sentences"], doc.sents, strict=True):

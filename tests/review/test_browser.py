@@ -128,6 +128,17 @@ def test_the_list_is_sorted_by_risk_with_failures_first(open_page):
     assert rows(page)[:4] == [1, 2, 3, 4]
 
 
+def test_a_disguised_text_says_how_it_was_read(open_page):
+    readings = [
+        {"view": "decoded", "start": 0, "end": 4, "unsafe": 0.1, "text": text}
+        for text in ["I hate you.", *HOSTILE[:-1]]
+    ]
+    page = open_page([record("SSBo", read_as=readings)])
+    items = page.locator(".readings li").all_inner_texts()
+    assert items[0] == "decoded, unsafe 0.100: I hate you."
+    assert [item.partition(": ")[2] for item in items[1:]] == HOSTILE[:-1]
+
+
 def test_a_failure_comes_before_a_score_of_one(open_page):
     failed = {"record": 2, "error": "torn", "cats": {}, "status": "error"}
     assert rows(open_page([record("a", scores={"Hate": 1.0}), failed])) == [2, 1]

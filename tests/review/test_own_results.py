@@ -41,7 +41,7 @@ def test_every_result_keeps_its_status(scorer, tmp_path, texts):
     path = tmp_path / "results.jsonl"
     path.write_bytes(b"".join(map(to_line, results)))
     columns = [pa.field("text", pa.string())]
-    columns += result_columns(scorer.labels, curve=scorer.curve)
+    columns += result_columns(scorer.labels, scorer.columns)
     parquet.write_table(to_table(results, columns), tmp_path / "results.parquet")
     expected = [(result["status"], result.get("error")) for result in results]
     for name in ("results.jsonl", "results.parquet"):

@@ -90,7 +90,7 @@ def test_parquet_and_ray_have_the_numbers_of_json_lines(nlp):
     scorer = RecordScorer(nlp, curve=True)
     records = [Record(i, {}, t) for i, t in enumerate(TEXTS, start=1)]
     results = scorer.score(records)
-    table = to_table(results, result_columns(scorer.labels, curve=True)).to_pylist()
+    table = to_table(results, result_columns(scorer.labels, scorer.columns)).to_pylist()
     ray = ScoreTexts.__new__(ScoreTexts)
     ray.text_key, ray.scorer = "text", scorer
     rows = ray({"text": TEXTS}).to_pylist()

@@ -197,7 +197,7 @@ def test_every_file_and_the_page_say_so(scorer, name):
     pytest.importorskip("pyarrow", reason="needs pyarrow")
     of_damaged = scorer(DAMAGES[name])
     (result,) = of_damaged.score([Record(1, {"text": TEXT}, TEXT)])
-    columns = result_columns(of_damaged.labels, curve=True)
+    columns = result_columns(of_damaged.labels, of_damaged.columns)
     (row,) = to_table([result], columns).to_pylist()
     ray = ScoreTexts.__new__(ScoreTexts)
     ray.text_key, ray.scorer = "text", of_damaged

@@ -1,8 +1,7 @@
 """Moderating text as it arrives, such as a language model's answer or a chat.
 
 The keys and values of a window are cached, so that all pushes together cost about one
-pass over the text. Windows are those of the text so far: while two overlap, both are
-extended.
+pass. Windows are those of the text so far: while two overlap, both are extended.
 """
 
 import codecs
@@ -35,6 +34,7 @@ class StreamBatch:
         threshold: float = 0.5,
         thresholds: Mapping[str, float] | None = None,
         patience: int = 2,
+        normalize: bool = False,
     ) -> None:
         """classifier (Classifier): What to score with. Its weights must not change
             while a stream is open.
@@ -42,9 +42,12 @@ class StreamBatch:
         thresholds (Optional[Mapping[str, float]]): Thresholds of single categories.
         patience (int): Number of consecutive tokens for which a category must be above
             its threshold.
+        normalize (bool): Refused: a reading can change with what follows.
         RAISES (SettingsError): A value is out of range, or the tokenizer adds a token
             to the end of each text.
         """
+        if normalize:
+            raise SettingsError(Errors.E212)
         thresholds = thresholds or {}
         check_thresholds(threshold, thresholds, classifier.labels)
         check_count("patience", patience)
@@ -180,10 +183,10 @@ class Stream:
         threshold: float = 0.5,
         thresholds: Mapping[str, float] | None = None,
         patience: int = 2,
+        normalize: bool = False,
         batch: StreamBatch | None = None,
     ) -> None:
-        """classifier (Classifier), threshold (float), thresholds (Optional[Mapping[str,
-        float]]), patience (int): As in `StreamBatch`.
+        """classifier, threshold, thresholds, patience, normalize: As in `StreamBatch`.
         batch (Optional[StreamBatch]): The batch it belongs to, with its thresholds; set
             by `StreamBatch.open`. By default, it has a batch of its own.
         RAISES (SettingsError): As in `StreamBatch`.
@@ -194,6 +197,7 @@ class Stream:
                 threshold=threshold,
                 thresholds=thresholds,
                 patience=patience,
+                normalize=normalize,
             )
         self.batch = batch
         self.reader = StreamReader(

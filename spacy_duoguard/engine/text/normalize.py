@@ -1,11 +1,8 @@
-"""A second view of a text: how it reads without the characters that hide words.
+"""Plain characters: NFKC without invisible ones, and single spaces, with the offset in
+the text that each character comes from.
 
-    raw   H U+200B a t e ⎵ ⎵ y o u      (zero-width space, fullwidth letters, spaces)
-    view  H a t e ⎵ y o u
-
-It is the NFKC form of the text (fullwidth, circled, mathematical and other styled
-letters become plain, marks join their letters) without invisible characters, and with
-each run of whitespace as one character. Look-alikes from other scripts stay.
+    text    H U+200B a t e ⎵ ⎵ y o u      (zero-width space, fullwidth letters, spaces)
+    plain   H a t e ⎵ y o u
 """
 
 import re
@@ -13,8 +10,7 @@ import sys
 import unicodedata
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -49,46 +45,17 @@ _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
 _MOST_MARKS = 32
 
 
-@dataclass(frozen=True)
-class Normalized:
-    """The second view of a text, aligned with it."""
-
-    text: str
-    # (len(text) + 1,) int64, non-decreasing: where in the original each character comes
-    # from, and last the length of the original.
-    starts: np.ndarray
-
-    @cached_property
-    def ends(self) -> np.ndarray:
-        """RETURNS (ndarray): (len(text),), where in the original each character ends,
-        including what was dropped after it. Characters with the same start share it."""
-        following = np.searchsorted(self.starts, self.starts[:-1], side="right")
-        return self.starts[following]
-
-    def char_span(self, start: int, end: int) -> tuple[int, int]:
-        """Map characters of the view to the original, including what was dropped after
-        each of them.
-
-        start (int), end (int): Offsets into the view, at least one character apart.
-        RETURNS (Tuple[int, int]): Offsets into the original.
-        """
-        return int(self.starts[start]), int(self.ends[end - 1])
-
-
-def normalize(text: str) -> Normalized:
-    """Make the second view, in time and memory linear in the length of the text.
+def compose(text: str) -> tuple[str, np.ndarray]:
+    """Make all visible characters plain, in time and memory linear in the length.
 
     text (str): Any text.
-    RETURNS (Normalized): The view: NFKC, without characters of the categories Cf and
-        Cc (whitespace excepted) and default ignorable ones (Unicode Standard Annex 44).
-        A run of whitespace becomes a line break if it holds one, else a space.
+    RETURNS (Tuple[str, ndarray]): NFKC of the text without characters of the categories
+        Cf and Cc (whitespace excepted) and default ignorable ones (Unicode Standard
+        Annex 44), and for each of its characters the offset it comes from, and last the
+        length of the text.
     """
     odd = [character for character in set(text) if not _is_plain(character)]
-    view, starts = _rewrite(text, odd) if odd else (text, np.arange(len(text) + 1))
-    view, starts = _collapse(view, starts)
-    if view:  # the first character includes what was dropped before it
-        starts = np.where(starts == starts[0], 0, starts)
-    return Normalized(view, starts)
+    return _rewrite(text, odd) if odd else (text, np.arange(len(text) + 1))
 
 
 def _rewrite(text: str, odd: list[str]) -> tuple[str, np.ndarray]:
@@ -139,10 +106,12 @@ def _nfkc(cluster: str) -> str:
     return unicodedata.normalize("NFKC", cluster)
 
 
-def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
-    """Make each run of whitespace one character."""
+def collapse_spaces(text: str) -> tuple[str, np.ndarray]:
+    """text (str): Any text.
+    RETURNS (Tuple[str, ndarray]): The text with each run of whitespace as a line break
+        if it holds one, else as a space; and offsets as from `compose`."""
     parts: list[str] = []
-    keep = np.ones(len(starts), dtype=bool)
+    keep = np.ones(len(text) + 1, dtype=bool)
     done = 0
     for run in _SPACES.finditer(text):
         first, stop = run.span()
@@ -150,7 +119,7 @@ def _collapse(text: str, starts: np.ndarray) -> tuple[str, np.ndarray]:
         parts.append("\n" if _LINE_BREAK.search(text, first, stop) else " ")
         keep[first + 1 : stop] = False
         done = stop
-    return "".join((*parts, text[done:])), starts[keep]
+    return "".join((*parts, text[done:])), np.flatnonzero(keep)
 
 
 @lru_cache(maxsize=2**16)

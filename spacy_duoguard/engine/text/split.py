@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..settings import Settings
-from .normalize import Normalized
-from .normalize import normalize as normalize_text
 from .tokenizer import TextTokenizer
 from .tokens import Tokens
+from .views.functions import ViewFunctions, read_views
+from .views.view import View
 from .windows import Segment, Window, WindowedText, keep_ends, split_windows
 
 # Fewer than most texts have: nearly all texts of several windows are then known as such
@@ -15,7 +15,7 @@ from .windows import Segment, Window, WindowedText, keep_ends, split_windows
 _CHARS_PER_TOKEN = 3
 
 # What is tokenized: the text itself (with None), and how it reads.
-_Views = list[tuple[str, Normalized | None]]
+_Views = list[tuple[str, View | None]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Limits:
     """How much of a text is read, and in which views."""
 
     max_chars: int | None = None  # keep at most as many, half from each end
-    normalize: bool = False  # append the windows of the view that read differently
+    normalize: bool = False  # append the windows of the views that read differently
+    views: ViewFunctions = ()  # as for `read_views`
 
 
 def split_text(
@@ -59,11 +60,12 @@ def split_texts(
         returns or raises.
     """
     splitter = _Splitter(tokenizer, settings, limits)
-    views = [splitter.views(text) for text in texts]
+    views = [splitter.try_views(text) for text in texts]
     strings = list(
         dict.fromkeys(
             string[start:end]
             for of_text in views
+            if not isinstance(of_text, Exception)
             for string, _ in of_text
             for start, end in splitter.kept(string)
         )
@@ -91,9 +93,15 @@ class _Splitter:
     limits: Limits
 
     def views(self, text: str) -> _Views:
-        if not self.limits.normalize or (view := normalize_text(text)).text == text:
-            return [(text, None)]
-        return [(text, None), (view.text, view)]
+        read = read_views(text, self.limits.views) if self.limits.normalize else []
+        return [(text, None), *((view.text, view) for view in read)]
+
+    def try_views(self, text: str) -> _Views | Exception:
+        """The views of users can fail, as any code."""
+        try:
+            return self.views(text)
+        except Exception as e:
+            return e
 
     def kept(self, text: str) -> list[tuple[int, int]]:
         """The characters that a limit leaves: all of them, or the two ends."""
@@ -104,30 +112,34 @@ class _Splitter:
         return [(0, max_chars - last), (n_chars - last, n_chars)]
 
     def attempt(
-        self, views: _Views, encode: Callable[[str], Tokens]
+        self, views: _Views | Exception, encode: Callable[[str], Tokens]
     ) -> WindowedText | Exception:
+        if isinstance(views, Exception):
+            return views
         try:
             return self.split(views, encode)
         except Exception as e:
             return e
 
     def split(self, views: _Views, encode: Callable[[str], Tokens]) -> WindowedText:
-        plain, *rest = [self._split_view(*view, encode) for view in views]
-        if not rest:
+        plain, *others = [self._split_view(*view, encode) for view in views]
+        if not others:
             return plain
         # A window with the same ids at the same place is already scored. At another
         # place it isn't: spans and the curve there would miss what the view reads.
-        known = {(window.ids.tobytes(), window.char_span) for window in plain.windows}
-        fresh = [
-            window
-            for window in rest[0].windows
-            if (window.ids.tobytes(), window.char_span) not in known
-        ]
-        truncated = plain.truncated or rest[0].truncated
-        return WindowedText(plain.windows + fresh, truncated)
+        windows, truncated = list(plain.windows), plain.truncated
+        known = {(window.ids.tobytes(), window.char_span) for window in windows}
+        for other in others:
+            truncated |= other.truncated
+            for window in other.windows:
+                key = window.ids.tobytes(), window.char_span
+                if key not in known:
+                    known.add(key)
+                    windows.append(window)
+        return WindowedText(windows, truncated)
 
     def _split_view(
-        self, text: str, view: Normalized | None, encode: Callable[[str], Tokens]
+        self, text: str, view: View | None, encode: Callable[[str], Tokens]
     ) -> WindowedText:
         tokenizer, settings = self.tokenizer, self.settings
         size, n_prefix = settings.window - tokenizer.n_special, len(tokenizer.prefix)

@@ -15,7 +15,7 @@ Every run of tokens up to the overlap is complete in some window.
 All ranges are half-open, in one of these coordinate systems:
 
     characters   offsets into the text that was given
-    view         offsets into its normalized view, where there is one
+    view         offsets into one of its views, where there is one
     tokens       indices into the tokens of a segment, which is tokenized as a whole
     positions    indices into the ids of a window, special tokens included
 """
@@ -26,51 +26,70 @@ from typing import TypeVar
 
 import numpy as np
 
-from .normalize import Normalized
 from .tokens import Tokens
+from .views.view import TEXT, View
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part that is tokenized as a whole: a text, its normalized view, or the start or
-    the end of one of them, if `max_chars` leaves out the middle."""
+    """A part that is tokenized as a whole: a text, a view of it, or the start or the
+    end of one of them, if `max_chars` leaves out the middle."""
 
     offset: int  # where it begins: characters, of the view if there is one
     tokens: Tokens
-    view: Normalized | None  # None for the text itself
+    view: View | None  # None for the text itself
 
-    @property
+    @cached_property
     def start(self) -> int:
-        """RETURNS (int): The character at which it begins."""
-        return self._to_text(np.array([self.offset]))[0]
+        """RETURNS (int): Its first character."""
+        return self._char_span(0, self.tokens.n_chars)[0]
 
-    @property
+    @cached_property
     def end(self) -> int:
         """RETURNS (int): One after its last character."""
         return self._char_span(0, self.tokens.n_chars)[1]
 
+    @property
+    def name(self) -> str:
+        """RETURNS (str): The name of the view, or "text"."""
+        return TEXT if self.view is None else self.view.name
+
     @cached_property
     def token_starts(self) -> np.ndarray:
         """RETURNS (ndarray): (n_tokens,), the character at which each token begins,
-        ascending."""
-        starts = np.maximum.accumulate(self.tokens.offsets[:, 0])
-        return self._to_text(self.offset + starts)
+        ascending: in a view that reads in another order, the first character of it and
+        all tokens after it."""
+        starts = self.offset + np.maximum.accumulate(self.tokens.offsets[:, 0])
+        if self.view is not None:
+            starts = np.minimum.accumulate(self.view.starts[starts][::-1])[::-1]
+        return starts
 
     @cached_property
     def token_ends(self) -> np.ndarray:
         """RETURNS (ndarray): (n_tokens,), one after the last character of each token,
-        ascending. Characters in which no token begins belong to the token before."""
+        ascending: in a view that reads in another order, one after the last character
+        of it and all tokens before it. Characters in which no token begins belong to
+        the token before."""
         ends = self.offset + np.maximum.accumulate(self.tokens.offsets[:, 1])
         if self.view is not None:
             ends = self.view.ends[np.maximum(ends - 1, 0)]
-        return np.maximum(ends, np.append(self.token_starts[1:], self.end))
+        ends = np.maximum(ends, np.append(self.token_starts[1:], self.end))
+        return np.maximum.accumulate(ends)
 
     def char_span(self, start: int, stop: int) -> tuple[int, int]:
         """start (int), stop (int): Tokens.
         RETURNS (Tuple[int, int]): The characters that they cover."""
         return self._char_span(*self.tokens.char_span(start, stop))
+
+    def read(self, start: int, stop: int) -> str | None:
+        """start (int), stop (int): Tokens.
+        RETURNS (Optional[str]): How the view reads there; None for the text itself."""
+        if self.view is None:
+            return None
+        first, last = self.tokens.char_span(start, stop)
+        return self.view.text[self.offset + first : self.offset + last]
 
     def token_span(self, start: int, end: int) -> tuple[int, int] | None:
         """start (int), end (int): Characters, at least one.
@@ -94,9 +113,6 @@ class Segment:
             return start, end
         return self.view.char_span(start, end)
 
-    def _to_text(self, offsets: np.ndarray) -> np.ndarray:
-        return offsets if self.view is None else self.view.starts[offsets]
-
 
 @dataclass(frozen=True)
 class Window:
@@ -117,6 +133,11 @@ class Window:
     def char_span(self) -> tuple[int, int]:
         """RETURNS (Tuple[int, int]): The characters that it covers."""
         return self.segment.char_span(self.start, self.stop)
+
+    @property
+    def read_as(self) -> str | None:
+        """RETURNS (Optional[str]): How a view reads here; None for the text itself."""
+        return self.segment.read(self.start, self.stop)
 
     def positions(self, tokens: np.ndarray) -> np.ndarray:
         """tokens (ndarray): Tokens of the segment that lie in this window.

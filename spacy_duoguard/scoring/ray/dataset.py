@@ -109,7 +109,7 @@ def score_table(
             record if problem is None else replace(record, problem=problem)
             for record, problem in zip(records, problems, strict=True)
         ]
-    columns = result_columns(scorer.labels, curve=scorer.curve)
+    columns = result_columns(scorer.labels, scorer.columns)
     results = scorer.score(records)
     scored = to_table(results, columns)
     table = table.rename_columns(output_names(table.schema.names))

@@ -61,7 +61,7 @@ class ShardScorer:
 
     def describe(self) -> dict[str, Any]:
         """RETURNS (Dict[str, Any]): What the results depend on."""
-        return describe(self.scorer.nlp, self.source, curve=self.scorer.curve)
+        return describe(self.scorer.nlp, self.source, curve=self.scorer.columns.curve)
 
     def score(self, shard: Shard, folder: Path) -> Outcome:
         """Score a shard.

@@ -1,0 +1,1 @@
+"""How else a text reads: without its disguises, and decoded."""

@@ -1,0 +1,211 @@
+"""Text that is encoded in other text: found, checked and decoded.
+
+Everything that is decoded is at most as long as what it replaces, up to a constant."""
+
+import base64
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+
+from ..normalize import is_hidden
+from .view import Edit
+
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
+# The flags of England, Scotland and Wales, and others made in the same way.
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
+_FIRST_TAG = 0xE0000
+
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
+
+_ENTITY = re.compile(
+    "&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
+)
+_REST_OF_ENTITY = re.compile(r"#?\w{1,32};")
+_PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
+_ESCAPE = re.compile(
+    r"\\u\{([0-9A-Fa-f]{1,6})\}|\\u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F]"
+    r"[0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})"
+)
+_BYTES = re.compile(r"(?:\\x[0-9A-Fa-f]{2})+")
+
+_BASE64 = re.compile(
+    r"(?<![A-Za-z0-9+/_=-])(?:[A-Za-z0-9+/_-]{60,}\r?\n)*[A-Za-z0-9+/_-]{6,}={0,2}"
+    r"(?![A-Za-z0-9+/_=-])"
+)
+_LEAST_BASE64 = 12  # characters, if there is no "=" at the end
+_HEX = re.compile(
+    "(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}"
+    "(?:[ :,-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){3,}(?![0-9A-Za-z])"
+)
+_HEX_PAIR = re.compile("(?:0[xX])?([0-9A-Fa-f]{2})")
+_LEAST_HEX = 6  # bytes, if any isn't a small letter
+
+_LEAST_LETTERS = 0.6  # the share of letters and spaces in what was a secret
+
+
+def decode_tags(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace tag characters by the ASCII characters that they copy."""
+    flags = {match.start() + 1 for match in _FLAG.finditer(text)}
+    for match in _TAGS.finditer(text):
+        if match.start() not in flags:
+            hidden = "".join(chr(ord(c) - _FIRST_TAG) for c in match[0])
+            yield _set_apart(text, match, hidden, range(*match.span()))
+
+
+def decode_selectors(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace variation selectors by the text whose bytes they stand for.
+    """
+    for match in _SELECTORS.finditer(text):
+        for start in (match.start(), match.start() + 1):  # the first one may be real
+            codes = map(ord, text[start : match.end()])
+            data = bytes(c - (0xFE00 if c < 0xE0100 else 0xE0100 - 16) for c in codes)
+            if hidden := _read_bytes(data):
+                offsets = [start + i for i in _byte_offsets(hidden)]
+                yield _set_apart(text, match, hidden, offsets)
+                break
+
+
+def _set_apart(
+    text: str, match: re.Match[str], hidden: str, offsets: Iterable[int]
+) -> Edit:
+    """Hidden text isn't part of the word that it was appended to."""
+    start, end = match.span()
+    sources = list(offsets)
+    if start and not text[start - 1].isspace():
+        hidden, sources = f" {hidden}", [start, *sources]
+    if end < len(text) and not text[end].isspace():
+        hidden, sources = f"{hidden} ", [*sources, end - 1]
+    return Edit(start, end, hidden, sources)
+
+
+def decode_entities(text: str) -> list[Edit]:
+    """text (str): A text.
+    RETURNS (List[Edit]): Replace the character references of HTML. None if they only
+        stand for signs, as those of any text that comes from HTML."""
+    edits = []
+    matters = False
+    for match in _ENTITY.finditer(text) if "&" in text else ():
+        read = html.unescape(match[0])
+        if read != match[0]:
+            edits.append(Edit(*match.span(), read))
+            leads_on = read == "&" and _REST_OF_ENTITY.match(text, match.end())
+            matters |= read.isalnum() or read.isspace() or bool(leads_on)
+    return edits if matters else []
+
+
+def decode_percent(text: str) -> list[Edit]:
+    """text (str): A text.
+    RETURNS (List[Edit]): Replace the escapes of URLs."""
+    edits = []
+    for match in _PERCENT.finditer(text) if "%" in text else ():
+        read = _read_utf8(bytes.fromhex(match[0].replace("%", "")))
+        if read and not any(map(_is_control, read)):
+            offsets = [match.start() + 3 * i for i in _byte_offsets(read)]
+            edits.append(Edit(*match.span(), read, offsets))
+    if edits and not re.search(r"\s", text):
+        pluses = re.finditer(r"\+", text)
+        edits = sorted([*edits, *(Edit(*plus.span(), " ") for plus in pluses)])
+    return edits
+
+
+def decode_escapes(text: str) -> list[Edit]:
+    r"""text (str): A text.
+    RETURNS (List[Edit]): Replace the escapes of string literals: \u, \U and \x."""
+    if "\\" not in text:
+        return []
+    edits = []
+    for match in _ESCAPE.finditer(text):
+        braced, high, low, short, long = match.groups()
+        if high:
+            code = 0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF)
+        else:
+            code = int(braced or short or long, 16)
+        if code < 0xD800 or 0xE000 <= code < 0x110000:
+            edits.append(Edit(*match.span(), chr(code)))
+    for match in _BYTES.finditer(text):
+        data = bytes.fromhex(match[0].replace("\\x", ""))
+        read = _read_utf8(data) or data.decode("latin-1")
+        offsets = [match.start() + 4 * i for i in _byte_offsets(read)]
+        if len(data) == len(read):
+            offsets = list(range(*match.span(), 4))
+        edits.append(Edit(*match.span(), read, offsets))
+    return sorted(edits)
+
+
+def decode_base64(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace base64 that stands for readable text."""
+    for match in _BASE64.finditer(text):
+        is_padded = match[0][-1] == "="
+        if not is_padded and (len(match[0]) < _LEAST_BASE64 or match[0].islower()):
+            continue
+        body = re.sub(r"[\r\n=]", "", match[0])
+        if len(body) % 4 == 1 or body.islower() or body.isdigit():
+            continue
+        standard = body.translate({ord("-"): "+", ord("_"): "/"})
+        data = base64.b64decode(standard + "=" * (-len(body) % 4))
+        if read := _read_bytes(data):
+            offsets = [match.start() + i * 4 // 3 for i in _byte_offsets(read)]
+            if len(body) < len(match[0].rstrip("=")):  # in lines
+                places = [i for i, c in enumerate(match[0], match.start()) if c > " "]
+                offsets = [places[i * 4 // 3] for i in _byte_offsets(read)]
+            yield Edit(*match.span(), read, offsets)
+
+
+def decode_hex(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace hexadecimal bytes that stand for readable text."""
+    for match in _HEX.finditer(text):
+        pairs = list(_HEX_PAIR.finditer(match[0]))
+        read = _read_bytes(bytes.fromhex("".join(pair[1] for pair in pairs)))
+        if read and (len(pairs) >= _LEAST_HEX or (read.isalpha() and read.islower())):
+            offsets = [match.start() + pairs[i].start() for i in _byte_offsets(read)]
+            yield Edit(*match.span(), read, offsets)
+
+
+DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (
+    decode_tags,
+    decode_selectors,
+    decode_entities,
+    decode_percent,
+    decode_escapes,
+    decode_base64,
+    decode_hex,
+)
+
+
+def _read_bytes(data: bytes) -> str | None:
+    """The text that bytes stand for; None unless nearly all of it can be read."""
+    read = _read_utf8(data)
+    if not read or any(map(_is_control, read)):
+        return None
+    visible = [character for character in read if not is_hidden(character)]
+    n_letters = sum(c.isalnum() or c.isspace() for c in visible)
+    has_letter = any(map(str.isalpha, visible))
+    return read if has_letter and n_letters >= _LEAST_LETTERS * len(visible) else None
+
+
+def _read_utf8(data: bytes) -> str | None:
+    try:
+        return data.decode("utf8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_control(character: str) -> bool:
+    unused = unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs")
+    return unused and not character.isspace()
+
+
+def _byte_offsets(text: str) -> list[int]:
+    """Where the UTF-8 bytes of each character begin."""
+    if text.isascii():
+        return list(range(len(text)))
+    offsets, offset = [], 0
+    for character in text:
+        offsets.append(offset)
+        offset += len(character.encode("utf8"))
+    return offsets

@@ -1,0 +1,100 @@
+"""Digits and signs inside words that read as letters: h4te, k1ll, $h!t."""
+
+import re
+from collections.abc import Iterator
+
+from .view import Edit
+
+_LETTERS = dict(zip("0123456789@$!", "oizeasgtbgasi", strict=True))
+_COMMON = "013457@$!"  # those that are read anywhere
+
+_TOKEN = re.compile(r"(?<![^\W_])(?:[^\W_]|[@$!](?=[^\W_@$!]|[$]))+[$]*")
+_INSIDE = re.compile(rf"(?<=[^\W\d_])([{_COMMON}])\1?(?=[^\W\d_])")
+_DOMAIN = re.compile(r"\.\w")
+_LEAST_LETTERS = 2
+_LONGEST_WORD = 16  # longer ones are keys and codes
+
+# Where this many words, and this share of all, mix letters and digits, digits are
+# letters in all words.
+_LEAST_WORDS = 3
+_LEAST_SHARE = 0.3
+_LEAST_INSIDE = 1 / 8  # the share of these with a digit between letters
+_LONGEST_NUMBER = 3  # digits; longer ones aren't words
+_VOWELS = "aeiouyAEIOUY"
+_BEFORE_L = "bcfgkpsBCFGKPS"
+
+
+def read_digits(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace digits and signs inside words by the letters that they look
+        like. Numbers, and names such as mp3, covid19 or H2O, stay, except in texts that
+        are written like this throughout."""
+    if not _INSIDE.search(text):
+        return
+    tokens = list(_TOKEN.finditer(text))
+    n_mixed = sum(_is_mixed(token[0]) for token in tokens)
+    n_inside = sum(_INSIDE.search(token[0]) is not None for token in tokens)
+    is_style = (
+        n_mixed >= max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+        and n_inside >= _LEAST_INSIDE * n_mixed
+    )
+    for token in tokens:
+        if "@" in token[0] and _DOMAIN.match(text, token.end()):
+            continue  # an address
+        word = _read_all(token[0]) if is_style else _read_inside(token[0])
+        if word is not None and word != token[0]:
+            yield Edit(*token.span(), word)
+
+
+def _is_mixed(token: str) -> bool:
+    """Whether it's a word with digits, but not a name in capitals."""
+    return any(map(str.islower, token)) and any(map(str.isdigit, token))
+
+
+def _read_inside(token: str) -> str | None:
+    """None for a token that stays."""
+    if len(token) > _LONGEST_WORD:
+        return None
+    n_letters = sum(map(str.isalpha, token))
+    if n_letters < _LEAST_LETTERS or (token.isupper() and n_letters == _LEAST_LETTERS):
+        return None
+    word = _INSIDE.sub(_replace, token)
+    if word == token or any(map(str.isdigit, word)):
+        return None
+    return word.replace("$", "s")
+
+
+def _replace(match: re.Match[str]) -> str:
+    before, after = match.string[match.start() - 1], match.string[match.end()]
+    is_first = match.start() == 1
+    if before.isupper() != after.isupper() and not (is_first and before.isupper()):
+        return match[0]  # as in iPhone5S: two words
+    return _ones(match) if match[1] == "1" else "".join(map(_letter, match[0]))
+
+
+def _read_all(token: str) -> str:
+    if len(token) > _LONGEST_NUMBER and token.isdigit():
+        return token
+    letters = "".join(c if c == "1" else _letter(c) for c in token)
+    return re.sub("1+", _ones, letters)
+
+
+def _letter(character: str) -> str:
+    return _LETTERS.get(character, character)
+
+
+def _ones(match: re.Match[str]) -> str:
+    """Read the 1 as an i or an l, whichever fits between the letters around it."""
+    start, end = match.span()
+    before, after = match.string[:start][-1:], match.string[end : end + 1]
+    if len(match[0]) > 1:
+        double = "ll" if before else "li"
+        return double if len(match[0]) == 2 else "ill"
+    is_vowel = after != "" and after in _VOWELS
+    if not before:
+        is_l = is_vowel
+    elif before in _VOWELS:
+        is_l = is_vowel or not after
+    else:
+        is_l = is_vowel and before in _BEFORE_L
+    return "l" if is_l else "i"

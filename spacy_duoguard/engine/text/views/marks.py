@@ -1,0 +1,94 @@
+"""Combining marks that no language puts there."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .view import Edit
+
+# Languages write a mark or two that Unicode has no composed letters for, above all on
+# vowels: never on so many letters in a row, nor on so many of a text.
+_LEAST_RUN = 3
+_LEAST_ODD = 4
+_LEAST_SHARE = 0.3
+_MOST_MARKS = 4  # after which they aren't composed: that takes quadratic time
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """The marks after a character."""
+
+    start: int
+    end: int
+    n_odd: int  # marks on a letter that Unicode can't compose with it
+    is_line: bool  # a letter with a line through, over or under it, or in a box
+
+
+def drop_marks(text: str) -> Iterator[Edit]:
+    """text (str): A text without invisible characters.
+    YIELDS (Edit): Drop the marks that disguise words. Marks that compose with their
+        letter, and those of scripts that need them, stay."""
+    marks = [character for character in set(text) if is_mark(character)]
+    if not marks:
+        return
+    matches = re.finditer(f"[{re.escape(''.join(marks))}]+", text)
+    clusters = [_read_cluster(text, *match.span()) for match in matches]
+    runs = list(_runs(clusters))
+    odd = [run for run in runs if _is_disguise(run)]
+    n_odd = sum(cluster.n_odd > 0 for cluster in clusters)
+    n_letters = sum(map(_is_cased, text)) if n_odd >= _LEAST_ODD else 0
+    is_all = n_odd >= _LEAST_ODD and n_odd >= _LEAST_SHARE * n_letters
+    if is_all or 2 * sum(map(len, odd)) >= len(clusters):
+        odd = runs
+    for run in odd:
+        for cluster in run:
+            yield Edit(cluster.start, cluster.end, "")
+
+
+def _read_cluster(text: str, start: int, end: int) -> _Cluster:
+    base = text[start - 1 : start]
+    if not base or not _is_cased(base):
+        return _Cluster(start, end, 0, False)
+    n_odd = end - start
+    if n_odd <= _MOST_MARKS:
+        composed = unicodedata.normalize("NFC", text[start - 1 : end])
+        n_odd = sum(map(is_mark, composed))
+    return _Cluster(start, end, n_odd, any(map(_is_line, text[start:end])))
+
+
+def _runs(clusters: list[_Cluster]) -> Iterator[list[_Cluster]]:
+    """The clusters of characters that follow each other."""
+    run: list[_Cluster] = []
+    for cluster in clusters:
+        if run and cluster.start != run[-1].end + 1:
+            yield run
+            run = []
+        run.append(cluster)
+    if run:
+        yield run
+
+
+def _is_disguise(run: list[_Cluster]) -> bool:
+    if any(cluster.is_line or cluster.n_odd > 1 for cluster in run):
+        return True
+    return len(run) >= _LEAST_RUN and sum(cluster.n_odd for cluster in run) > 1
+
+
+@lru_cache(maxsize=2**16)
+def is_mark(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether it's a mark for any script, not one of a script's own."""
+    is_any = unicodedata.category(character) in ("Mn", "Me")
+    return is_any and unicodedata.name(character, "").startswith("COMBINING ")
+
+
+@lru_cache(maxsize=2**16)
+def _is_line(character: str) -> bool:
+    name = unicodedata.name(character, "")
+    return name.endswith(("LINE", "OVERLAY")) or "ENCLOSING" in name
+
+
+def _is_cased(character: str) -> bool:
+    return character.lower() != character.upper()

@@ -1,0 +1,126 @@
+"""The views of a text: how it reads without disguises, and decoded.
+
+folded    without what hides words from a tokenizer but not from a reader
+decoded   with what is encoded in it in plain text, and folded
+"""
+
+from collections.abc import Callable, Iterable
+
+from ..normalize import collapse_spaces, compose, is_hidden
+from .encodings import DECODERS
+from .leet import read_digits
+from .letters import read_small_capitals, read_symbols, turn_letters
+from .lookalikes import read_lookalikes
+from .marks import drop_marks
+from .order import apply_deletions, apply_overrides
+from .ordinary import (
+    has_odd_hidden,
+    has_odd_letters,
+    has_odd_spaces,
+    may_differ,
+)
+from .spacing import join_letters
+from .view import Edit, View
+
+FOLDED = "folded"
+DECODED = "decoded"
+READINGS: tuple[str, ...] = (FOLDED, DECODED)
+
+# Encodings inside of each other.
+_MOST_LEVELS = 4
+
+_Step = Callable[[str], Iterable[Edit]]
+_BEFORE_NFKC: tuple[_Step, ...] = (
+    read_symbols,
+    read_small_capitals,
+    turn_letters,
+    drop_marks,
+)
+_AFTER_NFKC: tuple[_Step, ...] = (join_letters, read_lookalikes, read_digits)
+
+
+def readings(text: str) -> list[View]:
+    """Read a text in other ways, in time and memory linear in its length.
+
+    text (str): Any text.
+    RETURNS (List[View]): At most two views, aligned with the text: "folded" and
+        "decoded". None for a text that has nothing to fold or decode, and none that
+        reads like the text or like the other one.
+    """
+    to_fold, to_decode = may_differ(text)
+    found = (folded(text) if to_fold else None, decoded(text) if to_decode else None)
+    views = [view for view in found if view is not None]
+    if len(views) > 1 and views[0].text == views[1].text:
+        views.pop()
+    return [view for view in views if view.text and view.text != text]
+
+
+def folded(text: str) -> View | None:
+    """text (str): Any text.
+    RETURNS (Optional[View]): The text without disguises; None if it has none. Joiners,
+        selectors, spaces and signs that are usual in its script are no disguises."""
+    view, is_disguised = _fold(View.of(text))
+    return view.whole(FOLDED) if is_disguised else None
+
+
+def decoded(text: str) -> View | None:
+    """text (str): Any text.
+    RETURNS (Optional[View]): The text with what is encoded in it decoded, level by
+        level, and then folded; None if nothing is encoded in it."""
+    original = View.of(text)
+    view = _decode(original)
+    if view is original:
+        plain = _compose(view)
+        view = _decode(plain)
+        if view is plain:
+            return None
+    return _fold(view)[0].whole(DECODED)
+
+
+def _decode(view: View) -> View:
+    for _ in range(_MOST_LEVELS):
+        before = view
+        for decode in DECODERS:
+            view = view.edit(decode(view.text))
+        if view is before:
+            break
+    return view
+
+
+def _fold(view: View) -> tuple[View, bool]:
+    """RETURNS (Tuple[View, bool]): The view without disguises; whether it had any."""
+    before = view
+    view = view.edit(apply_deletions(view.text))
+    view = view.edit(apply_overrides(view.text))
+    is_disguised = view is not before or has_odd_spaces(view.text)
+    if view.text.isascii() and view.text.isprintable():
+        before = view
+    else:
+        hidden = "".join(filter(is_hidden, set(view.text)))
+        if hidden:
+            is_disguised |= has_odd_hidden(view.text, hidden)
+            view = view.edit(_drop(view.text, hidden))
+        is_disguised |= has_odd_letters(view.text)
+        before = view
+        for step in _BEFORE_NFKC:
+            view = view.edit(step(view.text))
+        is_disguised |= view is not before
+        before = view = _compose(view)
+    for step in _AFTER_NFKC:
+        view = view.edit(step(view.text))
+    is_disguised |= view is not before
+    return view.select(*collapse_spaces(view.text)), is_disguised
+
+
+def _compose(view: View) -> View:
+    """NFKC of the visible characters."""
+    if view.text.isascii() and view.text.isprintable():
+        return view
+    return view.select(*compose(view.text))
+
+
+def _drop(text: str, characters: str) -> Iterable[Edit]:
+    dropped = frozenset(characters)
+    for i, character in enumerate(text):
+        if character in dropped:
+            yield Edit(i, i + 1, "")

@@ -1,0 +1,109 @@
+"""Words whose letters stand apart: h.a.t.e, h a t e."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+
+from .view import Edit
+
+_WORD = re.compile(r"[^\W_]+")
+
+# The most characters between two letters of a word, and between two words.
+WIDEST = 4
+_WIDEST = 8
+
+# Letters in a row: fewer are abbreviations and initials, also those in capitals.
+_LEAST = 4
+_LEAST_CAPITALS = 5
+_LEAST_LISTED = 7  # separated by commas and the like
+_LEAST_SHORT = 3  # where there are several such words
+
+_SIGN = re.compile(r"[^\w\s]")
+_LISTING = re.compile("[,;/|\n]")
+
+
+def join_letters(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Drop what separates the single letters of words. What separates the
+        words stays, less the separators of the letters around it."""
+    words = [word.span() for word in _WORD.finditer(text)]
+    for run in _single_letters(text, words):
+        gaps = [text[end:start] for (_, end), (start, _) in pairwise(run)]
+        ((separator, _),) = Counter(gaps).most_common(1)
+        if len(separator) > WIDEST or not _is_word(text, run, gaps, separator):
+            continue
+        for gap, ((_, start), (end, _)) in zip(gaps, pairwise(run), strict=True):
+            kept = _between_words(gap, separator)
+            if kept or gap == separator:
+                sources = [start + i for i in kept]
+                yield Edit(start, end, "".join(gap[i] for i in kept), sources)
+            else:
+                yield Edit(start, end, " ", [start])
+        yield from _drop_after(text, run[-1][1], separator)
+
+
+def _single_letters(
+    text: str, words: Sequence[tuple[int, int]]
+) -> Iterator[list[tuple[int, int]]]:
+    """Runs of words that are single letters (or digits, which can stand for some)."""
+    run: list[tuple[int, int]] = []
+    for start, end in words:
+        is_single = end - start == 1 and _can_be_apart(text[start])
+        if run and (not is_single or start - run[-1][1] > _WIDEST):
+            if len(run) >= _LEAST:
+                yield run
+            run = []
+        if is_single:
+            run.append((start, end))
+    if len(run) >= _LEAST:
+        yield run
+
+
+def _can_be_apart(character: str) -> bool:
+    """Single letters are words in scripts without upper and lower case."""
+    return character.lower() != character.upper() or character in "0123456789"
+
+
+def _is_word(
+    text: str, run: Sequence[tuple[int, int]], gaps: Sequence[str], separator: str
+) -> bool:
+    """Whether letters with this separator between them are parts of words."""
+    letters = [text[start] for start, _ in run]
+    if 2 * sum(letter.isdigit() for letter in letters) > len(letters):
+        return False
+    is_listing = _LISTING.search(separator)
+    n_short = start = 0
+    for is_same, row in groupby(gaps, lambda gap: gap == separator):
+        end = start + len(list(row))
+        if is_same:
+            joined = letters[start : end + 1]
+            is_capital = 2 * sum(map(str.isupper, joined)) >= len(joined)
+            least = _LEAST_CAPITALS if is_capital else _LEAST
+            if len(joined) >= (_LEAST_LISTED if is_listing else least):
+                return True
+            n_short += len(joined) >= _LEAST_SHORT and not is_capital
+        start = end
+    return n_short > 1 and not separator.isspace() and not is_listing
+
+
+def _drop_after(text: str, end: int, separator: str) -> Iterator[Edit]:
+    """Drop the separators before the signs that end the last word."""
+    size = len(separator)
+    while text.startswith(separator, end) and _SIGN.match(text, end + size):
+        yield Edit(end, end + size, "")
+        end += size + 1
+
+
+def _between_words(gap: str, separator: str) -> Sequence[int]:
+    """The offsets of what stands between two words: every second character of a gap, if
+    the separators are around each of them, or else what is inside of them."""
+    size = len(separator)
+    kept = range(size, len(gap), size + 1)
+    if len(gap) % (size + 1) == size and all(
+        gap.startswith(separator, i) for i in range(0, len(gap), size + 1)
+    ):
+        return kept
+    start = size if gap.startswith(separator) else 0
+    end = len(gap) - size if gap.endswith(separator) else len(gap)
+    return range(start, end)

@@ -1,0 +1,76 @@
+"""Views of the user's own: what they add, replace and must return."""
+
+import pytest
+
+from spacy_duoguard.engine.text.views.functions import check_views, read_views
+from spacy_duoguard.errors import ScoringError, SettingsError
+
+TEXT = "h\u200bate"
+
+
+def upper(text):
+    return text.upper(), range(len(text))
+
+
+def nothing(text):
+    return None
+
+
+def read(text, views):
+    return {view.name: view.text for view in read_views(text, check_views(views))}
+
+
+def test_a_view_is_added_and_replaces_one_of_its_name():
+    assert read(TEXT, None) == {"folded": "hate"}
+    assert read(TEXT, {"loud": upper}) == {"folded": "hate", "loud": "H\u200bATE"}
+    assert read(TEXT, {"folded": upper}) == {"folded": "H\u200bATE"}
+    assert read(TEXT, {"folded": nothing}) == {}
+    assert read(TEXT, [upper]) == {"folded": "hate", "upper": "H\u200bATE"}
+    assert read("HATE", {"loud": upper}) == {}  # it reads like the text
+    assert read("hate", {"loud": upper, "louder": upper}) == {"loud": "HATE"}
+
+
+def test_a_view_in_another_order_points_into_the_text():
+    (view,) = read_views("abc", check_views({"back": lambda t: (t[::-1], (2, 1, 0))}))
+    assert view.text == "cba"
+    assert [view.char_span(i, i + 1) for i in range(3)] == [(2, 3), (1, 2), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "HATE",
+        5,
+        ("HATE",),
+        ("HATE", None),
+        ("HATE", (0, 1, 2)),
+        ("HATE", (0, 1, 2, 5)),
+        ("HATE", (0, 1, 2, -1)),
+        ("HATE", ("a", "b", "c", "d")),
+        ("HATE", (0, 1, 2, 2**70)),
+        (b"HATE", (0, 1, 2, 3)),
+        (["H"], (0,)),
+    ],
+)
+def test_what_is_no_reading_is_a_failure_that_quotes_nothing(result):
+    with pytest.raises(ScoringError, match=r"E211.*'mine'") as info:
+        read_views(TEXT, check_views({"mine": lambda text: result}))
+    assert "ate" not in str(info.value).replace("each", "")
+
+
+@pytest.mark.parametrize(
+    ("views", "problem"),
+    [
+        (upper, "function"),
+        ("upper", "str"),
+        ({"loud": 5}, "'loud' is a int"),
+        ([{"@misc": "loud.v1"}], "dict"),
+        ({"text": upper}, "'text'"),
+        ({"": upper}, "''"),
+        ({5: upper}, "5"),
+        ([upper, upper], "'upper' twice"),
+    ],
+)
+def test_what_is_no_view_is_refused(views, problem):
+    with pytest.raises(SettingsError, match=f"E210.*{problem}"):
+        check_views(views)
