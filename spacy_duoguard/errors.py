@@ -367,9 +367,9 @@ class Errors:
         "[E086] Can't load {path} as a pipeline: {problem}. Use a folder saved by "
         "nlp.to_disk or 'spacy train'."
     )
-    E087 = (
-        "[E087] Can't copy the pipeline {folder} to {path}, which is inside it. Choose "
-        "another --output."
+    E229 = (
+        "[E229] {path} isn't a saved pipeline: it has no config.cfg. --force replaces "
+        "only pipelines. Choose another --output."
     )
     E195 = (
         "[E195] {path} has no .spacy file. Convert your texts first, e.g. with "
@@ -518,6 +518,16 @@ class Errors:
         "format. Set --format to one of: {formats}."
     )
 
+    # Outputs of commands
+    E227 = (
+        "[E227] The output {output} is the input {input}, contains it or lies inside "
+        "it, so the input could be lost. Choose another path."
+    )
+    E228 = (
+        "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
+        "replaced, never a device, a pipe or a link. Choose another path."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "
@@ -545,10 +555,6 @@ class Errors:
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
         "the field with the texts. Available fields: {names}."
-    )
-    E153 = (
-        "[E153] The page {page} would replace the results {results} or end up among "
-        "them. Choose another path for it."
     )
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "

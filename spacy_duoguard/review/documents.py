@@ -20,6 +20,7 @@ from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
+from ..scoring.run_state import Output
 from ..taxonomy import UNSAFE
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -77,6 +78,14 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
     if names and not has_text:
         listed = ", ".join(repr(name) for name in sorted(map(str, names))[:10])
         raise ResultsError(Errors.E151.format(path=path, key=text_key, names=listed))
+
+
+def list_inputs(path: Path) -> list[Path]:
+    """path (Path): A file or folder of results.
+    RETURNS (List[Path]): What must not be replaced: the path, the files in a folder,
+        and the file that says how far the run has come."""
+    files = list_files(path, *_SUFFIXES) if path.is_dir() else []
+    return [path, *files, Output(path, path.is_dir()).state]
 
 
 def _read_records(path: Path) -> Iterator[Any]:

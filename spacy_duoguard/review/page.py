@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint.files import write_aside
+from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, ResultsError
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
-from .documents import Document, check_labels, read_documents
+from .documents import Document, check_labels, list_inputs, read_documents
 
 # In this order: each uses those before it.
 _SCRIPTS: tuple[str, ...] = (
@@ -43,14 +44,11 @@ def write_page(
     top (Optional[int]): Show only this many documents, the riskiest ones.
     RETURNS (Tuple[int, int]): The number of documents in the results, and how many of
         them were not scored.
-    RAISES (ResultsError): The results can't be read, or the page would replace them.
+    RAISES (ResultsError): The results can't be read.
+    RAISES (SettingsError): The page would replace them, or something that isn't a file.
     """
     results, page = Path(results), Path(page)
-    if (
-        page.resolve() == results.resolve()
-        or results.resolve() in page.resolve().parents
-    ):
-        raise ResultsError(Errors.E153.format(page=page, results=results))
+    check_output(page, list_inputs(results))
     documents = check_labels(list(read_documents(results, text_key=text_key)))
     if not documents:
         raise ResultsError(Errors.E150.format(path=results))

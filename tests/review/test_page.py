@@ -245,7 +245,7 @@ def test_the_page_never_replaces_the_results(tmp_path):
     path = write(tmp_path / "results.jsonl", [result()])
     before = path.read_bytes()
     for results, page in [(path, path), (tmp_path, tmp_path / "page.jsonl")]:
-        with pytest.raises(ResultsError, match="E153"):
+        with pytest.raises(SettingsError, match="E227"):
             write_page(results, page)
     assert path.read_bytes() == before
 
