@@ -527,6 +527,10 @@ class Errors:
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."
     )
+    E230 = (
+        "[E230] Can't read or write {file}: {problem}. Check its path, its permissions "
+        "and the space on its disk."
+    )
 
     # Evaluation
     E144 = (
@@ -555,6 +559,10 @@ class Errors:
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
         "the field with the texts. Available fields: {names}."
+    )
+    E231 = (
+        "[E231] {path} doesn't have results of 'score': no line is a JSON object with "
+        "cats, flags or a status. Score the texts first, and use the output."
     )
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "
@@ -670,4 +678,8 @@ class Warnings:
         "[W013] SCORE, by which the best pipeline is selected, includes figures that "
         "training can't change: {shares}, of {names}. In [training.score_weights], set "
         "{nulls}."
+    )
+    W019 = (
+        "[W019] {path} is incomplete: {reason}. Records may be missing from the page. "
+        "Continue the run with 'score --resume', then make the page again."
     )

@@ -77,6 +77,12 @@ def test_plot_inside_the_output(folder):
     assert contents(folder) == before
 
 
+def test_errors_of_the_system_are_coded(folder):
+    status, message = calibrate("-o", "code.py/new", "--no-plot")
+    assert (status, "E230" in message, "Errno" in message) == (1, True, False), message
+    assert "code.py/new" in message.replace("\n", "")
+
+
 def test_an_older_pipeline_is_replaced(folder):
     (folder / "old" / "config.txt").touch()
     status, message = calibrate("-o", "old", "--force", "--no-plot")

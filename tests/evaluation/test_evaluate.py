@@ -199,6 +199,7 @@ def test_no_output_replaces_an_input(evaluate, qwen2_folder, tmp_path):
         ("E227", "--json", qwen2_folder / "config.json"),
         ("E228", "--json", folder),
         ("E228", "--plots", folder),
+        ("E230", "--plots", hard),
     ]:
         status, message = evaluate(tmp_path, *arguments)
         assert (status, code in message) == (1, True), message

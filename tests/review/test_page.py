@@ -156,8 +156,9 @@ def test_no_value_keeps_the_page_from_being_made(value):
 def test_a_record_with_a_key_twice_is_not_scored(tmp_path, doubled):
     line = json.dumps(result(id={"deep": 0.9}))
     path = tmp_path / "results.jsonl"
-    path.write_text(line.replace(f"{doubled}:", f"{doubled}: 0.9, {doubled}:"))
-    (document,) = read_documents(path)
+    broken = line.replace(f"{doubled}:", f"{doubled}: 0.9, {doubled}:")
+    path.write_text(f"{broken}\n{line}\n")
+    document, _ = read_documents(path)
     assert (document.status, document.note) == (
         "error",
         "a JSON object has a key twice",
