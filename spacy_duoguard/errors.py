@@ -378,9 +378,9 @@ class Errors:
         "[E086] Can't load {path} as a pipeline: {problem}. Use a folder saved by "
         "nlp.to_disk or 'spacy train'."
     )
-    E087 = (
-        "[E087] Can't copy the pipeline {folder} to {path}, which is inside it. Choose "
-        "another --output."
+    E229 = (
+        "[E229] {path} isn't a saved pipeline: it has no config.cfg. --force replaces "
+        "only pipelines. Choose another --output."
     )
     E195 = (
         "[E195] {path} has no .spacy file. Convert your texts first, e.g. with "
@@ -534,6 +534,20 @@ class Errors:
         "format. Set --format to one of: {formats}."
     )
 
+    # Outputs of commands
+    E227 = (
+        "[E227] The output {output} is the input {input}, contains it or lies inside "
+        "it, so the input could be lost. Choose another path."
+    )
+    E228 = (
+        "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
+        "replaced, never a device, a pipe or a link. Choose another path."
+    )
+    E230 = (
+        "[E230] Can't read or write {file}: {problem}. Check its path, its permissions "
+        "and the space on its disk."
+    )
+
     # Evaluation
     E144 = (
         "[E144] {folder} has none of the evaluation files. Use a folder with a "
@@ -562,9 +576,9 @@ class Errors:
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
         "the field with the texts. Available fields: {names}."
     )
-    E153 = (
-        "[E153] The page {page} would replace the results {results} or end up among "
-        "them. Choose another path for it."
+    E231 = (
+        "[E231] {path} doesn't have results of 'score': no line is a JSON object with "
+        "cats, flags or a status. Score the texts first, and use the output."
     )
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "
@@ -680,4 +694,8 @@ class Warnings:
         "[W013] SCORE, by which the best pipeline is selected, includes figures that "
         "training can't change: {shares}, of {names}. In [training.score_weights], set "
         "{nulls}."
+    )
+    W019 = (
+        "[W019] {path} is incomplete: {reason}. Records may be missing from the page. "
+        "Continue the run with 'score --resume', then make the page again."
     )

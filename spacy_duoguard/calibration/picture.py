@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..engine.checkpoint.files import write_aside
 from .thresholds import Calibration, OperatingPoints
 
 _COLUMNS = 4  # of panels
@@ -60,4 +61,5 @@ def save_picture(calibration: Calibration, path: Path) -> None:
     figure.supxlabel("recall (dot: the chosen threshold)", fontsize="medium")
     figure.supylabel("precision", fontsize="medium")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, format="png")
+    with write_aside(path) as aside:
+        figure.savefig(aside, dpi=150, format="png")

@@ -20,6 +20,7 @@ from ..engine.checkpoint.atomic_folder import (
     staged,
 )
 from ..engine.checkpoint.files import check_regular_files, write_aside
+from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
 from ..pipeline.registry import read_guard_blocks
@@ -45,6 +46,7 @@ class Request:
     output: Path | None  # None to change the pipeline in place
     force: bool  # replace an existing output
     picture: Path | None
+    code: Path | None = None  # a Python file that was imported
 
 
 def run(request: Request) -> Calibration:
@@ -52,11 +54,10 @@ def run(request: Request) -> Calibration:
 
     request (Request): What to calibrate.
     RETURNS (Calibration): The chosen thresholds.
-    RAISES (SettingsError): The pipeline or the texts can't be used. Nothing has been
-        written.
+    RAISES (SettingsError): The pipeline or the texts can't be used, or an output would
+        replace one of them. Nothing has been written.
     """
-    if request.output is not None:
-        _check_output(request.output, request)
+    _check_outputs(request)
     name = find_component(request.pipeline, request.component)
     pipe, gold, scores = score_corpus(request.pipeline, name, request.dev)
     calibration = calibrate(
@@ -174,18 +175,35 @@ def _write(folder: Path, name: str, calibration: Calibration) -> None:
 
 def _copy(source: Path, target: Path, change: Callable[[Path], None]) -> None:
     """Copy a pipeline and change the copy before it gets its name."""
-    with replace_folder(target) as aside:
+    with replace_folder(target.resolve()) as aside:
         shutil.copytree(source, aside, dirs_exist_ok=True)
         change(aside)
 
 
-def _check_output(output: Path, request: Request) -> None:
+def _check_outputs(request: Request) -> None:
+    """Check what will be written, before anything is scored or changed."""
+    inputs = [request.pipeline, *_list_corpus(request.dev)]
+    inputs += [request.code] if request.code else []
+    if request.output is not None:
+        check_output(request.output, [*inputs, request.dev], is_folder=True)
+        _check_replaced(request.output.resolve(), request)
+        inputs.append(request.output)
+    if request.picture is not None:
+        check_output(request.picture, inputs)
+
+
+def _list_corpus(dev: Path) -> list[Path]:
+    return sorted(dev.rglob("*.spacy")) if dev.is_dir() else [dev]
+
+
+def _check_replaced(output: Path, request: Request) -> None:
     restore_folder(output)
-    taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
-    if taken and not request.force:
-        raise SettingsError(Errors.E085.format(path=output))
-    if request.pipeline.resolve() in output.resolve().parents:
-        raise SettingsError(Errors.E087.format(path=output, folder=request.pipeline))
+    if not output.exists() or not any(output.iterdir()):
+        return
+    if not request.force:
+        raise SettingsError(Errors.E085.format(path=request.output))
+    if not (output / "config.cfg").is_file():
+        raise SettingsError(Errors.E229.format(path=request.output))
 
 
 def _draw(calibration: Calibration, path: Path) -> None:

@@ -47,7 +47,7 @@ Output = Annotated[
     typer.Option("--output", "-o", help="Save a copy there, leave PIPELINE unchanged"),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", "-F", help="Replace an existing --output")
+    bool, typer.Option("--force", "-F", help="Replace the pipeline at --output")
 ]
 Component = Annotated[
     str | None,
@@ -117,5 +117,6 @@ def calibrate_cli(
                 output=output,
                 force=force,
                 picture=None if no_plot else picture,
+                code=code,
             )
         )

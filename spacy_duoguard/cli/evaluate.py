@@ -58,7 +58,12 @@ def evaluate_cli(
     left out of the average. The time per text is measured with many texts at once.
     """
     with one_line_errors(verbose):
-        from ..evaluation.report import format_evaluation, load_matplotlib
+        from ..evaluation.datasets import LANGUAGES
+        from ..evaluation.report import (
+            format_evaluation,
+            list_pictures,
+            load_matplotlib,
+        )
         from ..scoring.pipelines import GuardOptions
 
         options = GuardOptions(
@@ -67,11 +72,33 @@ def evaluate_cli(
             precision=value_of(precision),
             batch_tokens=batch_tokens,
         )
+        languages = language or list(LANGUAGES)
+        outputs = [json_file] if json_file is not None else []
+        outputs += list_pictures(plots, languages) if plots is not None else []
+        _check_outputs(folder, languages, model, outputs)
         if plots is not None:
             load_matplotlib()  # fail now, not after minutes of scoring
         evaluation = _evaluate(folder, language or [], options)
         typer.echo(format_evaluation(evaluation))
         _save(evaluation, json_file, plots)
+
+
+def _check_outputs(
+    folder: Path, languages: list[str], model: str, files: list[Path]
+) -> None:
+    """folder (Path): Has a folder for each language.
+    languages (List[str]): The languages.
+    model (str): The name of the model.
+    files (List[Path]): The files that will be written.
+    RAISES (SettingsError): A file would replace an input."""
+    from ..engine.checkpoint.output_paths import check_output
+    from ..evaluation.datasets import list_inputs
+
+    inputs = list_inputs(folder, languages)
+    if Path(model).exists():
+        inputs.append(Path(model))
+    for path in files:
+        check_output(path, inputs)
 
 
 def _evaluate(

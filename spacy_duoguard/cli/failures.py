@@ -21,8 +21,6 @@ def one_line_errors(verbose: bool, *, interrupted: str = "") -> Iterator[None]:
     RAISES (typer.Exit): With 1 after an error and, as shells do for signals, with 130
         after Ctrl-C and 141 if the reader of the output has left.
     """
-    from ..errors import DuoGuardError
-
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
@@ -38,11 +36,21 @@ def one_line_errors(verbose: bool, *, interrupted: str = "") -> Iterator[None]:
         except Exception as e:
             if verbose:
                 traceback.print_exc()
-            known = isinstance(e, (DuoGuardError, OSError))
-            # Other messages may quote a text.
-            message = str(e) if known else f"{type(e).__name__} (see --verbose)"
-            complain(" ".join(message.split()))
+            complain(" ".join(_describe(e).split()))
             raise typer.Exit(1) from None
+
+
+def _describe(error: Exception) -> str:
+    """The message of an error. That of an unknown one may quote a text."""
+    from ..errors import DuoGuardError, Errors
+
+    if isinstance(error, DuoGuardError):
+        return str(error)
+    if isinstance(error, OSError):
+        file = error.filename2 or error.filename or "a file"
+        problem = error.strerror or str(error) or type(error).__name__
+        return Errors.E230.format(file=file, problem=problem)
+    return f"{type(error).__name__} (see --verbose)"
 
 
 def complain(message: str) -> None:

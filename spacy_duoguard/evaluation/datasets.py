@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,17 @@ DATASETS: tuple[Dataset, ...] = (
 )
 
 
+def list_inputs(folder: Path, languages: Iterable[str]) -> list[Path]:
+    """folder (Path): Has a folder for each language.
+    languages (Iterable[str]): The languages.
+    RETURNS (List[Path]): The files that may be read, whether they exist or not."""
+    return [
+        folder / language / dataset.filename
+        for language in languages
+        for dataset in DATASETS
+    ]
+
+
 def load_rows(dataset: Dataset, path: Path) -> list[Row]:
     """Read a file. One damaged row fails it, as the rest would give different figures.
 
@@ -97,7 +108,13 @@ def load_rows(dataset: Dataset, path: Path) -> list[Row]:
             rows.append((text, unsafe))
     except KeyError as e:
         raise _damaged(path, rows, f"no field {e}") from e
-    except (OSError, csv.Error, UnicodeDecodeError, json.JSONDecodeError) as e:
+    except (
+        OSError,
+        csv.Error,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        RecursionError,
+    ) as e:
         raise _damaged(path, rows, type(e).__name__) from e
     except (TypeError, AttributeError, ValueError) as e:
         known = type(e) is ValueError or str(e).startswith("a text that")

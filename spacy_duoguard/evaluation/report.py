@@ -1,11 +1,12 @@
 """Show an evaluation: tables for the terminal, and pictures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from wasabi.tables import table
 
+from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from .measures import THRESHOLD, Measures
 from .paper import PAPER, PAPER_MODEL
@@ -16,6 +17,8 @@ _HEADER = (
     *("F1", "precision", "recall", "FPR", "AUPRC", "ms/text"),
 )
 
+
+_CURVES = ("precision-recall", "roc")
 
 _RATES = ("f1", "precision", "recall", "fpr", "auprc")
 
@@ -97,8 +100,8 @@ def save_pictures(evaluation: Evaluation, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     saved = []
     for result in evaluation.languages:
-        for name, draw in (("precision-recall", _draw_pr), ("roc", _draw_roc)):
-            path = folder / f"{result.language}-{name}.png"
+        for name, draw in zip(_CURVES, (_draw_pr, _draw_roc), strict=True):
+            path = _picture(folder, result.language, name)
             figure = figure_class(figsize=(8, 5), layout="constrained")
             axes = figure.subplots()
             for file in result.files:
@@ -112,9 +115,21 @@ def save_pictures(evaluation: Evaluation, folder: Path) -> list[Path]:
                 fontsize="small",
                 title=f"dot: threshold {THRESHOLD:g}",
             )
-            figure.savefig(path, dpi=150, format="png")
+            with write_aside(path) as aside:
+                figure.savefig(aside, dpi=150, format="png")
             saved.append(path)
     return saved
+
+
+def list_pictures(folder: Path, languages: Iterable[str]) -> list[Path]:
+    """folder (Path): The folder for the PNG files.
+    languages (Iterable[str]): The languages.
+    RETURNS (List[Path]): The pictures that may be written."""
+    return [_picture(folder, lang, name) for lang in languages for name in _CURVES]
+
+
+def _picture(folder: Path, language: str, name: str) -> Path:
+    return folder / f"{language}-{name}.png"
 
 
 def load_matplotlib() -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engine.checkpoint.files import is_regular
 from ..engine.verdict import (
     FAILED,
     ContradictionError,
@@ -21,6 +22,7 @@ from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
+from ..scoring.run_state import Output
 from ..taxonomy import UNSAFE
 
 _TOLERANCE = 1e-6  # scores are rounded to as many decimals
@@ -80,17 +82,35 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
     RAISES (ResultsError): There are no results, or none has a text under that key.
     """
     names: set[str] = set()
-    has_text = False
+    has_text = has_lines = has_results = False
     for number, record in enumerate(_read_records(path), start=1):
         document = read_document(record, number, text_key=text_key)
+        has_lines, has_results = True, has_results or _is_result(record)
         if document.text is not None:
             has_text = True
         elif isinstance(record, Mapping) and record.get("status") != "error":
             names.update(key for key in record if key not in FIELDS)
         yield document
+    if has_lines and not has_results:
+        raise ResultsError(Errors.E231.format(path=path))
     if names and not has_text:
         listed = ", ".join(repr(name) for name in sorted(map(str, names))[:10])
         raise ResultsError(Errors.E151.format(path=path, key=text_key, names=listed))
+
+
+def list_inputs(path: Path) -> list[Path]:
+    """path (Path): A file or folder of results.
+    RETURNS (List[Path]): What must not be replaced: the path, the files in a folder,
+        and the file that says how far the run has come."""
+    files = list_files(path, *_SUFFIXES) if path.is_dir() else []
+    return [path, *files, Output(path, path.is_dir()).state]
+
+
+def _is_result(record: Any) -> bool:
+    """Whether a record looks like a result, valid or not."""
+    return isinstance(record, Mapping) and any(
+        key in record for key in ("cats", "flags", "status")
+    )
 
 
 def _read_records(path: Path) -> Iterator[Any]:
@@ -98,6 +118,9 @@ def _read_records(path: Path) -> Iterator[Any]:
     files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
     if not files or not path.exists():
         raise ResultsError(Errors.E150.format(path=path))
+    if path.is_dir():
+        for file in files:
+            is_regular(file)  # or reading might never end
     for file in files:
         yield from read_results(file)
 

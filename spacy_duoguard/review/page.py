@@ -6,15 +6,18 @@ import hashlib
 import html
 import json
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint.files import write_aside
-from ..errors import Errors, ResultsError
+from ..engine.checkpoint.output_paths import check_output
+from ..errors import Errors, ResultsError, Warnings
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
-from .documents import Document, check_labels, read_documents
+from .completeness import why_incomplete
+from .documents import Document, check_labels, list_inputs, read_documents
 
 # In this order: each uses those before it.
 _SCRIPTS: tuple[str, ...] = (
@@ -38,35 +41,50 @@ def write_page(
     """Make the review page of a results file.
 
     results (Path): The output of `score`: a JSON lines file, or a folder of parts.
-    page (Path): The HTML file. An existing one is replaced.
+    page (Path): The HTML file. An existing one is replaced, and keeps its permissions.
+        A new one is as private as the results.
     text_key (str): The field that holds the text.
     top (Optional[int]): Show only this many documents, the riskiest ones.
     RETURNS (Tuple[int, int]): The number of documents in the results, and how many of
         them were not scored.
-    RAISES (ResultsError): The results can't be read, or the page would replace them.
+    RAISES (ResultsError): The results can't be read.
+    RAISES (SettingsError): The page would replace them, or something that isn't a file.
     """
     results, page = Path(results), Path(page)
-    if (
-        page.resolve() == results.resolve()
-        or results.resolve() in page.resolve().parents
-    ):
-        raise ResultsError(Errors.E153.format(page=page, results=results))
+    inputs = list_inputs(results)
+    check_output(page, inputs)
+    if reason := why_incomplete(results):
+        warnings.warn(Warnings.W019.format(path=results, reason=reason), stacklevel=2)
     documents = check_labels(list(read_documents(results, text_key=text_key)))
     if not documents:
         raise ResultsError(Errors.E150.format(path=results))
-    content = build_page(documents, title=results.name, top=top)
-    with write_aside(page) as aside:
+    content = build_page(documents, title=results.name, top=top, incomplete=reason)
+    with write_aside(page, mode=_mode_for(inputs)) as aside:
         aside.write_text(content, encoding="utf8")
     failed = sum(document.status == "error" for document in documents)
     return len(documents), failed
 
 
+def _mode_for(inputs: Iterable[Path]) -> int:
+    """Permissions that let nobody read the page who can't read all of the results."""
+    mode = 0o666
+    for path in inputs:
+        if path.exists():
+            mode &= path.stat().st_mode
+    return mode | 0o600
+
+
 def build_page(
-    documents: Sequence[Document], *, title: str, top: int | None = None
+    documents: Sequence[Document],
+    *,
+    title: str,
+    top: int | None = None,
+    incomplete: str | None = None,
 ) -> str:
     """documents (Sequence[Document]): At least one document.
     title (str): The title of the page.
     top (Optional[int]): Show only this many documents, the riskiest ones.
+    incomplete (Optional[str]): Why results may be missing.
     RETURNS (str): The HTML of the page."""
     shown = check_labels(documents)
     if top is not None and top < len(shown):
@@ -79,6 +97,7 @@ def build_page(
     values = {
         "policy": _policy(style, script),
         "title": html.escape(title),
+        "incomplete": _warning(incomplete),
         "style": style,
         "script": script,
         "data": to_script_json(_data(shown, total=len(documents))),
@@ -86,6 +105,13 @@ def build_page(
     template = folder.joinpath("page.html").read_text(encoding="utf8")
     # In one pass, so that a placeholder in the data is not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
+
+
+def _warning(incomplete: str | None) -> str:
+    if incomplete is None:
+        return ""
+    text = f"These results are incomplete: {incomplete}. Records may be missing."
+    return f'<p class="notice failed" role="alert">{html.escape(text)}</p>'
 
 
 def _policy(style: str, script: str) -> str:

@@ -171,7 +171,7 @@ def test_output_is_a_complete_copy(saved, dev, tmp_path):
     assert contents(output) != after
     assert os.listdir(output.parent) == ["copy"]
     inside = saved / "duoguard" / "copy"
-    assert "E087" in failure(saved, dev, "--best-f", "--no-plot", "-o", inside)
+    assert "E227" in failure(saved, dev, "--best-f", "--no-plot", "-o", inside)
 
 
 def test_an_interrupted_write_leaves_the_old_thresholds(saved, dev, monkeypatch):

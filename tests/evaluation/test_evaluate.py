@@ -39,6 +39,7 @@ def test_each_format_is_read_as_described(tmp_path):
         ("openai.json", '[{"prompt": "secret", "moderation_flag": 2}]', "nor 1"),
         ("openai.json", '[{"prompt": "secret", "moder', "JSONDecodeError"),
         ("openai.json", '["secret"]', "TypeError"),
+        ("openai.json", "[" * 100_000, "RecursionError"),
         ("openai.json", "[]", "no rows"),
         ("XSafety.json", '[{"prompt": ["secret"], "class": 1}]', "not a string"),
         (XSTEST, 'id,type,prompt\n1,contrast_x,"secret\n', "Error"),
@@ -183,3 +184,23 @@ def test_without_matplotlib_nothing_is_scored(evaluate, tmp_path, monkeypatch):
     assert code == 1
     assert "E149" in output
     assert "spacy-duoguard[plot]" in output
+
+
+def test_no_output_replaces_an_input(evaluate, qwen2_folder, tmp_path):
+    folder = write_language(tmp_path / "En")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    (folder / "En-roc.png").symlink_to("openai.json")
+    hard = tmp_path / "results.json"
+    hard.hardlink_to(folder / "openai.json")
+    for code, *arguments in [
+        ("E227", "--json", folder / "openai.json"),
+        ("E227", "--json", hard),
+        ("E227", "--json", tmp_path / "De" / "openai.json"),
+        ("E227", "--json", qwen2_folder / "config.json"),
+        ("E228", "--json", folder),
+        ("E228", "--plots", folder),
+        ("E230", "--plots", hard),
+    ]:
+        status, message = evaluate(tmp_path, *arguments)
+        assert (status, code in message) == (1, True), message
+    assert {path: path.read_bytes() for path in before} == before

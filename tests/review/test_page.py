@@ -156,8 +156,9 @@ def test_no_value_keeps_the_page_from_being_made(value):
 def test_a_record_with_a_key_twice_is_not_scored(tmp_path, doubled):
     line = json.dumps(result(id={"deep": 0.9}))
     path = tmp_path / "results.jsonl"
-    path.write_text(line.replace(f"{doubled}:", f"{doubled}: 0.9, {doubled}:"))
-    (document,) = read_documents(path)
+    broken = line.replace(f"{doubled}:", f"{doubled}: 0.9, {doubled}:")
+    path.write_text(f"{broken}\n{line}\n")
+    document, _ = read_documents(path)
     assert (document.status, document.note) == (
         "error",
         "a JSON object has a key twice",
@@ -245,7 +246,7 @@ def test_the_page_never_replaces_the_results(tmp_path):
     path = write(tmp_path / "results.jsonl", [result()])
     before = path.read_bytes()
     for results, page in [(path, path), (tmp_path, tmp_path / "page.jsonl")]:
-        with pytest.raises(ResultsError, match="E153"):
+        with pytest.raises(SettingsError, match="E227"):
             write_page(results, page)
     assert path.read_bytes() == before
 

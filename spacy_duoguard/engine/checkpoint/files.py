@@ -17,22 +17,36 @@ TEXT_LIMIT = 2**20
 
 
 @contextmanager
-def write_aside(path: Path) -> Iterator[Path]:
+def write_aside(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
     """Write a file under a temporary name and rename it once it is on disk. If the
     process is killed, the previous file is intact.
 
-    path (Path): The file to create or replace.
+    path (Path): The file to create or replace. One that exists keeps its permissions.
+    mode (int): The permissions of a new file, less those that the umask takes.
     YIELDS (Path): The path to write to.
     """
     aside = path.with_name(f".{path.name}.part")
+    kept = _mode_of(path)
     try:
-        aside.touch()  # with default permissions
+        aside.unlink(missing_ok=True)
+        aside.touch(mode if kept is None else 0o600)
         yield aside
         sync(aside)
+        if kept is not None:
+            aside.chmod(kept)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
     try_sync(path.parent)
+
+
+def _mode_of(path: Path) -> int | None:
+    """The permissions of a regular file, None if there is none."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
 
 
 def sync(path: Path) -> None:

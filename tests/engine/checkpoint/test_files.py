@@ -19,6 +19,18 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("permissions", [0o600, 0o640, 0o444])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, permissions):
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(permissions)
+    with write_aside(path) as aside:
+        aside.write_text("new")
+        assert aside.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o777 == permissions
+    assert path.read_text() == "new"
+
+
 def test_a_failure_leaves_the_file_of_before(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
