@@ -517,6 +517,10 @@ class Errors:
         "[E178] Standard input is compressed, so its beginning doesn't show its "
         "format. Set --format to one of: {formats}."
     )
+    E220 = (
+        "[E220] Standard input doesn't begin with '{{', so it may be text or damaged "
+        "JSON lines. Set --format to one of: {formats}."
+    )
 
     # Evaluation
     E144 = (

@@ -74,7 +74,7 @@ def open_source(
 
     name (str): A file, a folder of Parquet files, or "-" for standard input.
     form (Optional[str]): One of `FORMATS`; by default chosen by the name's suffix.
-        Standard input is read as JSON lines if its first character is "{".
+        Standard input must be JSON lines then, and begin with "{".
     text_key (str): The field or column with the text.
     RETURNS (Source): What to read.
     RAISES (SettingsError): The format is unknown, or the file does not exist.
