@@ -502,6 +502,12 @@ class Errors:
         "another OUT."
     )
 
+    E221 = "[E221] Can't write results to {path}: it {problem}. Choose another OUT."
+    E226 = (
+        "[E226] The output {path} is in the input folder {folder}, so that another run "
+        "would read the results as texts. Choose an OUT outside of it."
+    )
+
     # Compressed files
     E175 = (
         "[E175] {name} isn't a whole {kind} file: it is torn, damaged, or something "

@@ -12,12 +12,8 @@ from .file_names import FORMATS, compression_of, format_of, suffix_of
 from .fingerprint import describe
 from .inputs import read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
-from .parquet import (
-    count_rows,
-    input_columns,
-    read_rows,
-    result_columns,
-)
+from .overlap import check_overlap, check_replaceable
+from .parquet import count_rows, input_columns, read_rows, result_columns
 from .parquet_schema import load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
@@ -128,8 +124,6 @@ def score_file(
     RAISES (SettingsError): An input, output or setting that the user can correct.
     RAISES (ScoringError): With `strict`, a record that cannot be scored.
     """
-    if _is_same_file(request.source.name, request.output):
-        raise SettingsError(Errors.E140.format(path=request.output))
     output = _check_output(request)
     records = _read_ahead(read_records(request.source))
     if output is None:
@@ -169,12 +163,6 @@ def _load_scorer(request: ScoreRequest) -> RecordScorer:
     return RecordScorer(load_guard(request.options), curve=request.options.curve)
 
 
-def _is_same_file(source: str, output: str) -> bool:
-    if STANDARD in (source, output):
-        return False
-    return Path(source).resolve() == Path(output).resolve()
-
-
 def _is_parquet(output: str) -> bool:
     path = Path(output)
     return (
@@ -188,16 +176,20 @@ def _check_output(request: ScoreRequest) -> Output | None:
     """Check the output before anything is loaded or written.
 
     RETURNS (Optional[Output]): The output, None for standard output.
-    RAISES (SettingsError): It exists already, or its name has no known format.
+    RAISES (SettingsError): It exists already, its name has no known format, or a file
+        of the input would be written to.
     """
     name, path = request.output, Path(request.output)
     if name == STANDARD:
         if request.resume:
             raise SettingsError(Errors.E135.format(name=name))
+        check_overlap(request.source, None)
         return None
     output = Output(path, _is_parquet(name))
     if not output.is_folder and suffix_of(path) != ".jsonl":
         raise SettingsError(Errors.E135.format(name=name))
+    check_overlap(request.source, output)
+    check_replaceable(output)
     _describe_writer(output)  # fails without pyarrow, if it is needed
     both = request.resume and request.overwrite
     if both or (output.exists and not (request.resume or request.overwrite)):
