@@ -503,6 +503,19 @@ class Errors:
     )
 
     E221 = "[E221] Can't write results to {path}: it {problem}. Choose another OUT."
+    E222 = (
+        "[E222] {name} was changed while it was read. Once it stays as it is, continue "
+        "with --resume, or start over with --overwrite."
+    )
+    E223 = (
+        "[E223] The results in {path} were removed, moved, replaced or changed while "
+        "the run was writing them. Keep other programs away, and start over with "
+        "--overwrite."
+    )
+    E224 = (
+        "[E224] The lock {lock} was removed or replaced, so another run may be writing "
+        "to {path}. Make sure that none is, and start over with --overwrite."
+    )
     E226 = (
         "[E226] The output {path} is in the input folder {folder}, so that another run "
         "would read the results as texts. Choose an OUT outside of it."

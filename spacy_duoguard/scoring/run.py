@@ -22,6 +22,7 @@ from .results import Counts
 from .run_state import Mark, Output, RunState, compare, locked, read_state
 from .scorer import RecordScorer
 from .text_files import guess_standard_input
+from .watch import watched
 
 Report = Callable[[str, str], None]  # the name of a failed record, and its problem
 
@@ -44,11 +45,13 @@ class ResultWriter(Protocol):
         """results (Sequence[dict]): The next results."""
 
     def sync(self) -> None:
-        """Wait until what is written is on disk."""
+        """Wait until what is written is on disk, and check that it still is there.
+        RAISES (SettingsError): Another program has removed or changed it."""
 
     def close(self, *, finished: bool) -> None:
         """finished (bool): Whether all of the input was scored. What is written is on
-        disk afterwards."""
+        disk afterwards.
+        RAISES (SettingsError): It should be finished, but isn't there."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,13 @@ def read_records(source: Source) -> Iterator[Record]:
 
     source (Source): From `open_source`.
     YIELDS (Record): The records, in order.
-    RAISES (SettingsError): The file cannot be read, or has no column for the texts.
+    RAISES (SettingsError): The file cannot be read, has no column for the texts, or is
+        changed meanwhile.
     """
     if source.form != "parquet":
-        return read_text_file(source)
+        return watched(source, read_text_file(source))
     rows = read_rows(Path(source.name), required=source.text_key)
-    return make_records(rows, source.text_key)
+    return watched(source, make_records(rows, source.text_key))
 
 
 def count_records(source: Source) -> int | None:
@@ -130,20 +134,24 @@ def score_file(
         scorer = _load_scorer(request)
         yield from _score(records, scorer, StandardOutputWriter(), report, request)
         return
-    with locked(output):
+    with locked(output) as check_locks:
         _check_output(request)  # another run may have ended just now
-        yield from _score_to_disk(request, output, records, report)
+        yield from _score_to_disk(request, output, records, report, check_locks)
 
 
 def _score_to_disk(
-    request: ScoreRequest, output: Output, records: Iterator[Record], report: Report
+    request: ScoreRequest,
+    output: Output,
+    records: Iterator[Record],
+    report: Report,
+    check_locks: Callable[[], None],
 ) -> Iterator[Counts]:
     earlier, known = Mark(), None
     if request.resume and output.exists:
         earlier, known = read_state(output)
     scorer = _load_scorer(request)
     known_now = describe(scorer.nlp, request.source, curve=scorer.curve)
-    state = RunState(output, known_now | _describe_writer(output))
+    state = RunState(output, known_now | _describe_writer(output), check_locks)
     if known is not None:
         compare(known, state.known, path=output.path)
     writer = _make_writer(request, output, scorer, earlier)
@@ -244,10 +252,15 @@ def _score(
             yield counts
         finished = True
     finally:
-        writer.close(finished=finished)
-        if state is not None:
-            state.reach(written=writer.written, output=writer.digest)
-            state.save(finished=finished)
+        try:
+            writer.close(finished=finished)
+        except BaseException:
+            finished = False
+            raise
+        finally:
+            if state is not None:
+                state.reach(written=writer.written, output=writer.digest)
+                state.save(finished=finished)
 
 
 def _report(

@@ -58,7 +58,7 @@ def test_an_output_in_the_input_folder_is_refused(run, tmp_path, out):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match="E226.*OUT outside"):
+    with pytest.raises(ValueError, match=r"E226.*OUT outside"):
         run(tmp_path, tmp_path / out, model="no such model")
     assert os.listdir(tmp_path) == ["a.parquet"]
 
