@@ -438,8 +438,9 @@ class Errors:
         "standard output, which --resume can't continue."
     )
     E136 = (
-        "[E136] {name} has no column '{key}'. Set --text-key to the column with the "
-        "texts. Available columns: {found}."
+        "[E136] The header of {name} has no column '{key}' among its {count}. Set "
+        "--text-key to the column with the texts. A table must begin with the names of "
+        "its columns."
     )
     E137 = (
         "[E137] {record} can't be scored: {problem}. Fix it, or leave out "
@@ -516,6 +517,12 @@ class Errors:
         "[E224] The lock {lock} was removed or replaced, so another run may be writing "
         "to {path}. Make sure that none is, and start over with --overwrite."
     )
+    E225 = (
+        "[E225] The folder {folder} has '{name}', which {kind}, so its texts would be "
+        "left out. Only .parquet files are read, not those in folders, such as those "
+        "of a partitioned data set. Score each folder by itself, and move or rename "
+        "other files."
+    )
     E226 = (
         "[E226] The output {path} is in the input folder {folder}, so that another run "
         "would read the results as texts. Choose an OUT outside of it."
@@ -567,7 +574,7 @@ class Errors:
     )
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
-        "the field with the texts. Available fields: {names}."
+        "the field with the texts. Records have {count} other fields."
     )
     E153 = (
         "[E153] The page {page} would replace the results {results} or end up among "

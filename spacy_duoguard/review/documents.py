@@ -75,8 +75,8 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
             names.update(key for key in record if key not in FIELDS)
         yield document
     if names and not has_text:
-        listed = ", ".join(repr(name) for name in sorted(map(str, names))[:10])
-        raise ResultsError(Errors.E151.format(path=path, key=text_key, names=listed))
+        message = Errors.E151.format(path=path, key=text_key, count=len(names))
+        raise ResultsError(message)
 
 
 def _read_records(path: Path) -> Iterator[Any]:

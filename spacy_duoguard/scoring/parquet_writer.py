@@ -4,6 +4,7 @@ Each part holds the results of a fixed number of records and appears only once i
 complete. All parts have the same columns, which are settled before scoring starts.
 """
 
+import stat
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -58,6 +59,7 @@ class ParquetWriter:
         self._n_parts = 0
         self._digest = sha256()
         self._parts: dict[Path, tuple[tuple[int, int] | None, int]] = {}
+        self._mode: int | None = None
         self._results: list[dict] = []
         self._to_verify: list[dict] = []
         if earlier.records or earlier.finished:
@@ -73,6 +75,8 @@ class ParquetWriter:
         """Begin to write, after the parts that are kept. Others are removed."""
         parts = sorted(self.path.glob("part-*.parquet"))
         kept = {self._part(i) for i in range(self._n_parts)}
+        if parts:  # others may not read what they could not read before
+            self._mode = stat.S_IMODE(parts[0].stat().st_mode)
         for file in [*self.path.glob(".part-*"), *parts]:
             if file not in kept:
                 file.unlink()
@@ -143,6 +147,8 @@ class ParquetWriter:
         table = to_table(self._results, self._schema)
         part = self._part(self._n_parts)
         with write_aside(part) as aside:
+            if self._mode is not None:
+                aside.chmod(self._mode)
             self._pa.parquet.write_table(table, aside)
         self._note(part)
         self._n_parts += 1

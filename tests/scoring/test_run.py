@@ -224,7 +224,8 @@ def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
     code, output = score(source, tmp_path / "other.jsonl")
     assert code == 1
     assert "E136" in output
-    assert "'id', 'prompt'" in output
+    assert "no column 'text' among its 2" in output
+    assert "prompt" not in output
     assert not (tmp_path / "other.jsonl").exists()
 
 
