@@ -412,3 +412,18 @@ def test_a_closed_pipe_ends_the_run_quietly(qwen2_folder, tmp_path):
     assert run.stderr.read() == b""
     run.stderr.close()
     assert run.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "full"), BrokenPipeError(), ValueError()]
+)
+def test_a_full_standard_error_costs_no_results(score, tmp_path, monkeypatch, error):
+    def fail(*_, err=False, **__):
+        assert err
+        raise error
+
+    monkeypatch.setattr("typer.secho", fail)
+    monkeypatch.setattr("typer.echo", fail)
+    source = write(tmp_path / "in.txt", "a\nb\0\nc\n")
+    assert score(source, tmp_path / "out.jsonl")[0] == 3
+    assert [r["status"] for r in read(tmp_path / "out.jsonl")] == ["ok", "error", "ok"]
