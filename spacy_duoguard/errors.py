@@ -454,8 +454,9 @@ class Errors:
         "standard output, which --resume can't continue."
     )
     E136 = (
-        "[E136] {name} has no column '{key}'. Set --text-key to the column with the "
-        "texts. Available columns: {found}."
+        "[E136] The header of {name} has no column '{key}' among its {count}. Set "
+        "--text-key to the column with the texts. A table must begin with the names of "
+        "its columns."
     )
     E137 = (
         "[E137] {record} can't be scored: {problem}. Fix it, or leave out "
@@ -518,6 +519,31 @@ class Errors:
         "another OUT."
     )
 
+    E221 = "[E221] Can't write results to {path}: it {problem}. Choose another OUT."
+    E222 = (
+        "[E222] {name} was changed while it was read. Once it stays as it is, continue "
+        "with --resume, or start over with --overwrite."
+    )
+    E223 = (
+        "[E223] The results in {path} were removed, moved, replaced or changed while "
+        "the run was writing them. Keep other programs away, and start over with "
+        "--overwrite."
+    )
+    E224 = (
+        "[E224] The lock {lock} was removed or replaced, so another run may be writing "
+        "to {path}. Make sure that none is, and start over with --overwrite."
+    )
+    E225 = (
+        "[E225] The folder {folder} has '{name}', which {kind}, so its texts would be "
+        "left out. Only .parquet files are read, not those in folders, such as those "
+        "of a partitioned data set. Score each folder by itself, and move or rename "
+        "other files."
+    )
+    E226 = (
+        "[E226] The output {path} is in the input folder {folder}, so that another run "
+        "would read the results as texts. Choose an OUT outside of it."
+    )
+
     # Compressed files
     E175 = (
         "[E175] {name} isn't a whole {kind} file: it is torn, damaged, or something "
@@ -532,6 +558,10 @@ class Errors:
     E178 = (
         "[E178] Standard input is compressed, so its beginning doesn't show its "
         "format. Set --format to one of: {formats}."
+    )
+    E220 = (
+        "[E220] Standard input doesn't begin with '{{', so it may be text or damaged "
+        "JSON lines. Set --format to one of: {formats}."
     )
 
     # Outputs of commands
@@ -574,7 +604,7 @@ class Errors:
     )
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
-        "the field with the texts. Available fields: {names}."
+        "the field with the texts. Records have {count} other fields."
     )
     E231 = (
         "[E231] {path} doesn't have results of 'score': no line is a JSON object with "

@@ -55,12 +55,22 @@ def _describe(error: Exception) -> str:
 
 def complain(message: str) -> None:
     """message (str): The line to print on standard error."""
-    typer.secho(f"✘ {message}", err=True, fg=typer.colors.RED)
+    say(f"✘ {message}", fg=typer.colors.RED)
+
+
+def say(line: str, **style: Any) -> None:
+    """Print a line on standard error. If that can't be written to, such as on a full
+    disk, the command goes on: its results and exit code say the same.
+
+    line (str): The line.
+    style: As for `typer.secho`."""
+    with suppress(OSError, ValueError):  # the latter if it is closed
+        typer.secho(line, err=True, **style)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     line = " ".join(str(message).split())
-    typer.secho(f"⚠ {line}", err=True, fg=typer.colors.YELLOW)
+    say(f"⚠ {line}", fg=typer.colors.YELLOW)
 
 
 def _close_output() -> None:

@@ -3,9 +3,7 @@ records that could not be scored, and a summary at the end."""
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from .failures import complain
+from .failures import complain, say
 
 if TYPE_CHECKING:
     from ..scoring.results import Counts
@@ -46,7 +44,7 @@ def print_summary(counts: "Counts", **details: Any) -> None:
     from ..scoring.summary import summarize
 
     for line in summarize(counts, **details):
-        typer.echo(line, err=True)
+        say(line)
 
 
 class _Progress:

@@ -56,8 +56,8 @@ InputFormat = Annotated[
     Format | None,
     typer.Option(
         "--format",
-        help="Format of IN, if its name does not show it. Standard input is read as "
-        "jsonl if it begins with {, otherwise as txt",
+        help="Format of IN, if its name does not show it. Standard input needs it, "
+        "unless it is jsonl and begins with {",
         show_default=False,
     ),
 ]

@@ -94,8 +94,8 @@ def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
     if has_lines and not has_results:
         raise ResultsError(Errors.E231.format(path=path))
     if names and not has_text:
-        listed = ", ".join(repr(name) for name in sorted(map(str, names))[:10])
-        raise ResultsError(Errors.E151.format(path=path, key=text_key, names=listed))
+        message = Errors.E151.format(path=path, key=text_key, count=len(names))
+        raise ResultsError(message)
 
 
 def list_inputs(path: Path) -> list[Path]:

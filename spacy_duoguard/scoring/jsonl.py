@@ -18,6 +18,7 @@ from .file_names import compression_of
 from .record import BATCH
 from .results import to_plain
 from .run_state import Mark
+from .watch import check_written
 
 _CHUNK = 2**20
 
@@ -41,7 +42,7 @@ class JsonLinesWriter:
         self._size = 0
         self._digest = sha256()
         self._to_verify: deque[bytes] = deque()
-        if earlier.records:
+        if earlier.records or earlier.finished:
             self._keep_batches(earlier)
         self._n_verified = self.start
 
@@ -55,7 +56,11 @@ class JsonLinesWriter:
             self._add(handle, self._size)
             digest = self._digest.copy()
             self._add(handle, sum(sizes) - self._size)
-            if self._digest.hexdigest() != earlier.output:
+            # A file without records may hold an empty member.
+            empty = 0 if earlier.records else len(compress(b"", self._compression))
+            is_longer = handle.seek(0, os.SEEK_END) > sum(sizes) + empty
+            is_changed = self._digest.hexdigest() != earlier.output
+            if is_changed or (earlier.finished and is_longer):
                 raise SettingsError(Errors.E173.format(path=self.path))
             self._digest = digest
             # The digest shows that these bytes are safe to decompress.
@@ -127,19 +132,29 @@ class JsonLinesWriter:
         self._handle.write(data)
         self._handle.flush()
         self._digest.update(data)
+        self._size += len(data)
 
     def sync(self) -> None:
-        """Wait until what is written is on disk."""
-        os.fsync(self._handle.fileno())
+        """Wait until what is written is on disk, and check that it still is there.
+
+        RAISES (SettingsError): Another program has removed or changed the file."""
+        handle = self._handle.fileno()
+        os.fsync(handle)
+        check_written(self.path, output=self.path, handle=handle, size=self._size)
 
     def close(self, *, finished: bool) -> None:
-        """finished (bool): Whether all of the input was scored."""
+        """finished (bool): Whether all of the input was scored.
+        RAISES (SettingsError): It was, and another program has changed the file."""
         with self._handle:
             if finished and not self.written and self._compression is not None:
                 # A file without a member looks torn. This one belongs to no record.
-                self._handle.write(compress(b"", self._compression))
+                self._handle.write(end := compress(b"", self._compression))
                 self._handle.flush()
-            self.sync()
+                self._size += len(end)
+            if finished:
+                self.sync()
+            else:
+                os.fsync(self._handle.fileno())
 
 
 class StandardOutputWriter:

@@ -19,8 +19,18 @@ _ROWS = 1024  # read at once
 
 
 def _parquet_files(path: Path) -> list[Path]:
-    """RETURNS (List[Path]): A file itself, or the files in a folder, by name."""
-    files = list_files(path, ".parquet") if path.is_dir() else [path]
+    """RETURNS (List[Path]): A file itself, or the files in a folder, by name.
+    RAISES (SettingsError): The folder has none, or something else that may hold texts,
+        and isn't hidden from readers by a dot or an underscore."""
+    if not path.is_dir():
+        return [path]
+    files = list_files(path, ".parquet")
+    for other in sorted(path.iterdir()):
+        if other.name[0] in "._" or (other in files and not other.is_dir()):
+            continue
+        kind = "is a folder" if other.is_dir() else "doesn't end in .parquet"
+        message = Errors.E225.format(folder=path, name=other.name, kind=kind)
+        raise SettingsError(message)
     if not files:
         problem = "no .parquet files in the folder"
         raise SettingsError(Errors.E139.format(name=path, problem=problem))

@@ -4,6 +4,7 @@ Each part holds the results of a fixed number of records and appears only once i
 complete. All parts have the same columns, which are settled before scoring starts.
 """
 
+import stat
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from .parquet_schema import load_pyarrow
 from .record import BATCH, PART
 from .results import output_names
 from .run_state import Mark
+from .watch import check_written, identify
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -56,9 +58,11 @@ class ParquetWriter:
         self.written = 0
         self._n_parts = 0
         self._digest = sha256()
+        self._parts: dict[Path, tuple[tuple[int, int] | None, int]] = {}
+        self._mode: int | None = None
         self._results: list[dict] = []
         self._to_verify: list[dict] = []
-        if earlier.records:
+        if earlier.records or earlier.finished:
             self._keep_full_parts(earlier)
         self.start = self.written - len(self._to_verify)
 
@@ -71,9 +75,13 @@ class ParquetWriter:
         """Begin to write, after the parts that are kept. Others are removed."""
         parts = sorted(self.path.glob("part-*.parquet"))
         kept = {self._part(i) for i in range(self._n_parts)}
+        if parts:  # others may not read what they could not read before
+            self._mode = stat.S_IMODE(parts[0].stat().st_mode)
         for file in [*self.path.glob(".part-*"), *parts]:
             if file not in kept:
                 file.unlink()
+        for part in kept:
+            self._note(part)
 
     def write(self, results: Sequence[dict]) -> None:
         """results (Sequence[dict]): The next results.
@@ -89,13 +97,25 @@ class ParquetWriter:
             self._write_part()
 
     def sync(self) -> None:
-        """Parts are on disk once they appear."""
+        """Parts are on disk once they appear. Check that they still are there.
+
+        RAISES (SettingsError): Another program has removed or changed a part."""
+        for part, (identity, size) in self._parts.items():
+            if identify(part) != identity:
+                raise SettingsError(Errors.E223.format(path=self.path))
+            check_written(part, output=self.path, handle=None, size=size)
 
     def close(self, *, finished: bool) -> None:
         """finished (bool): Whether all of the input was scored: if so, the last part is
-        written."""
+        written.
+        RAISES (SettingsError): It was, and another program has changed a part."""
         if finished and (self._results or not self._n_parts):
             self._write_part()
+        if finished:
+            self.sync()
+
+    def _note(self, part: Path) -> None:
+        self._parts[part] = (identify(part), part.stat().st_size)
 
     def _keep_full_parts(self, earlier: Mark) -> None:
         digest = sha256()
@@ -105,7 +125,10 @@ class ParquetWriter:
                 break
             if i + 1 == n_full:
                 self._digest, self._n_parts = digest.copy(), n_full
-        if digest.hexdigest() != earlier.output:
+        n_parts = max(1, -(-earlier.records // PART))
+        names = {self._part(i) for i in range(n_parts)}
+        is_more = bool(set(self.path.glob("part-*.parquet")) - names)
+        if digest.hexdigest() != earlier.output or (earlier.finished and is_more):
             raise SettingsError(Errors.E173.format(path=self.path))
         self.written = n_full * PART
         if n_full:
@@ -124,7 +147,10 @@ class ParquetWriter:
         table = to_table(self._results, self._schema)
         part = self._part(self._n_parts)
         with write_aside(part) as aside:
+            if self._mode is not None:
+                aside.chmod(self._mode)
             self._pa.parquet.write_table(table, aside)
+        self._note(part)
         self._n_parts += 1
         if self._results:  # a part without records belongs to no record
             _add_file(self._digest, part)

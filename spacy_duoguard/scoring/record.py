@@ -157,8 +157,8 @@ def check_columns(columns: list[str], text_key: str, *, name: str) -> None:
     RAISES (SettingsError): There is no such column, or two have the same name.
     """
     if text_key not in columns:
-        listed = ", ".join(repr(column) for column in columns[:20]) or "none"
-        message = Errors.E136.format(name=name, key=text_key, found=listed)
+        # Without a header, the names of columns are texts.
+        message = Errors.E136.format(name=name, key=text_key, count=len(columns))
         raise SettingsError(message)
     check_unique(columns, name=name)
 

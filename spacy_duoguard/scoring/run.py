@@ -12,12 +12,8 @@ from .file_names import FORMATS, compression_of, format_of, suffix_of
 from .fingerprint import describe
 from .inputs import read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
-from .parquet import (
-    count_rows,
-    input_columns,
-    read_rows,
-    result_columns,
-)
+from .overlap import check_overlap, check_replaceable
+from .parquet import count_rows, input_columns, read_rows, result_columns
 from .parquet_schema import load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
@@ -26,6 +22,7 @@ from .results import Counts
 from .run_state import Mark, Output, RunState, compare, locked, read_state
 from .scorer import RecordScorer
 from .text_files import guess_standard_input
+from .watch import watched
 
 Report = Callable[[str, str], None]  # the name of a failed record, and its problem
 
@@ -48,11 +45,13 @@ class ResultWriter(Protocol):
         """results (Sequence[dict]): The next results."""
 
     def sync(self) -> None:
-        """Wait until what is written is on disk."""
+        """Wait until what is written is on disk, and check that it still is there.
+        RAISES (SettingsError): Another program has removed or changed it."""
 
     def close(self, *, finished: bool) -> None:
         """finished (bool): Whether all of the input was scored. What is written is on
-        disk afterwards."""
+        disk afterwards.
+        RAISES (SettingsError): It should be finished, but isn't there."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def open_source(
 
     name (str): A file, a folder of Parquet files, or "-" for standard input.
     form (Optional[str]): One of `FORMATS`; by default chosen by the name's suffix.
-        Standard input is read as JSON lines if its first character is "{".
+        Standard input must be JSON lines then, and begin with "{".
     text_key (str): The field or column with the text.
     RETURNS (Source): What to read.
     RAISES (SettingsError): The format is unknown, or the file does not exist.
@@ -98,12 +97,13 @@ def read_records(source: Source) -> Iterator[Record]:
 
     source (Source): From `open_source`.
     YIELDS (Record): The records, in order.
-    RAISES (SettingsError): The file cannot be read, or has no column for the texts.
+    RAISES (SettingsError): The file cannot be read, has no column for the texts, or is
+        changed meanwhile.
     """
     if source.form != "parquet":
-        return read_text_file(source)
+        return watched(source, read_text_file(source))
     rows = read_rows(Path(source.name), required=source.text_key)
-    return make_records(rows, source.text_key)
+    return watched(source, make_records(rows, source.text_key))
 
 
 def count_records(source: Source) -> int | None:
@@ -128,28 +128,30 @@ def score_file(
     RAISES (SettingsError): An input, output or setting that the user can correct.
     RAISES (ScoringError): With `strict`, a record that cannot be scored.
     """
-    if _is_same_file(request.source.name, request.output):
-        raise SettingsError(Errors.E140.format(path=request.output))
     output = _check_output(request)
     records = _read_ahead(read_records(request.source))
     if output is None:
         scorer = _load_scorer(request)
         yield from _score(records, scorer, StandardOutputWriter(), report, request)
         return
-    with locked(output):
+    with locked(output) as check_locks:
         _check_output(request)  # another run may have ended just now
-        yield from _score_to_disk(request, output, records, report)
+        yield from _score_to_disk(request, output, records, report, check_locks)
 
 
 def _score_to_disk(
-    request: ScoreRequest, output: Output, records: Iterator[Record], report: Report
+    request: ScoreRequest,
+    output: Output,
+    records: Iterator[Record],
+    report: Report,
+    check_locks: Callable[[], None],
 ) -> Iterator[Counts]:
     earlier, known = Mark(), None
     if request.resume and output.exists:
         earlier, known = read_state(output)
     scorer = _load_scorer(request)
     known_now = describe(scorer.nlp, request.source, curve=scorer.columns.curve)
-    state = RunState(output, known_now | _describe_writer(output))
+    state = RunState(output, known_now | _describe_writer(output), check_locks)
     if known is not None:
         compare(known, state.known, path=output.path)
     writer = _make_writer(request, output, scorer, earlier)
@@ -169,12 +171,6 @@ def _load_scorer(request: ScoreRequest) -> RecordScorer:
     return RecordScorer(load_guard(request.options), curve=request.options.curve)
 
 
-def _is_same_file(source: str, output: str) -> bool:
-    if STANDARD in (source, output):
-        return False
-    return Path(source).resolve() == Path(output).resolve()
-
-
 def _is_parquet(output: str) -> bool:
     path = Path(output)
     return (
@@ -188,16 +184,20 @@ def _check_output(request: ScoreRequest) -> Output | None:
     """Check the output before anything is loaded or written.
 
     RETURNS (Optional[Output]): The output, None for standard output.
-    RAISES (SettingsError): It exists already, or its name has no known format.
+    RAISES (SettingsError): It exists already, its name has no known format, or a file
+        of the input would be written to.
     """
     name, path = request.output, Path(request.output)
     if name == STANDARD:
         if request.resume:
             raise SettingsError(Errors.E135.format(name=name))
+        check_overlap(request.source, None)
         return None
     output = Output(path, _is_parquet(name))
     if not output.is_folder and suffix_of(path) != ".jsonl":
         raise SettingsError(Errors.E135.format(name=name))
+    check_overlap(request.source, output)
+    check_replaceable(output)
     _describe_writer(output)  # fails without pyarrow, if it is needed
     both = request.resume and request.overwrite
     if both or (output.exists and not (request.resume or request.overwrite)):
@@ -252,10 +252,15 @@ def _score(
             yield counts
         finished = True
     finally:
-        writer.close(finished=finished)
-        if state is not None:
-            state.reach(written=writer.written, output=writer.digest)
-            state.save(finished=finished)
+        try:
+            writer.close(finished=finished)
+        except BaseException:
+            finished = False
+            raise
+        finally:
+            if state is not None:
+                state.reach(written=writer.written, output=writer.digest)
+                state.save(finished=finished)
 
 
 def _report(

@@ -5,9 +5,9 @@ and what the results depend on. It is written after the results that it names.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..errors import DuoGuardError, Errors, SettingsError
 from .file_names import compression_of
 from .fingerprint import add_record
 from .record import Record
+from .watch import identify
 
 FORMAT_VERSION = 1
 
@@ -41,6 +42,7 @@ class Mark:
     records: int = 0
     input: str = _EMPTY  # SHA-256 of the records up to there
     output: str = _EMPTY  # SHA-256 of their results, as they are on disk
+    finished: bool = False  # whether there is nothing else in the output
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,27 @@ class Output:
 
 
 @contextmanager
-def locked(output: Output) -> Iterator[None]:
+def locked(output: Output) -> Iterator[Callable[[], None]]:
     """Keep other runs from writing to an output. The operating system ends the lock
     with the process, however it ends.
 
     output (Output): The output. The folder of its lock is created.
+    YIELDS (Callable): Raises a `SettingsError` if a lock is gone, so that another run
+        could take a new one.
     RAISES (SettingsError): Another run writes to it, or the folder cannot be used.
     """
     first, *_ = output.locks
     with _held(first, output), ExitStack() as others:
         for path in output.locks[1:]:  # which may have appeared in the meantime
             others.enter_context(_held(path, output))
-        yield
+        held = {path: identify(path) for path in output.locks}
+        yield lambda: _check_locks(held, output)
+
+
+def _check_locks(held: dict[Path, tuple[int, int] | None], output: Output) -> None:
+    for path, identity in held.items():
+        if identify(path) != identity:
+            raise SettingsError(Errors.E224.format(lock=path, path=output.path))
 
 
 @contextmanager
@@ -122,10 +133,17 @@ def _held(path: Path, output: Output) -> Iterator[None]:
 class RunState:
     """Follows a run, and keeps the file that a later run resumes with."""
 
-    def __init__(self, output: Output, known: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        output: Output,
+        known: dict[str, Any],
+        check_locks: Callable[[], None] = lambda: None,
+    ) -> None:
         """output (Output): Where results go.
-        known (Dict[str, Any]): What the results depend on, from `describe`."""
+        known (Dict[str, Any]): What the results depend on, from `describe`.
+        check_locks (Callable): From `locked`. Called before each save."""
         self.output = output
+        self._check_locks = check_locks
         self.known = known
         self.records = 0
         self._digest = sha256()
@@ -188,8 +206,9 @@ class RunState:
         """Save the point that was noted last. Its results must be on disk.
 
         finished (bool): Whether all of the input was scored.
-        RAISES (SettingsError): The file cannot be written.
+        RAISES (SettingsError): The file cannot be written, or the lock is gone.
         """
+        self._check_locks()
         save_state(self.output, self._mark, self.known, finished=finished)
         self._saved = monotonic()
 
@@ -207,8 +226,7 @@ def save_state(
     """
     body = {
         "format_version": FORMAT_VERSION,
-        "finished": finished,
-        **asdict(mark),
+        **asdict(replace(mark, finished=finished)),
         "known": known,
     }
     content = json.dumps({**body, "sha256": digest_json(body)}, indent=1)
@@ -238,7 +256,8 @@ def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
         raise _cannot_resume(output, "is damaged")
     if body["format_version"] != FORMAT_VERSION:
         raise _cannot_resume(output, "was written by another version")
-    return Mark(body["records"], body["input"], body["output"]), body["known"]
+    names = ("records", "input", "output", "finished")
+    return Mark(*(body[name] for name in names)), body["known"]
 
 
 def compare(earlier: dict[str, Any], now: dict[str, Any], *, path: Path) -> None:

@@ -89,13 +89,17 @@ def _unexpected(name: str, kind: str | None, expected: str | None) -> SettingsEr
 
 
 def guess_standard_input() -> str:
-    """RETURNS (str): The format of standard input: JSON lines if it begins with "{",
-        otherwise plain text.
-    RAISES (SettingsError): It is compressed, so its beginning doesn't show it."""
+    """Only JSON lines can be guessed: a line that is none is a broken record, while a
+    damaged JSON line that is read as a text gets the score of its escapes and keys.
+
+    RETURNS (str): The format of standard input: "jsonl", if it begins with "{".
+    RAISES (SettingsError): It is compressed or begins otherwise."""
     start = peek(sys.stdin.buffer)
     if may_be_compressed(start):
         raise SettingsError(Errors.E178.format(formats=", ".join(FORMATS[:-1])))
-    return "jsonl" if start.removeprefix(BOM).lstrip()[:1] == b"{" else "txt"
+    if start.removeprefix(BOM).lstrip()[:1] != b"{":
+        raise SettingsError(Errors.E220.format(formats=", ".join(FORMATS[:-1])))
+    return "jsonl"
 
 
 def peek(handle: IO[bytes]) -> bytes:

@@ -208,8 +208,9 @@ def test_the_text_under_another_key(tmp_path):
     for record in records:
         del record["text"]
     path = write(tmp_path / "results.jsonl", records)
-    with pytest.raises(ResultsError, match=r"E151.*'text'.*--text-key.*'prompt'"):
+    with pytest.raises(ResultsError, match=r"E151.*'text'.*--text-key") as info:
         list(read_documents(path))
+    assert "prompt" not in str(info.value)
     assert [d.text for d in read_documents(path, text_key="prompt")] == ["Hello."] * 2
     renamed = read_document({**result(), "input_status": "Mine."}, 1, text_key="status")
     assert (renamed.text, renamed.status) == ("Mine.", "ok")

@@ -305,6 +305,8 @@ def test_compressed_standard_input_needs_a_format(stdin, suffix, raw):
 def test_other_compressions_of_standard_input_are_refused(stdin):
     stdin(bz2.compress(b"a\n"), OneByOne)
     with pytest.raises(ValueError, match="E177"):
+        read("-", form="txt")
+    with pytest.raises(ValueError, match="E220"):
         read("-")
 
 

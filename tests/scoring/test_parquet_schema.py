@@ -1,6 +1,7 @@
 """Folders of Parquet files whose columns differ are combined, or refused at once."""
 
 import datetime
+import os
 
 import pytest
 from support.runs import results_of
@@ -140,3 +141,35 @@ def test_times_of_different_units_keep_their_values(folder):
     for unit in ("ms", "us"):
         source = folder(text=["x"], at=pa.array([moment], pa.timestamp(unit)))
     assert [row["at"] for row in read_rows(source)] == [moment, moment]
+
+
+@pytest.mark.parametrize(
+    "name", ["sub/b.parquet", "day=1/b.parquet", "b.parq", "b.jsonl", "b.parquet.gz"]
+)
+def test_what_would_be_left_out_of_a_folder_is_refused(run, folder, tmp_path, name):
+    source = folder(text=["a"])
+    other = source / name
+    other.parent.mkdir(exist_ok=True)
+    parquet.write_table(pa.table({"text": ["b"]}), other)
+    top = name.split("/")[0]
+    with pytest.raises(ValueError, match=rf"E225.*'{top}', which"):
+        run(source, tmp_path / "out.jsonl", model="no such model")
+
+
+def test_hidden_files_and_those_of_spark_are_skipped(folder):
+    source = folder(text=["a"])
+    for name in ("_SUCCESS", ".a.parquet.crc", "_b.parquet"):
+        parquet.write_table(pa.table({"text": ["b"]}), source / name)
+    (source / "_delta_log").mkdir()
+    assert list(read_rows(source)) == [{"text": "a"}]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize("flag", ["resume", "overwrite"])
+def test_new_parts_have_the_permissions_of_earlier_ones(run, folder, tmp_path, flag):
+    out = tmp_path / "out.parquet"
+    run(folder(text=["a"]), out)
+    (out / "part-00000.parquet").chmod(0o600)
+    run(folder(text=["b"]), out, **{flag: True})
+    assert [result["text"] for result in results_of(out)] == ["a", "b"]
+    assert (out / "part-00000.parquet").stat().st_mode & 0o777 == 0o600

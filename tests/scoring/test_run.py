@@ -224,7 +224,8 @@ def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
     code, output = score(source, tmp_path / "other.jsonl")
     assert code == 1
     assert "E136" in output
-    assert "'id', 'prompt'" in output
+    assert "no column 'text' among its 2" in output
+    assert "prompt" not in output
     assert not (tmp_path / "other.jsonl").exists()
 
 
@@ -237,20 +238,34 @@ def test_an_unclosed_quote_is_reported(score, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "form", "texts"),
+    ("content", "texts"),
     [
-        (b'{"text": "a"}\n', "jsonl", ["a"]),
-        (b'\xef\xbb\xbf\n {"text": "a"}', "jsonl", ["a"]),
-        (b"a {\r\nb", "txt", ["a {", "b"]),
-        (b"", "txt", []),
+        (b'{"text": "a"}\n', ["a"]),
+        (b'\xef\xbb\xbf\n {"text": "a"}', ["a"]),
+        (b'{"text": "a"\n{"text": "b"}\nc\n', ["", "b", ""]),
     ],
 )
-def test_the_format_of_standard_input_is_guessed(monkeypatch, content, form, texts):
+def test_json_lines_on_standard_input_are_recognized(monkeypatch, content, texts):
     raw = io.BufferedReader(io.BytesIO(content))
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw))
     source = open_source("-")
-    assert source.form == form
-    assert [record.text for record in read_records(source)] == texts
+    assert source.form == "jsonl"
+    records = list(read_records(source))
+    assert [record.text for record in records] == texts
+    assert [record.problem is None for record in records] == [bool(t) for t in texts]
+
+
+@pytest.mark.parametrize(
+    "content", ['"id": 1, "text": "secret"}\n{"text": "a"}\n', "a {\n", "[1]\n", ""]
+)
+def test_other_standard_input_needs_a_format(score, tmp_path, content):
+    out = tmp_path / "out.jsonl"
+    code, output = score("-", out, stdin=content, model="no such model")
+    assert (code, output.count("\n")) == (1, 1)
+    assert "E220" in output
+    assert "--format to one of: txt, jsonl, csv, tsv." in output
+    assert "secret" not in output
+    assert not out.exists()
 
 
 def test_standard_input_with_a_given_format(score, tmp_path):
@@ -397,3 +412,18 @@ def test_a_closed_pipe_ends_the_run_quietly(qwen2_folder, tmp_path):
     assert run.stderr.read() == b""
     run.stderr.close()
     assert run.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "full"), BrokenPipeError(), ValueError()]
+)
+def test_a_full_standard_error_costs_no_results(score, tmp_path, monkeypatch, error):
+    def fail(*_, err=False, **__):
+        assert err
+        raise error
+
+    monkeypatch.setattr("typer.secho", fail)
+    monkeypatch.setattr("typer.echo", fail)
+    source = write(tmp_path / "in.txt", "a\nb\0\nc\n")
+    assert score(source, tmp_path / "out.jsonl")[0] == 3
+    assert [r["status"] for r in read(tmp_path / "out.jsonl")] == ["ok", "error", "ok"]
