@@ -16,6 +16,7 @@ from thinc.api import Model, Optimizer
 from ..engine.classifier import Classifier
 from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
+from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
 from .annotations import SpansGroup, annotate
@@ -133,7 +134,10 @@ class DuoGuard(ConfigurablePipe):
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """stream (Iterable[Doc]): The docs to score, in place.
         batch_size (int): Number of docs to score together.
-        YIELDS (Doc): Every doc, in order."""
+        YIELDS (Doc): Every doc, in order.
+        RAISES (SettingsError): `batch_size` isn't a positive integer.
+        """
+        check_count("batch_size", batch_size)
         with closing(ReadAhead(self)) as ahead:
             for docs in util.minibatch(ahead.watch(stream), size=batch_size):
                 fail_closed.score_docs(self, ahead.take(docs))
