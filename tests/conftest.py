@@ -14,8 +14,9 @@ from support.checkpoints import LLAMA, QWEN2, make_tokenizer, write_checkpoint
 from support.failures import BAD
 
 from spacy_duoguard.engine import user_warnings
-from spacy_duoguard.engine.classifier import Classifier, TextScores
+from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.prefix_scores import Query
+from spacy_duoguard.engine.text_scores import TextScores
 
 # The models are too small to gain from a second thread.
 torch.set_num_threads(1)

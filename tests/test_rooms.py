@@ -31,6 +31,7 @@ ENGINE = [
     "verdict",
     "feature_cache",
     "prefix_scores",
+    "text_scores",
     "runner",
     "classifier",
     "training",

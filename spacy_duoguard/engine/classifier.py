@@ -1,7 +1,6 @@
 """From texts to probabilities: tokenize, cut into windows, score, aggregate."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +9,14 @@ import numpy as np
 from ..errors import Errors, SettingsError
 from .checkpoint.bundle import Bundle, load_bundle, write_bundle
 from .network.decoder import Decoder
-from .prefix_scores import (
-    Curve,
-    PrefixScores,
-    Query,
-    QueryBatch,
-    QueryPlan,
-    SpanScores,
-    visible_span,
-)
+from .prefix_scores import Query, QueryBatch, QueryPlan, visible_span
 from .runner import Runner
 from .settings import Settings, check_limit
 from .text.ahead import SplitAhead, split_ahead, split_all
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
 from .text.windows import WindowedText
-
-
-@dataclass(frozen=True)
-class WindowScores:
-    """The scores of one window of a text."""
-
-    start: int  # character offsets into the text, half-open
-    end: int
-    probabilities: np.ndarray  # (n_labels,) float32
-
-
-@dataclass(frozen=True)
-class TextScores:
-    """The scores of one text."""
-
-    probabilities: np.ndarray  # (n_labels,) float32, maximum over the windows
-    windows: tuple[WindowScores, ...]  # empty for a text without tokens
-    truncated: bool  # `max_chars` or `max_windows` left out a part of the text
-    spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
-    curve: Curve | None = None
+from .text_scores import TextScores, read_scores
 
 
 class Classifier:
@@ -202,16 +174,16 @@ class Classifier:
             offsets=any(query.curve or query.spans for query in queries),
             ahead=ahead,
         )
-        batch = QueryBatch(
-            [QueryPlan.of(query, texts[query.text]) for query in dict.fromkeys(queries)]
-        )
+        rows: dict[Query, int] = {}
+        order = [rows.setdefault(query, len(rows)) for query in queries]
+        batch = QueryBatch([QueryPlan.of(query, texts[query.text]) for query in rows])
         windows = self.runner.probabilities(batch.ids, batch.positions)
         n_labels = len(self.labels)
-        scores = {
-            plan.query: _read_scores(plan, windows[of_plan], n_labels)
+        scores = [
+            read_scores(plan, windows[of_plan], n_labels)
             for plan, of_plan in zip(batch.plans, batch.slices, strict=True)
-        }
-        return [scores[query] for query in queries]
+        ]
+        return [scores[row] for row in order]
 
     def score_turns(self, turns: Iterable[str]) -> np.ndarray:
         """Score a conversation turn by turn, in one pass. As in the paper, turns are
@@ -280,26 +252,3 @@ def _check_texts(texts: Iterable[str]) -> list[str]:
             message = Errors.E051.format(i=i, kind=type(text).__name__)
             raise SettingsError(message)
     return texts
-
-
-def _read_scores(
-    plan: QueryPlan, windows: Sequence[np.ndarray], n_labels: int
-) -> TextScores:
-    """windows (Sequence[ndarray]): For each window of the plan the probabilities at
-    its scored tokens, (n_scored, n_labels)."""
-    window_scores = tuple(
-        WindowScores(*window.char_span, probabilities[-1])
-        for window, probabilities in zip(plan.text.windows, windows, strict=True)
-    )
-    maximum = np.zeros(n_labels, dtype=np.float32)
-    if len(window_scores) == 1:
-        maximum = window_scores[0].probabilities.copy()
-    elif window_scores:
-        maximum = np.max([window.probabilities for window in window_scores], axis=0)
-    truncated = plan.text.truncated
-    if not (plan.spans or plan.query.curve):
-        return TextScores(maximum, window_scores, truncated)
-    scores = list(map(PrefixScores, plan.tokens, windows))
-    spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
-    curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
-    return TextScores(maximum, window_scores, truncated, spans, curve)

@@ -53,8 +53,7 @@ class Curve:
         return int(self.ends[n_tokens - 1]) if n_tokens else 0
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A text to score, and which parts of it to score too."""
 
     text: str

@@ -57,7 +57,7 @@ class Runner:
             pairs = pairwise(bounds)
             failed = sum(not finite[start:stop].all() for start, stop in pairs)
             raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
-        return np.split(torch.from_numpy(logits).sigmoid().numpy(), bounds[1:-1])
+        return _split(torch.from_numpy(logits).sigmoid().numpy(), bounds)
 
     def features(
         self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
@@ -71,7 +71,7 @@ class Runner:
         """
         hidden_size = self.decoder.config.hidden_size
         features, bounds = self._run(windows, positions, self._features, hidden_size)
-        return np.split(features, bounds[1:-1])
+        return _split(features, bounds)
 
     def _run(
         self,
@@ -140,6 +140,11 @@ class Runner:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "cache": None}
+
+
+def _split(rows: np.ndarray, bounds: np.ndarray) -> list[np.ndarray]:
+    """The rows of each window. `np.split` takes ten times as long."""
+    return [rows[start:stop] for start, stop in pairwise(bounds.tolist())]
 
 
 def concat_ranges(bounds: np.ndarray, indices: Sequence[int]) -> np.ndarray:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..taxonomy import CATEGORIES, UNSAFE
 from .text.lossless import needs_token
 
@@ -102,6 +104,34 @@ def judge(
         problem = str(e) if known else "the record can't be read"
         return not_scored(all_labels(cats), problem)
     return Verdict(status, {**scores, UNSAFE: unsafe}, checked)
+
+
+def are_scored(
+    labels: Sequence[str],
+    thresholds: Sequence[float],
+    probabilities: np.ndarray,
+    windows: np.ndarray,
+    counts: Sequence[int],
+) -> np.ndarray:
+    """Judge many results at once. The status of each is "ok" or "truncated", its text
+    isn't empty, and its flags are the categories above the thresholds.
+
+    labels (Sequence[str]): The categories.
+    thresholds (Sequence[float]): The threshold of each category.
+    probabilities (ndarray): (n, n_labels), those of each result.
+    windows (ndarray): (n_windows, n_labels), those of all windows, result by result.
+    counts (Sequence[int]): The number of windows of each result, at least 1.
+    RETURNS (ndarray): (n,) bool. Where it's true, `judge` finds no problem. Where it
+        isn't, ask `judge`.
+    """
+    names = {*labels, UNSAFE}
+    is_named = names >= _ALL_KEYS and set(map(type, names)) == {str}
+    # As many, so that no category is there twice and none is called `unsafe`.
+    if not (is_named and len(names) == len(labels) + 1 and are_scores(thresholds)):
+        return np.zeros(len(probabilities), dtype=bool)
+    highest = np.maximum.reduceat(windows, np.cumsum([0, *counts])[:-1])
+    in_range = (probabilities >= 0.0) & (probabilities <= 1.0)  # false for NaN as well
+    return np.asarray((in_range & (highest == probabilities)).all(axis=1))
 
 
 def to_cats(labels: Sequence[str], probabilities: Sequence[float]) -> dict[str, float]:

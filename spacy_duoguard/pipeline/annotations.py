@@ -40,7 +40,7 @@ from .doc_record import (
     text_digest,
     text_length,
 )
-from .doc_scores import DocScores
+from .doc_scores import DocScores, ScoredSpan
 
 FlaggedSpans = Sequence[tuple[Span, dict[str, float]]]
 
@@ -70,8 +70,9 @@ def annotate(
     RAISES (ScoringError): The scores contradict themselves. The doc is unchanged.
     """
     flagged_spans = _flag_spans(scores, thresholds)
-    record = make_record(scores, thresholds, group, patience, flagged_spans)
-    record = {"length": text_length(doc), **record}
+    record = make_record(
+        scores, thresholds, group, patience, flagged_spans, length=text_length(doc)
+    )
     bind_record(record, doc)
     problem = None if scores.has_failed else judge_record(record, doc).problem
     if problem is not None:
@@ -86,25 +87,62 @@ def make_record(
     group: SpansGroup,
     patience: int,
     flagged_spans: FlaggedSpans = (),
+    *,
+    length: int = 0,
 ) -> dict[str, Any]:
     """scores, thresholds, group, patience: As for `annotate`.
     flagged_spans (FlaggedSpans): The flags of each span.
-    RETURNS (Dict[str, Any]): The record, but for the length of the text."""
+    length (int): The number of characters of the text.
+    RETURNS (Dict[str, Any]): The record."""
     probabilities = scores.probabilities.tolist()
-    return {
-        "labels": list(thresholds),
-        "status": scores.status,
-        "flags": list(flagged(probabilities, thresholds, failed=scores.has_failed)),
-        "probs": probabilities,
-        "thresholds": list(thresholds.values()),
-        "windows": [
+    record = to_record(
+        length,
+        list(thresholds),
+        scores.status,
+        list(flagged(probabilities, thresholds, failed=scores.has_failed)),
+        probabilities,
+        list(thresholds.values()),
+        [
             {"start": w.start, "end": w.end, "probs": w.probabilities.tolist()}
             for w in scores.windows
         ],
-        **_span_fields(scores, flagged_spans),
-        **_curve_fields(scores, thresholds, patience),
+        group=group,
+    )
+    record.update(_curve_fields(scores, thresholds, patience))
+    if scores.spans is not None:
+        record.update(_span_fields(scores.spans, flagged_spans))
+        record["spans_key"] = group.spans_key
+    return record
+
+
+def to_record(
+    length: int,
+    labels: list[str],
+    status: str,
+    flags: list[str],
+    probs: list[float],
+    thresholds: list[float],
+    windows: list[dict[str, Any]],
+    *,
+    group: SpansGroup,
+) -> dict[str, Any]:
+    """length, labels, status, flags, probs, thresholds, windows: As in the record. No
+        other record may share the lists: other code can change them in place.
+    group (SpansGroup): The component.
+    RETURNS (Dict[str, Any]): The record of a doc without spans and curve."""
+    return {
+        "length": length,
+        "labels": labels,
+        "status": status,
+        "flags": flags,
+        "probs": probs,
+        "thresholds": thresholds,
+        "windows": windows,
+        "spans": {},
+        "span_flags": {},
+        "deltas": {},
         "component": group.component,
-        "spans_key": None if scores.spans is None else group.spans_key,
+        "spans_key": None,
     }
 
 
@@ -112,7 +150,7 @@ def write_record(
     doc: Doc, record: dict[str, Any], group: SpansGroup, spans: FlaggedSpans = ()
 ) -> None:
     """doc (Doc), group (SpansGroup): As for `annotate`.
-    record (Dict[str, Any]): From `make_record`, with a length.
+    record (Dict[str, Any]): From `make_record` or `to_record`.
     spans (FlaggedSpans): The spans that it was made of."""
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
     bind_record(record, doc)
@@ -129,8 +167,8 @@ def write_record(
 
 
 def bind_record(record: dict[str, Any], doc: Doc) -> None:
-    """record (Dict[str, Any]): From `make_record`. If it doesn't have a digest yet, it
-        gets that of the text.
+    """record (Dict[str, Any]): From `make_record` or `to_record`. If it doesn't have a
+        digest yet, it gets that of the text.
     doc (Doc): The doc."""
     if "digest" not in record:
         is_scored = record["status"] != ERROR
@@ -151,9 +189,11 @@ def earlier_group(
     RETURNS (Optional[str]): The group that the component wrote in an earlier run, or
         that had the same key; None if another component wrote another group."""
     record = read_record(doc) or {}
-    key = record.get("spans_key")
-    is_same = key == spans_key or record.get("component") == component
-    return key if is_same and isinstance(key, str) else None
+    key, earlier = record.get("spans_key"), record.get("component")
+    if not isinstance(key, str):
+        return None
+    is_same = key == spans_key or (isinstance(earlier, str) and earlier == component)
+    return key if is_same else None
 
 
 def _repair(doc: Doc) -> None:
@@ -181,9 +221,8 @@ def _to_group(doc: Doc, flagged_spans: FlaggedSpans, name: str) -> SpanGroup:
 
 
 def _span_fields(
-    scores: DocScores, flagged_spans: Sequence[tuple[Span, dict[str, float]]]
+    spans: Sequence[ScoredSpan], flagged_spans: FlaggedSpans
 ) -> dict[str, Any]:
-    spans = scores.spans or ()
     return {
         "spans": {span_id(s.span): s.probabilities.tolist() for s in spans},
         "span_flags": {span_id(span): list(flags) for span, flags in flagged_spans},

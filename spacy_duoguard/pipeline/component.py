@@ -16,11 +16,11 @@ from thinc.api import Model, Optimizer
 from ..engine.classifier import Classifier
 from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
-from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
-from .annotations import SpansGroup, annotate
+from .annotations import SpansGroup
 from .architecture import get_shim
+from .batch_annotations import annotate_docs
 from .batches import DocBatch, ReadAhead
 from .configurable import ConfigurablePipe
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
@@ -135,11 +135,9 @@ class DuoGuard(ConfigurablePipe):
         """stream (Iterable[Doc]): The docs to score, in place.
         batch_size (int): Number of docs to score together.
         YIELDS (Doc): Every doc, in order.
-        RAISES (SettingsError): `batch_size` isn't a positive integer.
-        """
-        check_count("batch_size", batch_size)
+        RAISES (SettingsError): `batch_size` isn't a positive integer."""
         with closing(ReadAhead(self)) as ahead:
-            for docs in util.minibatch(ahead.watch(stream), size=batch_size):
+            for docs in ahead.read_batches(stream, batch_size):
                 fail_closed.score_docs(self, ahead.take(docs))
                 ahead.close()
                 yield from docs
@@ -170,8 +168,7 @@ class DuoGuard(ConfigurablePipe):
         check_settings(cfg, labels)
         limits = resolve_thresholds(labels, cfg["threshold"], cfg["thresholds"])
         group = SpansGroup(self.name, cfg["spans_key"])
-        for doc, doc_scores in zip(docs, scores, strict=True):
-            annotate(doc, doc_scores, limits, group, cfg["patience"])
+        annotate_docs(docs, scores, limits, group, cfg["patience"])
 
     def add_label(self, label: str) -> int:
         """Add a category, before `unsafe`. Its weights start as the mean of the twelve,

@@ -49,7 +49,10 @@ def text_length(doc: Doc) -> int:
     """doc (Doc): A doc.
     RETURNS (int): The number of its characters, without joining its tokens as
         `doc.text` does."""
-    return doc[-1].idx + len(doc[-1].text_with_ws) if len(doc) else 0
+    if not len(doc):
+        return 0
+    last = doc[-1]
+    return last.idx + len(last.text_with_ws)
 
 
 def text_digest(text: str) -> str:

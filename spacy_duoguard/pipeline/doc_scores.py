@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from spacy.tokens import Doc, Span
 
-from ..engine.classifier import TextScores, WindowScores
 from ..engine.prefix_scores import Curve, Query
+from ..engine.text_scores import TextScores, WindowScores
 from ..errors import Errors, ScoringError, SettingsError
 
 # As in spacy-transformers' registry `span_getters`.

@@ -20,7 +20,7 @@ from ..engine.checkpoint.bundle import (
     load_bundle,
     read_bundle,
 )
-from ..engine.classifier import Classifier, TextScores
+from ..engine.classifier import Classifier
 from ..engine.network.trainable import (
     add_labels,
     check_depth,
@@ -30,6 +30,7 @@ from ..engine.network.trainable import (
 from ..engine.prefix_scores import Query
 from ..engine.settings import Settings
 from ..engine.text.ahead import SplitAhead
+from ..engine.text_scores import TextScores
 from ..engine.training.trainer import Backprop, Trainer
 from ..errors import CheckpointError, Errors, ScoringError, SettingsError
 from ..taxonomy import CATEGORIES

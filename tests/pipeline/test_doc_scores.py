@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import spacy
 
-from spacy_duoguard.engine.classifier import TextScores
 from spacy_duoguard.engine.prefix_scores import SpanScores
+from spacy_duoguard.engine.text_scores import TextScores
 from spacy_duoguard.pipeline.doc_scores import DocQueries
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spacy_duoguard.engine.classifier import WindowScores
+from spacy_duoguard.engine.text_scores import WindowScores
 from spacy_duoguard.pipeline.annotations import SpansGroup, annotate
 from spacy_duoguard.pipeline.doc_scores import DocScores, ScoredSpan
 from spacy_duoguard.taxonomy import CATEGORIES

@@ -175,6 +175,7 @@ def test_chunks_that_are_no_text_fail_the_stream(small, chunks, code):
     with pytest.raises(ScoringError, match=code) as caught:
         stream.push(chunks[-1])
     assert "dog" not in f"{caught.value}{caught.value.__cause__}"
+    assert not isinstance(caught.value.__context__, UnicodeDecodeError)
     closed = stream.close()
     assert closed.status == "error"
     assert closed.unsafe == 1.0

@@ -1,0 +1,133 @@
+"""Writing the scores of a batch. What is judged of each doc is judged of all at once,
+where a doc has neither spans nor a curve."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, compress, pairwise, repeat
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+
+from ..engine.flags import exceeds
+from ..engine.verdict import ContradictionError, are_scored
+from .annotations import SpansGroup, annotate, to_record, write_record
+from .doc_record import check_offsets, text_digest
+from .doc_scores import DocScores
+
+_FLOAT = np.dtype(np.float32)
+_STATUSES = ("ok", "truncated")
+
+# The status, the flags and the probabilities of a doc, and the windows of its record.
+_Row = tuple[str, list[str], list[float], list[dict[str, Any]]]
+
+
+def annotate_docs(
+    docs: Iterable[Doc],
+    scores: Sequence[DocScores],
+    thresholds: Mapping[str, float],
+    group: SpansGroup,
+    patience: int,
+) -> None:
+    """Write scores into docs, as `annotate` writes them into one.
+
+    docs (Iterable[Doc]): The docs.
+    scores (Sequence[DocScores]): One for each doc, in order.
+    thresholds, group, patience: As for `annotate`.
+    RAISES (ScoringError): Scores contradict themselves. Their doc is unchanged.
+    """
+    labels, limits = list(thresholds), list(thresholds.values())
+    rows = _judge_plain(scores, labels, limits)
+    for doc, doc_scores, row in zip(docs, scores, rows, strict=True):
+        text = doc.text
+        if row is None or not text or not _fits(row, text):
+            annotate(doc, doc_scores, thresholds, group, patience)
+            continue
+        status, flags, probs, windows = row
+        record = to_record(
+            *(len(text), labels.copy(), status, flags, probs, limits.copy(), windows),
+            group=group,
+        )
+        record["digest"] = text_digest(text)
+        write_record(doc, record, group)
+
+
+def _judge_plain(
+    scores: Sequence[DocScores], labels: list[str], thresholds: list[float]
+) -> list[_Row | None]:
+    """RETURNS (List[Optional[Tuple]]): What the record of each doc says, if `judge`
+    would find no problem with it. None where `annotate` has to see."""
+    rows: list[_Row | None] = [None] * len(scores)
+    plain = [i for i, of_doc in enumerate(scores) if _is_plain(of_doc, len(labels))]
+    if not plain:
+        return rows
+    chosen = [scores[i] for i in plain]
+    counts = [len(of_doc.windows) for of_doc in chosen]
+    probabilities = np.stack([of_doc.probabilities for of_doc in chosen])
+    windows = np.stack([w.probabilities for doc in chosen for w in doc.windows])
+    scored = are_scored(labels, thresholds, probabilities, windows, counts)
+    columns = zip(
+        plain,
+        chosen,
+        scored.tolist(),
+        _read_flags(probabilities, labels, thresholds),
+        probabilities.tolist(),
+        _read_windows(windows, counts),
+        strict=True,
+    )
+    for i, of_doc, is_scored, flags, probs, of_windows in columns:
+        if is_scored:
+            rows[i] = (
+                of_doc.status,
+                flags,
+                probs,
+                [
+                    {"start": window.start, "end": window.end, "probs": values}
+                    for window, values in zip(of_doc.windows, of_windows, strict=True)
+                ],
+            )
+    return rows
+
+
+def _is_plain(scores: DocScores, n_labels: int) -> bool:
+    """Whether scores have the form that most have."""
+    arrays = [scores.probabilities, *[w.probabilities for w in scores.windows]]
+    return (
+        len(arrays) > 1
+        and scores.spans is None
+        and scores.curve is None
+        and type(scores.status) is str
+        and scores.status in _STATUSES
+        and all(map(_is_row, arrays, repeat((n_labels,))))
+    )
+
+
+def _is_row(array: np.ndarray, shape: tuple[int]) -> bool:
+    return type(array) is np.ndarray and array.dtype == _FLOAT and array.shape == shape
+
+
+def _fits(row: _Row, text: str) -> bool:
+    """Whether the windows of a record can be those of a text."""
+    status, _, _, windows = row
+    offsets = [(window["start"], window["end"]) for window in windows]
+    try:
+        check_offsets(text, offsets, is_whole=status == "ok")
+    except (ContradictionError, TypeError):
+        return False  # `annotate` says why
+    return True
+
+
+def _read_flags(
+    probabilities: np.ndarray, labels: list[str], thresholds: list[float]
+) -> Iterator[list[str]]:
+    """YIELDS (List[str]): The flags of each row."""
+    for row in exceeds(probabilities, thresholds).tolist():
+        yield list(compress(labels, row))
+
+
+def _read_windows(
+    windows: np.ndarray, counts: Sequence[int]
+) -> Iterator[list[list[float]]]:
+    """YIELDS (List[List[float]]): The probabilities of the windows of each doc."""
+    values = windows.tolist()
+    for start, stop in pairwise(accumulate(counts, initial=0)):
+        yield values[start:stop]
