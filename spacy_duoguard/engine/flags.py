@@ -55,9 +55,9 @@ def exceeds(probabilities: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
     """Which probabilities are flagged: those strictly greater than their threshold, as
     on the model card.
 
-    probabilities (ArrayLike): One per category.
+    probabilities (ArrayLike): One per category, or rows of them.
     thresholds (ArrayLike): One per category.
-    RETURNS (ndarray): (n_labels,) bool.
+    RETURNS (ndarray): (n_labels,) bool, or rows of them.
     """
     # Not in float32, where the threshold 0.3 would be rounded up.
     return np.asarray(probabilities, np.float64) > np.asarray(thresholds, np.float64)
