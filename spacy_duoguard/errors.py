@@ -674,6 +674,10 @@ class Errors:
         "[E191] The results for {path} were changed while others were still being "
         "scored, so they weren't put in place. --resume scores the changed ones again."
     )
+    E215 = (
+        "[E215] Another thread or process has been saving to {folder} for minutes. "
+        "Wait until it has finished, or save to another folder."
+    )
 
 
 class Warnings:

@@ -209,7 +209,8 @@ class Classifier:
         normalize (bool), views (Optional[Mapping[str, Callable]]): As in `analyze`, for
             the conversation as a whole.
         RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: row i scores the
-            conversation up to the end of turn i. An empty turn changes nothing.
+            conversation up to the end of turn i, with the spaces that join the turns.
+            An empty turn adds one, unless it's the first.
         RAISES (SettingsError): As in `analyze`.
         RAISES (ScoringError): As in `score`.
         """
@@ -225,7 +226,8 @@ class Classifier:
         for row, turn in zip(scores, turns, strict=True):
             if visible := visible_span(turn, 0, len(turn)):
                 end = start + visible[1]
-            row[:] = curve.up_to(end)
+            # Whitespace after it counts too, if no token joins it to the next turn.
+            row[:] = curve.up_to(max(end, curve.last_end(start + len(turn))))
             start += len(turn) + 1
         return scores
 

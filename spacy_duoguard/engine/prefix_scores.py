@@ -47,6 +47,12 @@ class Curve:
         last = np.searchsorted(self.ends, self.ends[holder], "right") - 1
         return self.probabilities[last]
 
+    def last_end(self, end: int) -> int:
+        """end (int): A character offset.
+        RETURNS (int): Where the last token that ends before it, or at it, ends."""
+        n_tokens = int(np.searchsorted(self.ends, end, "right"))
+        return int(self.ends[n_tokens - 1]) if n_tokens else 0
+
 
 class Query(NamedTuple):
     """A text to score, and which parts of it to score too."""

@@ -5,6 +5,7 @@ Everything but `doc.cats` and `doc.spans` is one record of plain data in
 are strings, because tuples would not survive `Doc.to_bytes`:
 
     length        the number of characters of the doc
+    digest        of the text of the doc; empty if it was not scored
     labels        the categories, in the order of all lists of probabilities
     status        as `doc._.duoguard_status`
     flags         as `doc._.duoguard_flags`
@@ -30,9 +31,16 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..engine.flags import first_flag, flagged
 from ..engine.text_scores import WindowScores
-from ..engine.verdict import to_cats
+from ..engine.verdict import ERROR, to_cats
 from ..errors import Errors, ScoringError
-from .doc_record import KEY, judge_record, read_record, span_id, text_length
+from .doc_record import (
+    KEY,
+    judge_record,
+    read_record,
+    span_id,
+    text_digest,
+    text_length,
+)
 from .doc_scores import DocScores, ScoredSpan
 
 FlaggedSpans = Sequence[tuple[Span, dict[str, float]]]
@@ -66,6 +74,7 @@ def annotate(
     record = make_record(
         scores, thresholds, group, patience, flagged_spans, length=text_length(doc)
     )
+    bind_record(record, doc)
     problem = None if scores.has_failed else judge_record(record, doc).problem
     if problem is not None:
         message = Errors.E180.format(name=group.component, problem=problem)
@@ -142,13 +151,31 @@ def write_record(
     record (Dict[str, Any]): From `make_record` or `to_record`.
     spans (FlaggedSpans): The spans that it was made of."""
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
+    bind_record(record, doc)
     _repair(doc)
-    doc.cats.update(to_cats(record["labels"], record["probs"]))
-    doc.user_data[KEY] = record
+    if record["status"] == ERROR:  # nothing may keep a doc from being marked
+        _write_results(doc, record)
     if earlier is not None:
         doc.spans.pop(earlier, None)
     if record["spans_key"] is not None:
         doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
+    # After the spans: if this is interrupted, the doc remains marked as failed.
+    if record["status"] != ERROR:
+        _write_results(doc, record)
+
+
+def bind_record(record: dict[str, Any], doc: Doc) -> None:
+    """record (Dict[str, Any]): From `make_record` or `to_record`. If it doesn't have a
+        digest yet, it gets that of the text.
+    doc (Doc): The doc."""
+    if "digest" not in record:
+        is_scored = record["status"] != ERROR
+        record["digest"] = text_digest(doc.text) if is_scored else ""
+
+
+def _write_results(doc: Doc, record: dict[str, Any]) -> None:
+    doc.cats.update(to_cats(record["labels"], record["probs"]))
+    doc.user_data[KEY] = record
 
 
 def to_window(window: WindowScores, probs: list[float]) -> dict[str, Any]:

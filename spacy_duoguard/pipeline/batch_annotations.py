@@ -9,9 +9,9 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ..engine.flags import exceeds
-from ..engine.verdict import are_scored
+from ..engine.verdict import ContradictionError, are_scored
 from .annotations import SpansGroup, annotate, to_record, to_window, write_record
-from .doc_record import text_length
+from .doc_record import check_offsets, text_digest
 from .doc_scores import DocScores
 
 _FLOAT = np.dtype(np.float32)
@@ -38,15 +38,16 @@ def annotate_docs(
     labels, limits = list(thresholds), list(thresholds.values())
     rows = _judge_plain(scores, labels, limits)
     for doc, doc_scores, row in zip(docs, scores, rows, strict=True):
-        length = text_length(doc)
-        if row is None or not length:
+        text = doc.text
+        if row is None or not text or not _fits(row, text):
             annotate(doc, doc_scores, thresholds, group, patience)
             continue
         status, flags, probs, windows = row
         record = to_record(
-            *(length, labels.copy(), status, flags, probs, limits.copy(), windows),
+            *(len(text), labels.copy(), status, flags, probs, limits.copy(), windows),
             group=group,
         )
+        record["digest"] = text_digest(text)
         write_record(doc, record, group)
 
 
@@ -102,6 +103,17 @@ def _is_plain(scores: DocScores, n_labels: int) -> bool:
 
 def _is_row(array: np.ndarray, shape: tuple[int]) -> bool:
     return type(array) is np.ndarray and array.dtype == _FLOAT and array.shape == shape
+
+
+def _fits(row: _Row, text: str) -> bool:
+    """Whether the windows of a record can be those of a text."""
+    status, _, _, windows = row
+    offsets = [(window["start"], window["end"]) for window in windows]
+    try:
+        check_offsets(text, offsets, is_whole=status == "ok")
+    except (ContradictionError, TypeError):
+        return False  # `annotate` says why
+    return True
 
 
 def _read_flags(

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from spacy import util
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 
+from ..engine.settings import check_count
 from ..engine.text.ahead import SplitAhead
 from ..engine.text.split import Limits
 from .architecture import get_shim
@@ -71,6 +73,15 @@ class ReadAhead:
             with suppress(Exception):
                 self._add(doc)
             yield doc
+
+    def read_batches(self, stream: Iterable[Doc], size: int) -> Iterator[list[Doc]]:
+        """stream (Iterable[Doc]): The docs.
+        size (int): Number of docs in a batch.
+        RETURNS (Iterator[List[Doc]]): The same, in batches.
+        RAISES (SettingsError): The size isn't a positive integer: spaCy would drop all
+            docs, or fail."""
+        check_count("batch_size", size)
+        return util.minibatch(self.watch(stream), size=size)
 
     def take(self, docs: Iterable[Doc]) -> DocBatch:
         """docs (Iterable[Doc]): All docs since the last batch.

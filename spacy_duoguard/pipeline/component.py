@@ -136,9 +136,10 @@ class DuoGuard(ConfigurablePipe):
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """stream (Iterable[Doc]): The docs to score, in place.
         batch_size (int): Number of docs to score together.
-        YIELDS (Doc): Every doc, in order."""
+        YIELDS (Doc): Every doc, in order.
+        RAISES (SettingsError): `batch_size` isn't a positive integer."""
         with closing(ReadAhead(self)) as ahead:
-            for docs in util.minibatch(ahead.watch(stream), size=batch_size):
+            for docs in ahead.read_batches(stream, batch_size):
                 fail_closed.score_docs(self, ahead.take(docs))
                 ahead.close()
                 yield from docs

@@ -1,12 +1,14 @@
 """The record of results in a doc, as `annotations.py` describes it, and what it says
 that the doc is. Other code can change it, so nothing here trusts it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
 
+from ..engine.text.lossless import needs_token
 from ..engine.verdict import (
     ERROR,
     ContradictionError,
@@ -53,6 +55,12 @@ def text_length(doc: Doc) -> int:
     return last.idx + len(last.text_with_ws)
 
 
+def text_digest(text: str) -> str:
+    """text (str): The text of a doc.
+    RETURNS (str): What tells it from other texts of the same length."""
+    return blake2b(text.encode("utf8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
     """record (Mapping[str, Any]): The record of a doc.
     doc (Doc): The doc.
@@ -85,9 +93,10 @@ def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
         cats = to_cats(record["labels"], record["probs"])
         windows = [window["probs"] for window in record["windows"]]
         thresholds = list(record["thresholds"])
-        if record["length"] != text_length(doc):
-            # `Span.as_doc` can copy a record to a part of the text.
-            problem = "the record is that of another text"
+        if status != ERROR:
+            _check_text(record, doc)
+    except ContradictionError as e:
+        problem = str(e)
     except Exception:  # not as the component wrote it
         problem = "the record can't be read"
     if problem is not None and status != ERROR:
@@ -100,6 +109,37 @@ def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
         windows=windows,
         thresholds=thresholds,
     )
+
+
+def _check_text(record: Mapping[str, Any], doc: Doc) -> None:
+    """RAISES (ContradictionError): The record can't be that of the text of the doc.
+    `Span.as_doc` can copy one to a part of the text, and other components can pass
+    `user_data` on to a new doc."""
+    if record["length"] != text_length(doc):  # known without joining the tokens
+        raise ContradictionError("the record is that of another text")
+    text = doc.text
+    if record["digest"] != text_digest(text):
+        raise ContradictionError("the record is that of another text")
+    offsets = [(window["start"], window["end"]) for window in record["windows"]]
+    check_offsets(text, offsets, is_whole=record["status"] == "ok")
+
+
+def check_offsets(
+    text: str, windows: Sequence[tuple[int, int]], *, is_whole: bool
+) -> None:
+    """text (str): A text.
+    windows (Sequence[Tuple[int, int]]): The character offsets of its windows.
+    is_whole (bool): Whether they must cover all of it that needs a token.
+    RAISES (ContradictionError): They aren't inside the text, or leave out some of it.
+    """
+    covered = 0
+    for start, end in (*sorted(windows), (len(text), len(text))):
+        is_range = type(start) is int and type(end) is int
+        if not (is_range and 0 <= start <= end <= len(text)):
+            raise ContradictionError("a window is outside the text")
+        if is_whole and any(map(needs_token, text[covered:start])):
+            raise ContradictionError("the status is 'ok', but the windows have gaps")
+        covered = max(covered, end)
 
 
 def judge_span(record: Mapping[str, Any], key: str) -> Verdict:

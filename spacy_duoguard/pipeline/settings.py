@@ -108,6 +108,20 @@ def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> byte
     return json.dumps({"settings": cfg, "configured": configured}).encode("utf8")
 
 
+def _merge(
+    first: Mapping[str, Any], last: Mapping[str, Any], mine: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Merge thresholds category by category. A value that differs between the configs
+    is an override of this pipeline; any other is as it was saved."""
+    kept = {
+        label: last.get(label)
+        for label in (*last, *mine)
+        if mine.get(label) == first.get(label)
+    }
+    merged = {**mine, **kept}
+    return {label: value for label, value in merged.items() if value is not None}
+
+
 def restore_settings(
     data: bytes,
     configured: Mapping[str, Any],
@@ -133,10 +147,13 @@ def restore_settings(
     except (ValueError, KeyError, TypeError) as e:
         message = Errors.E023.format(name=name, problem=type(e).__name__)
         raise SettingsError(message) from e
+    thresholds = changes.get("thresholds")
     for key, value in configured.items():
         if value == first[key]:
             continue
         changes.pop(key, None)
+        if key == "thresholds" and thresholds is not None:
+            changes[key] = _merge(first[key], thresholds, value)
         if value == DEFAULT_CONFIG[key]:
             message = Warnings.W003.format(
                 name=name, key=key, saved=first[key], mine=value

@@ -4,6 +4,7 @@ gets a problem of its own, and reading goes on with the next one."""
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import IO, Any
 
 from ..errors import Errors, SettingsError
@@ -73,10 +74,10 @@ def _decode(raw: bytes) -> str:
     line = raw.removesuffix(b"\n").removesuffix(b"\r")
     if b"\0" in line:
         raise BrokenRecordError("a NUL byte")
-    try:
+    with suppress(UnicodeDecodeError):
         return line.decode("utf8")
-    except UnicodeDecodeError as e:
-        raise BrokenRecordError("not valid UTF-8") from e
+    # Not in an `except` block: the error would keep that one, and the text in it.
+    raise BrokenRecordError("not valid UTF-8")
 
 
 def _parse_json(line: str) -> dict[str, Any] | None:
@@ -84,6 +85,7 @@ def _parse_json(line: str) -> dict[str, Any] | None:
     not a record."""
     if not line.strip():
         return None
+    value, problem = None, ""
     try:
         value = json.loads(
             line,
@@ -91,10 +93,12 @@ def _parse_json(line: str) -> dict[str, Any] | None:
             parse_float=_finite,
             object_pairs_hook=unique_keys,
         )
-    except BrokenRecordError:
-        raise
-    except (ValueError, RecursionError) as e:
-        raise BrokenRecordError("not valid JSON") from e
+    except BrokenRecordError as e:
+        problem = str(e)
+    except (ValueError, RecursionError):
+        problem = "not valid JSON"
+    if problem:  # not in the block above, as in `_decode`
+        raise BrokenRecordError(problem)
     if not isinstance(value, dict):
         raise BrokenRecordError("not a JSON object")
     return value

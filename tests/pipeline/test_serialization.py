@@ -166,6 +166,26 @@ def test_overrides_of_a_saved_pipeline_win(make_nlp, tmp_path):
     assert default.cfg["threshold"] == 0.5
 
 
+def test_an_override_of_one_threshold_keeps_the_others(make_nlp, tmp_path):
+    nlp = make_nlp(thresholds={"Hate": 0.6, "Sexual content": 0.7})
+    guard = nlp.get_pipe("duoguard")
+    guard.thresholds["Privacy"] = 0.05
+    guard.thresholds["Hate"] = 0.9
+    del guard.thresholds["Sexual content"]
+    nlp.to_disk(tmp_path)
+
+    def load(thresholds):
+        config = {"components.duoguard.thresholds": thresholds}
+        return spacy.load(tmp_path, config=config).get_pipe("duoguard").thresholds
+
+    both = {"Hate": 0.6, "Sexual content": 0.7}
+    assert load({**both, "Hate": 0.3}) == {"Hate": 0.3, "Privacy": 0.05}
+    assert load({**both, "Privacy": 0.2}) == {"Hate": 0.9, "Privacy": 0.2}
+    changed = {"Hate": 0.9, "Privacy": 0.05, "Sexual content": 0.8}
+    assert load({**both, "Sexual content": 0.8}) == changed
+    assert load(both) == {"Hate": 0.9, "Privacy": 0.05}  # as in the saved config
+
+
 def test_windows_of_a_saved_pipeline_can_be_overridden(make_nlp, tmp_path):
     make_nlp().to_disk(tmp_path)
     config = {"components.duoguard.model": {"window": 8, "stride": 4}}

@@ -1,5 +1,6 @@
 """Texts can be personal data: no message, warning or log line quotes them."""
 
+import io
 import logging
 import sys
 import traceback
@@ -14,6 +15,8 @@ from support.failures import BAD
 
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
+from spacy_duoguard.scoring.inputs import parse_json_lines
+from spacy_duoguard.scoring.record import BrokenRecordError
 
 # Joined at run time, so that no source line in a traceback contains it.
 SECRET = "".join(["rosebud", "4711", "tau"])
@@ -197,3 +200,14 @@ def test_an_error_handler_that_warns(watched, breaking):
 
     nlp.set_error_handler(handler)
     watched(lambda: list(nlp.pipe([TEXT, "a"])), "duoguard: ValueError")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"text": "secret \xff"}', b'{"text": "secret"', b'{"secret": 1, "secret": 2}'],
+)
+def test_a_line_that_can_not_be_read_is_not_kept_by_its_error(line):
+    ((_, error),) = parse_json_lines(io.BytesIO(line + b"\n"))
+    assert isinstance(error, BrokenRecordError)
+    assert error.__cause__ is None
+    assert error.__context__ is None

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError, Errors
 from .files import is_regular, try_sync
+from .folder_lock import locked
 from .manifest import (
     MANIFEST,
     add_manifest,
@@ -39,8 +40,15 @@ def staged(folder: Path, *, keep: bool = False) -> Iterator[Path]:
     keep (bool): Whether the new version includes those files of the current one that
         are not written again.
     YIELDS (Path): The folder to write to. A manifest is added if it has none.
+    RAISES (CheckpointError): Others didn't finish saving to the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder), _staged(folder, keep=keep) as aside:
+        yield aside
+
+
+@contextmanager
+def _staged(folder: Path, *, keep: bool) -> Iterator[Path]:
     _move_staged(folder)
     aside = folder / WRITING
     _remove(aside)

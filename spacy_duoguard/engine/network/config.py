@@ -26,6 +26,9 @@ _REQUIRED_VALUES: dict[str, tuple[Any, ...]] = {
 }
 
 
+_MAX_EPSILON = 0.1  # published models have 1e-6 or 1e-5
+
+
 @dataclass(frozen=True)
 class Llama3Scaling:
     """The `llama3` scaling of the rotary wavelengths (Llama 3.1 and later)."""
@@ -103,7 +106,7 @@ class DecoderConfig:
             num_attention_heads=heads,
             num_key_value_heads=_size(data, "num_key_value_heads", default=heads),
             head_dim=_size(data, "head_dim", default=hidden // heads),
-            rms_norm_eps=_positive(data, "rms_norm_eps"),
+            rms_norm_eps=_epsilon(data, "rms_norm_eps"),
             max_position_embeddings=_size(data, "max_position_embeddings"),
             rope_theta=rope_theta,
             rope_scaling=rope_scaling,
@@ -266,6 +269,16 @@ def _positive(data: Mapping[str, Any], key: str) -> float:
     value = _number(data.get(key))
     if not value > 0:
         problem = f"{key} is {data.get(key)!r}, not a positive number"
+        raise CheckpointError(Errors.E010.format(problem=problem))
+    return value
+
+
+def _epsilon(data: Mapping[str, Any], key: str) -> float:
+    """A number that avoids divisions by zero: a larger one would make all texts read
+    alike."""
+    value = _positive(data, key)
+    if not value < _MAX_EPSILON:
+        problem = f"{key} is {data.get(key)!r}, not between 0 and {_MAX_EPSILON}"
         raise CheckpointError(Errors.E010.format(problem=problem))
     return value
 

@@ -270,8 +270,9 @@ class Stream:
         try:
             return self._decoder.decode(chunk)
         except UnicodeDecodeError as e:
-            # Not "from e", which quotes the bytes.
-            raise ScoringError(Errors.E095.format(problem=e.reason)) from None
+            problem = e.reason
+        # Not in the block above: even "from None" keeps that error, and the bytes.
+        raise ScoringError(Errors.E095.format(problem=problem))
 
     def _fail(self, error: BaseException) -> None:
         self.error = error

@@ -77,6 +77,16 @@ def _loss_of_model(model: Mapping[str, Any], *, byte_level: bool) -> str | None:
     return f"it lacks tokens for {missing} of 256 bytes" if missing else None
 
 
+def find_shared_id(tokenizer: Mapping[str, Any]) -> str | None:
+    """tokenizer (Mapping[str, Any]): The content of a `tokenizer.json`.
+    RETURNS (Optional[str]): What is wrong if two of its tokens have the same id, so
+        that a model couldn't tell them apart; None if none do."""
+    vocab = tokenizer["model"].get("vocab")
+    if not isinstance(vocab, Mapping) or len(set(vocab.values())) == len(vocab):
+        return None  # in a list, the position is the id
+    return "two tokens of its vocabulary have the same id"
+
+
 def _flatten(step: Any, key: str) -> Iterator[Mapping[str, Any]]:
     """The steps of a normalizer or pre-tokenizer, sequences taken apart."""
     if step is None:

@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ...errors import CheckpointError, Errors, ScoringError
-from .lossless import ByteCounts, find_loss, find_uncovered
+from .lossless import ByteCounts, find_loss, find_shared_id, find_uncovered
 from .parallel import encode_all
 from .tokens import Tokens, join_ids, read_offsets
 
@@ -47,15 +47,11 @@ class TextTokenizer:
         settings = _parse(data, source)
         added = settings.get("added_tokens") or []
         backend = dict(settings, added_tokens=[], truncation=None, padding=None)
-        try:
-            self._backend = Tokenizer.from_str(json.dumps(backend))
-        except Exception as e:  # tokenizers raises bare Exception
-            problem = Errors.E018.format(
-                source=source, kind="a tokenizer.json", problem=e
-            )
-            raise CheckpointError(problem) from e
+        self._backend = _load(backend, source)
         if loss := find_loss(backend):
             raise self._error(loss)
+        if shared := find_shared_id(backend):
+            raise self._error(shared)
         self._bytes = ByteCounts.of(backend)
         try:
             self.prefix, self.suffix = self._special_tokens()
@@ -183,7 +179,12 @@ class TextTokenizer:
         if pre_tokenizer is None:
             return False
         for text in ("ab cd", "ab, cd", "ab\ncd", "ab(cd", "ab.  cd"):
-            offsets = [span for _, span in pre_tokenizer.pre_tokenize_str(text)]
+            try:
+                offsets = [span for _, span in pre_tokenizer.pre_tokenize_str(text)]
+            except BaseException as e:
+                if not isinstance(e, Exception) and not _is_panic(e):
+                    raise
+                return False
             if all(start != 2 for start, _ in offsets):
                 return False
         return True
@@ -242,6 +243,17 @@ class TextTokenizer:
 
     def _error(self, problem: str) -> CheckpointError:
         return CheckpointError(Errors.E019.format(source=self.source, problem=problem))
+
+
+def _load(settings: dict[str, Any], source: str) -> Tokenizer:
+    """RAISES (CheckpointError): `tokenizers` can't read the settings."""
+    try:
+        return Tokenizer.from_str(json.dumps(settings))
+    except BaseException as e:  # tokenizers raises bare Exception, or panics
+        if not isinstance(e, Exception) and not _is_panic(e):
+            raise
+        problem = Errors.E018.format(source=source, kind="a tokenizer.json", problem=e)
+        raise CheckpointError(problem) from e
 
 
 def _is_panic(error: BaseException) -> bool:

@@ -223,6 +223,8 @@ def test_impossible_sizes_are_refused(key, value):
         ({"rms_norm_eps": ...}, "rms_norm_eps"),
         ({"rms_norm_eps": 0.0}, "rms_norm_eps"),
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps"),
+        ({"rms_norm_eps": 0.1}, "rms_norm_eps"),
+        ({"rms_norm_eps": 1e6}, "rms_norm_eps"),
         ({"id2label": {}}, "id2label"),
         ({"id2label": ["a"] * 12}, "id2label"),
     ],

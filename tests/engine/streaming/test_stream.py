@@ -175,6 +175,7 @@ def test_chunks_that_are_no_text_fail_the_stream(small, chunks, code):
     with pytest.raises(ScoringError, match=code) as caught:
         stream.push(chunks[-1])
     assert "dog" not in f"{caught.value}{caught.value.__cause__}"
+    assert not isinstance(caught.value.__context__, UnicodeDecodeError)
     closed = stream.close()
     assert closed.status == "error"
     assert closed.unsafe == 1.0
@@ -262,7 +263,7 @@ def test_turns_are_the_conversation_so_far(small):
     found = small.score_turns(turns)
     stream = Stream(small)
     for i in range(len(turns)):
-        joined = " ".join(turns[: i + 1]).rstrip()
+        joined = " ".join(turns[: i + 1])
         np.testing.assert_allclose(found[i], small.score([joined])[0], atol=1e-5)
         if turns[i]:
             gap = " " * (1 + (turns[i - 1] == "")) if i else ""
@@ -270,6 +271,15 @@ def test_turns_are_the_conversation_so_far(small):
             np.testing.assert_allclose(found[i], pushed, atol=1e-5)
     assert small.score_turns([]).shape == (0, 12)
     assert small.score_turns(["", "a"])[0].tolist() == [0.0] * 12
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [["a", ""], ["!", "", ""], ["", ""], ["a dog", "\n"], ["a ", " \t"], ["a "]],
+)
+def test_the_last_turn_is_the_whole_conversation(small, turns):
+    found = small.score_turns(turns)[-1]
+    np.testing.assert_allclose(found, small.score([" ".join(turns)])[0], atol=1e-5)
 
 
 def test_memory_does_not_grow(small):

@@ -86,6 +86,55 @@ def test_a_byte_level_tokenizer_needs_all_bytes():
         TextTokenizer(json.dumps(without_byte("\u0100")), source="here")
 
 
+def test_two_tokens_with_the_same_id_are_refused():
+    settings = json.loads(make_tokenizer().to_str())
+    vocab = settings["model"]["vocab"]
+    first, second = list(vocab)[-2:]
+    vocab[first] = vocab[second]
+    with pytest.raises(CheckpointError, match=r"E019.*here.*the same id"):
+        TextTokenizer(json.dumps(settings), source="here")
+
+
+def test_a_tokenizer_that_panics_when_it_is_read_is_refused():
+    settings = json.loads(make_tokenizer().to_str())
+    vocab = settings["model"]["vocab"]
+    left, right = next(token for token in vocab if len(token) == 2)
+    settings["model"]["continuing_subword_prefix"] = "##"
+    settings["model"]["merges"] = [[left, right]]
+    with pytest.raises(CheckpointError, match=r"E01[89].*here"):
+        TextTokenizer(json.dumps(settings), source="here")
+
+
+class _PanicError(BaseException):
+    """As from Rust."""
+
+
+_PanicError.__module__ = "pyo3_runtime"
+
+
+def test_a_panic_is_a_checkpoint_error(monkeypatch):
+    class Panicking:
+        @staticmethod
+        def from_str(data):
+            raise _PanicError("slice index starts at 2 but ends at 1")
+
+    monkeypatch.setattr("spacy_duoguard.engine.text.tokenizer.Tokenizer", Panicking)
+    with pytest.raises(CheckpointError, match=r"E018.*here.*tokenizer\.json.*slice"):
+        TextTokenizer(json.dumps({"model": {}}), source="here")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_is_no_panic(monkeypatch, error):
+    class Interrupted:
+        @staticmethod
+        def from_str(data):
+            raise error
+
+    monkeypatch.setattr("spacy_duoguard.engine.text.tokenizer.Tokenizer", Interrupted)
+    with pytest.raises(error):
+        TextTokenizer(json.dumps({"model": {}}), source="here")
+
+
 @pytest.mark.parametrize("unknown", [None, "<unk>"])
 def test_byte_fallback_and_unknown_tokens_drop_nothing(unknown):
     vocab = {f"<0x{byte:02X}>": byte for byte in range(256)}
