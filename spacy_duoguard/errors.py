@@ -454,7 +454,7 @@ class Errors:
         "standard output, which --resume can't continue."
     )
     E136 = (
-        "[E136] The header of {name} has no column '{key}' among its {count}. Set "
+        "[E136] {name} has no column '{key}' among its {count}. Set "
         "--text-key to the column with the texts. A table must begin with the names of "
         "its columns."
     )

@@ -272,7 +272,9 @@ def test_compressed_results_are_read_back(run, source, tmp_path, suffix):
 
 
 def test_a_folder_of_both_is_read_whole(tmp_path):
-    lines = [json.dumps({"text": name}).encode() + b"\n" for name in "abcd"]
+    lines = [
+        json.dumps({"text": name, "status": "ok"}).encode() + b"\n" for name in "abcd"
+    ]
     for name, line in zip(
         ["a.jsonl", "b.jsonl.gz", "c.JSONL.zst", "d.json.gz"], lines, strict=True
     ):

@@ -6,8 +6,6 @@ them, and the model class of `transformers`, one window at a time.
 """
 
 import json
-import re
-import unicodedata
 from functools import cache, cached_property, lru_cache
 
 import numpy as np
@@ -18,6 +16,7 @@ from transformers import AutoModelForSequenceClassification
 
 from spacy_duoguard.engine.checkpoint.tensor_names import checkpoint_tensors
 from spacy_duoguard.engine.network.config import DecoderConfig
+from spacy_duoguard.engine.text.views.readings import readings
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 from .checkpoints import QWEN2, write_checkpoint
@@ -103,7 +102,9 @@ class Reference:
         return {**dict(zip(CATEGORIES, scores, strict=True)), UNSAFE: max(scores)}
 
     def _scores(self, text, *, max_chars=None):
-        views = [text, plain_view(text)] if self.normalize else [text]
+        views = [text]
+        if self.normalize:
+            views += [view.text for view in readings(text)]
         return np.max([self._score_view(view, max_chars) for view in views], axis=0)
 
     def _score_view(self, text, max_chars):
@@ -129,14 +130,3 @@ class Reference:
         with torch.inference_mode():
             logits = self.model(input_ids=torch.tensor([ids])).logits
         return logits[0].sigmoid().numpy()
-
-
-def plain_view(text):
-    """What `normalize` is documented to read."""
-    visible = [
-        character
-        for character in text
-        if character.isspace() or unicodedata.category(character) not in ("Cf", "Cc")
-    ]
-    view = unicodedata.normalize("NFKC", "".join(visible))
-    return re.sub(r"\s{2,}", lambda run: "\n" if "\n" in run[0] else " ", view)

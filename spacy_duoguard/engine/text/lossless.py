@@ -5,10 +5,12 @@ twice: by their structure when they are loaded, and by the characters that their
 cover for every text.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
 import numpy as np
 from tokenizers.pre_tokenizers import ByteLevel
@@ -142,14 +144,23 @@ class ByteCounts:
         ids (ndarray): The tokens of all of them.
         bounds (ndarray): (n_texts + 1,), where those of each text begin and end.
         RETURNS (ndarray): (n_texts,) bool, whether they stand for as many bytes as the
-            text has."""
+            text has. False where that takes too long to find out."""
         ends = np.append(0, np.cumsum(self.by_id.take(ids)))[bounds]
         return np.diff(ends) == [self._count(text) for text in texts]
 
     def _count(self, text: str) -> int:
         if text.isascii():
             return len(text)
+        if self.composes and _many_marks().search(text):
+            return -1
         return len((normalize("NFC", text) if self.composes else text).encode())
+
+
+@cache
+def _many_marks() -> re.Pattern[str]:
+    """So many marks on a letter that Python would need quadratic time for NFC."""
+    marks = filter(combining, map(chr, range(0x20000)))
+    return re.compile(f"[{''.join(marks)}]{{33}}")
 
 
 def find_uncovered(text: str, offsets: np.ndarray) -> int | None:

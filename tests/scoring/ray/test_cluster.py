@@ -95,7 +95,7 @@ def test_a_batch_in_rays_default_format_with_sentences(options):
     offsets = {(s["start"], s["end"]) for s in rows[0]["sentences"]}
     assert offsets <= {(0, 15), (16, 36)}
     assert offsets
-    with pytest.raises(SettingsError, match=r"'prompt'.*'text'"):
+    with pytest.raises(SettingsError, match=r"E136.*no column 'prompt' among its 1"):
         scorer(pa.table({"text": ["x"]}))
 
 

@@ -48,8 +48,8 @@ def readings(text: str) -> list[View]:
         reads like the text or like the other one.
     """
     to_fold, to_decode = may_differ(text)
-    found = (folded(text) if to_fold else None, decoded(text) if to_decode else None)
-    views = [view for view in found if view is not None]
+    made = (folded(text) if to_fold else None, decoded(text) if to_decode else None)
+    views = [view for view in made if view is not None]
     if len(views) > 1 and views[0].text == views[1].text:
         views.pop()
     return [view for view in views if view.text and view.text != text]
