@@ -16,7 +16,7 @@ from support.pipelines import KINDS, Guarded
 from spacy_duoguard.errors import DuoGuardError
 from spacy_duoguard.taxonomy import CATEGORIES
 
-pytestmark = pytest.mark.filterwarnings("ignore:.W004", "ignore:.W001")
+pytestmark = pytest.mark.filterwarnings("ignore:.W00[145]")
 
 QUICK = settings(
     max_examples=25,

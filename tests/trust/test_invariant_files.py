@@ -20,7 +20,7 @@ from spacy_duoguard.scoring.pipelines import GuardOptions
 from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 from spacy_duoguard.taxonomy import CATEGORIES
 
-pytestmark = pytest.mark.filterwarnings("ignore:.W004", "ignore:.W001")
+pytestmark = pytest.mark.filterwarnings("ignore:.W00[145]")
 
 QUICK = settings(
     max_examples=25,

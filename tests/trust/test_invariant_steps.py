@@ -26,7 +26,7 @@ from support.pipelines import Guarded, clear_spans, lower_cats, replace_cats
 from spacy_duoguard import StreamBatch
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
-pytestmark = pytest.mark.filterwarnings("ignore:.W004", "ignore:.W001")
+pytestmark = pytest.mark.filterwarnings("ignore:.W00[145]")
 
 QUICK = settings(
     max_examples=15,
