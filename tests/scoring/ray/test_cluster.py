@@ -329,11 +329,12 @@ def test_a_folder_of_lines_while_a_node_is_killed(
     next(steps)
     first = min(calls.iterdir(), key=os.path.getmtime).name.split("-")[0]
     (node,) = (node for node in nodes.worker_nodes if node.node_id == first)
+    (cpus,) = (n["Resources"]["CPU"] for n in cluster.nodes() if n["NodeID"] == first)
     nodes.remove_node(node, allow_graceful=False)
     try:
         *_, counts = steps
     finally:
-        nodes.add_node(num_cpus=2)
+        nodes.add_node(num_cpus=int(cpus))
     assert (counts.done, counts.failed) == (900, 2)
     assert_whole(job, expect)
     assert len({path.name.split("-")[0] for path in calls.iterdir()}) == 2
