@@ -115,7 +115,7 @@ def test_two_tabs_warn_and_share_their_marks(open_page):
         page.locator("#notices", has_text="open in another tab").wait_for()
     press(first, "y")
     second.get_by_role("button", name="Hate: yes", pressed=True, exact=True).wait_for()
-    press(second, "n")  # Privacy, after Hate
+    press(second, "6 n")
     first.get_by_role("button", name="Privacy: no", pressed=True).wait_for()
     assert given(first) == given(second) == {"Hate": "yes", "Privacy": "no"}
     press(first, "z")
