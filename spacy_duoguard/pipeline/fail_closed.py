@@ -65,7 +65,11 @@ def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
             score_or_halve(component, half) for half in (docs[:middle], docs[middle:])
         ]
         if all(scored):
-            fallbacks.report(HALVED, cause)
+            try:
+                fallbacks.report(HALVED, cause)
+            except UserWarning as warning:  # a filter made it an error
+                handler = component.get_error_handler()
+                handler(component.name, component, docs, warning)
         return all(scored)
     return True
 

@@ -156,6 +156,14 @@ def test_what_would_be_left_out_of_a_folder_is_refused(run, folder, tmp_path, na
         run(source, tmp_path / "out.jsonl", model="no such model")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_a_folder_is_refused(run, folder, tmp_path):
+    source = folder(text=["a"])
+    os.mkfifo(source / "b.parquet")
+    with pytest.raises(ValueError, match=r"E139.*b\.parquet: it's not a regular file"):
+        run(source, tmp_path / "out.jsonl", model="no such model")
+
+
 def test_hidden_files_and_those_of_spark_are_skipped(folder):
     source = folder(text=["a"])
     for name in ("_SUCCESS", ".a.parquet.crc", "_b.parquet"):
