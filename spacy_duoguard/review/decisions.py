@@ -6,7 +6,8 @@ from typing import Any
 
 from ..engine.verdict import ContradictionError, Verdict
 
-ACTIONS: tuple[str, ...] = ("allow", "review", "block")
+REVIEW = "review"
+ACTIONS: tuple[str, ...] = ("allow", REVIEW, "block")
 FIELDS: tuple[str, ...] = ("action", "reason")
 
 

@@ -21,7 +21,7 @@ def digest_of(documents: Iterable[Document]) -> str:
             document.status,
             document.cats,
             document.flags,
-            [(s.start, s.end, s.cats) for s in document.sentences],
+            [(s.start, s.end, s.cats, s.is_flagged) for s in document.sentences],
         )
         digest.update(json.dumps(content).encode("ascii") + b"\n")
     return digest.hexdigest()[:_LENGTH]

@@ -1,6 +1,7 @@
 // Marks as a file: a JSON line for each, in the binary form of Prodigy. docs/review.md has
 // the keys.
 const SUFFIX = /(\.jsonl?|\.parquet)?(\.gz|\.zst)?$/;
+const LINE_BREAKS = /[\u0085\u2028\u2029]/g; // which JSON allows, but not all readers
 
 function lineOf(doc, key, sentence, label, character) {
   const entry = entryOf(doc);
@@ -16,12 +17,13 @@ function lineOf(doc, key, sentence, label, character) {
   if (sentence) Object.assign(meta, { start: sentence.start, end: sentence.end });
   if (doc.fields.id !== undefined) meta.id = doc.fields.id;
   if (entry.notes[key]) meta.note = entry.notes[key];
-  return JSON.stringify({
+  const line = JSON.stringify({
     text: sentence ? doc.text.slice(sentence.from, sentence.to) : doc.text,
     label: isMark ? labels[label] : "",
     answer: ANSWERS[character],
     meta,
   });
+  return line.replace(LINE_BREAKS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 // A note without marks is a line without a label, which nothing is learned from.

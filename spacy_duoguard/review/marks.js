@@ -63,18 +63,20 @@ function isEntry(entry, doc) {
 function flaggedBy(doc, key, label) {
   if (doc.failed) return null;
   if (key === "") return doc.scored[label];
-  const cats = catsAt(doc, key);
-  return cats.length ? cats.some(([at]) => at === label) : null;
+  const some = scoredAt(doc, key);
+  if (!some.length) return null;
+  return some.some(({ cats, review }) => !review && cats.some(([at]) => at === label));
 }
 
 function scoreBy(doc, key, label) {
   if (doc.failed) return null;
   if (key === "") return doc.probs[label];
-  return catsAt(doc, key).find(([at]) => at === label)?.[1] ?? null;
+  const cats = scoredAt(doc, key).flatMap((sentence) => sentence.cats);
+  return cats.find(([at]) => at === label)?.[1] ?? null;
 }
 
-function catsAt(doc, key) {
-  return doc.sentences.filter((s) => `${s.start}-${s.end}` === key).flatMap((s) => s.cats);
+function scoredAt(doc, key) {
+  return doc.sentences.filter(({ start, end }) => `${start}-${end}` === key);
 }
 
 const judged = new WeakMap(); // by entry, which never changes

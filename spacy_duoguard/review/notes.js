@@ -53,7 +53,8 @@ function sentenceItem(sentence, entry) {
   const words = shorten(given);
   const made = items.made.get(sentence.key);
   if (made && made[0] === words) return made;
-  const text = sentence.cats ? describe(sorted(sentence.cats)) : "not flagged";
+  const scores = sentence.cats && describe(sorted(sentence.cats));
+  const text = sentence.review ? `${scores}, to be reviewed` : scores ?? "not flagged";
   const button = make("button", { className: "link", text, attributes: { type: "button" } });
   button.addEventListener("click", () => {
     ask(sentence.key);

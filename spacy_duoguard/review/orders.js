@@ -42,7 +42,7 @@ function closenessOf(doc) {
 function disagreementOf(doc) {
   if (doc.failed) return 2;
   const ofSentences = labels.map(() => 0);
-  for (const { cats } of doc.sentences) {
+  for (const { cats } of doc.sentences.filter((sentence) => !sentence.review)) {
     for (const [i, score] of cats) ofSentences[i] = Math.max(ofSentences[i], score);
   }
   const gaps = chosen().map((i) => {

@@ -199,6 +199,7 @@ def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
                 "start": sentence.start,
                 "end": sentence.end,
                 "cats": [[columns[k], v] for k, v in sentence.cats.items()],
+                **({} if sentence.is_flagged else {"review": True}),
             }
             for sentence in document.sentences
         ],

@@ -22,18 +22,19 @@ function divide(text, from, to) {
   return parts;
 }
 
-// RETURNS: { key, start, end, from, to, cats, index } by position. `start` and `end` count
-// code points, `from` and `to` UTF-16 units. `cats` is null for a sentence without scores.
+// RETURNS: { key, start, end, from, to, cats, review, index } by position. `start` and `end`
+// count code points, `from` and `to` UTF-16 units. `cats` is null for a sentence without
+// scores. `review` says that it is not flagged, but to be reviewed.
 function sentencesOf(doc, entry) {
   const { toUnits, toPoints } = offsetsOf(doc.text);
   const known = new Map();
-  const add = (start, end, cats) => {
+  const add = (start, end, cats, review = false) => {
     const key = `${start}-${end}`;
     const same = known.get(key);
     if (same) same.cats = [...(same.cats ?? []), ...cats];
-    else known.set(key, { key, start, end, from: toUnits(start), to: toUnits(end), cats });
+    else known.set(key, { key, start, end, from: toUnits(start), to: toUnits(end), cats, review });
   };
-  for (const { start, end, cats } of doc.sentences) add(start, end, cats);
+  for (const { start, end, cats, review } of doc.sentences) add(start, end, cats, review);
   for (const key of spanKeys(entry)) if (!known.has(key)) add(...key.split("-").map(Number), null);
   const rest = [];
   let at = 0;

@@ -42,7 +42,7 @@ function textPart(text, open, offset) {
   if (starts.length) {
     element.id = `sentence-${starts[0]}`;
     element.tabIndex = cats.length ? 0 : -1;
-    if (cats.length) describeMark(element, cats);
+    if (cats.length) describeMark(element, cats, wordOf(open));
   }
   element.addEventListener("click", () => {
     if (getSelection().isCollapsed) ask(shown.sentences[open[open.length - 1]].key);
@@ -56,8 +56,16 @@ function mark(text, cats) {
   return paint(element, cats[0][0]);
 }
 
-function describeMark(element, cats) {
-  element.prepend(make("span", { className: "hidden", text: `[flagged: ${describe(cats)}] ` }));
+// What to call sentences with scores.
+function wordOf(indices) {
+  return indices.some((j) => shown.sentences[j].cats && !shown.sentences[j].review)
+    ? "flagged"
+    : "to be reviewed";
+}
+
+function describeMark(element, cats, word) {
+  element.classList.toggle("review", word !== "flagged");
+  element.prepend(make("span", { className: "hidden", text: `[${word}: ${describe(cats)}] ` }));
   for (const [label] of cats.slice(1)) {
     const dot = make("span", { className: "dot", attributes: { "aria-hidden": "true" } });
     element.append(paint(dot, label));

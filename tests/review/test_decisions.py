@@ -71,6 +71,17 @@ def test_fields_of_the_input_with_these_names_are_fields(fields):
     assert set(document.fields) == set(fields)
 
 
+def test_a_sentence_to_be_reviewed_is_not_flagged():
+    sentences = [
+        {"start": 0, "end": 2, "cats": {"Hate": 0.9}, "action": "block"},
+        {"start": 2, "end": 7, "cats": {"Hate": 0.4}, "action": "review"},
+    ]
+    document = read(sentences=sentences)
+    assert [s.is_flagged for s in document.sentences] == [True, False]
+    rows = embedded([document])["docs"][0]["sentences"]
+    assert [row.get("review") for row in rows] == [None, True]
+
+
 def test_the_digest_is_of_the_results_and_not_of_their_form():
     texts = ["One.", "Two.", "\ud800"]
     documents = [read(i, text=text) for i, text in enumerate(texts, start=1)]

@@ -302,6 +302,17 @@ def test_decisions_are_shown_and_filtered(open_page):
     assert "because of Hate, margin -0.200" in page.locator(".head").inner_text()
 
 
+def test_a_sentence_to_be_reviewed(open_page):
+    sentence = {"start": 0, "end": 2, "cats": {"Hate": 0.4}, "action": "review"}
+    page = open_page([{**record("a. b."), "sentences": [sentence]}])
+    assert "[to be reviewed: Hate 0.400]" in page.locator("mark").text_content()
+    press(page, "s")
+    assert page.locator("#asked-note").inner_text() == "0.400, not flagged"
+    press(page, "y")
+    assert "0 of 1 verdict: 0 of 0 flags" in page.locator("#agreement").inner_text()
+    assert "1 missed" in page.locator("#agreement").inner_text()
+
+
 def test_without_decisions_there_is_no_filter(page):
     assert page.locator("#action-field").is_hidden()
 

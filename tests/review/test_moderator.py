@@ -89,6 +89,7 @@ def test_accessibility(open_page, scheme, width):
         pytest.skip("needs axe-core: npm install axe-core, or its folder in AXE_CORE")
     page = open_page(RECORDS, width=width, color_scheme=scheme, bypass_csp=True)
     page.evaluate(path.read_text(encoding="utf8"))
+    assert page.evaluate("async () => (await axe.run()).passes.length") > 20
     serious = """async () => (await axe.run()).violations
         .filter(({ impact }) => impact === "serious" || impact === "critical")
         .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])"""
