@@ -250,12 +250,16 @@ class Errors:
         "component 'duoguard' doesn't overwrite the extensions of others."
     )
     E049 = (
-        "[E049] Expected a list of texts, but got a single string, whose characters "
-        "would each be scored as a text. Wrap it in a list."
+        "[E049] Expected a list of texts, but got a value of the type '{kind}'. Put a "
+        "single text into a list."
     )
     E050 = (
         "[E050] The span getter returned something other than a span of the given doc. "
         "It must return spans of that doc only."
+    )
+    E320 = (
+        "[E320] The span getter returned a value of the type '{kind}' where a list is "
+        "expected. It must return one list of spans per doc."
     )
     E051 = "[E051] Text {i} has the type '{kind}'. Texts must be strings."
     E052 = (
@@ -610,12 +614,20 @@ class Errors:
         "[E231] {path} doesn't have results of 'score': no line is a JSON object with "
         "cats, flags or a status. Score the texts first, and use the output."
     )
+    E322 = (
+        "[E322] The output folder {path} has '{name}', which no run has written, but "
+        "which would be read as results. Move it elsewhere."
+    )
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "
         "with a pipeline that has the component."
     )
 
     # Ray
+    E321 = (
+        "[E321] Can't score the batch: {problem}. It must be a pyarrow Table, or a "
+        "mapping of columns of equal length with values of one type each."
+    )
     E156 = "[E156] {name} ({value!r}) must be at least {least}."
     E157 = (
         "[E157] Scoring on Ray needs Ray and pyarrow. Install them with: "

@@ -8,6 +8,7 @@ from typing import Any
 from thinc.api import Config
 
 from ..engine.flags import check_thresholds
+from ..engine.network.config import is_storable
 from ..engine.settings import check_count, check_limit
 from ..errors import Errors, SettingsError, Warnings
 
@@ -79,7 +80,7 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     for key, message in (("curve", Errors.E056), ("normalize", Errors.E121)):
         if not isinstance(cfg[key], bool):
             raise SettingsError(message.format(value=cfg[key]))
-    if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
+    if not is_storable(cfg["spans_key"]):
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     if not isinstance(cfg["thresholds"], Mapping):
         raise SettingsError(Errors.E107.format(value=cfg["thresholds"]))

@@ -147,12 +147,13 @@ def test_a_handler_swallows_the_warning_where_a_filter_makes_it_an_error(
     make_nlp, monkeypatch
 ):
     nlp, handled = make_nlp(), []
-    nlp.set_error_handler(lambda name, proc, docs, error: handled.append(error))
+    nlp.set_error_handler(lambda name, proc, docs, e: handled.append((docs, e)))
     monkeypatch.setattr(CpuForward, "__call__", only_single_texts(ValueError("broken")))
     docs = list(nlp.pipe(TEXTS))
     assert [doc.text for doc in docs] == TEXTS
     assert {doc._.duoguard_status for doc in docs} == {"ok"}
-    assert {str(error)[:6] for error in handled} == {"[W005]"}
+    assert {str(error)[:6] for _, error in handled} == {"[W005]"}
+    assert [docs for docs, _ in handled] == [[]] * len(handled)
 
 
 def test_a_bad_text_that_the_handler_sees_is_not_reported_twice(breaking):

@@ -4,7 +4,6 @@ The keys and values of a window are cached, so that all pushes together cost abo
 pass. Windows are those of the text so far: while two overlap, both are extended.
 """
 
-import codecs
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +18,7 @@ from ..network.inference import Forward
 from ..network.kv_cache import CachedAttention, KeyValueCache, pack_extensions
 from ..network.threads import leave_parents_threads
 from ..settings import check_count
+from .chunks import ChunkDecoder, check_chunks
 from .reader import StreamReader
 from .scores import StreamScores
 
@@ -74,7 +74,8 @@ class StreamBatch:
         RETURNS (List[StreamScores]): One for each stream. If one fails, the others are
             scored all the same; its probabilities are 1.0, every category is flagged,
             its status is "error", and it takes no more text.
-        RAISES (SettingsError): A stream is closed, given twice, or of another batch.
+        RAISES (SettingsError): A stream is closed, given twice, or of another batch, or
+            `chunks` isn't a list of chunks.
         """
         self._check(streams, chunks)
         with self._lock:
@@ -91,12 +92,10 @@ class StreamBatch:
     def _check(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
     ) -> None:
+        check_chunks(chunks)
         distinct = len({id(stream) for stream in streams})
         if not distinct == len(streams) == len(chunks):
             raise SettingsError(Errors.E090.format(n=len(streams), chunks=len(chunks)))
-        for chunk in chunks:
-            if not isinstance(chunk, (str, bytes, bytearray)):
-                raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
         for stream in streams:
             if stream.batch is not self:
                 raise SettingsError(Errors.E091)
@@ -205,7 +204,7 @@ class Stream:
         )
         self.closed = False
         self.error: BaseException | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = ChunkDecoder()
         batch.n_open += 1
 
     def push(self, chunk: str | bytes) -> StreamScores:
@@ -233,7 +232,7 @@ class Stream:
         """
         if self.closed or self.error is not None:
             return self._report(())
-        if self._decoder.getstate()[0]:
+        if self._decoder.is_waiting:
             self._decoder.reset()
             last = self.push("\ufffd").flags
         else:
@@ -258,21 +257,10 @@ class Stream:
     def _take(self, chunk: str | bytes) -> None:
         """Take a chunk, or mark the stream as failed."""
         try:
-            text = chunk if isinstance(chunk, str) else self._decode(chunk)
-            if isinstance(chunk, str) and self._decoder.getstate()[0]:
-                raise ScoringError(Errors.E094)
-            if text:
+            if text := self._decoder.decode(chunk):
                 self.reader.take(text)
         except ScoringError as e:
             self._fail(e)
-
-    def _decode(self, chunk: bytes) -> str:
-        try:
-            return self._decoder.decode(chunk)
-        except UnicodeDecodeError as e:
-            problem = e.reason
-        # Not in the block above: even "from None" keeps that error, and the bytes.
-        raise ScoringError(Errors.E095.format(problem=problem))
 
     def _fail(self, error: BaseException) -> None:
         self.error = error
