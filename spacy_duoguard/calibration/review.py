@@ -83,7 +83,7 @@ def choose_review(
     thresholds: Mapping[str, float],
 ) -> Review:
     """Choose one review threshold per category, or one for all, as `calibration` did.
-    A category that has no texts for it keeps its own.
+    A category that lacks texts to choose by keeps the one it has.
 
     texts (LabelledScores): The texts.
     recall (float): The share of unsafe texts to review or block.

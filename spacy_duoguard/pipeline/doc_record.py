@@ -185,8 +185,8 @@ def _check_turns(record: Mapping[str, Any], doc: Doc) -> None:
     spans, turns = read_turns(doc), record.get("turns")
     if spans is None and turns is None:
         return
-    found = [TurnSpan(turn["role"], turn["start"], turn["end"]) for turn in turns or ()]
-    if spans is None or found != spans:
+    stated = [TurnSpan(t["role"], t["start"], t["end"]) for t in turns or ()]
+    if spans is None or stated != spans:
         raise ContradictionError("the turns are those of another conversation")
     for turn in turns or ():
         values = [turn[key] for key in ("probs", "flags", "action")]

@@ -93,7 +93,7 @@ class InputColumns(NamedTuple):
     """The columns of an input."""
 
     fields: "list[pyarrow.Field]"
-    messages: bool  # whether there are conversations in the place of texts
+    messages: bool  # whether there are conversations instead of texts
 
 
 def input_columns(source: Source) -> InputColumns:

@@ -77,7 +77,7 @@ def test_what_is_about_a_message_is_no_content():
         ([say({"text": SECRET})], ["E251", "'dict'"]),
         ([say([SECRET])], ["E253", "a part,"]),
         ([say([{"type": "image_url", "image_url": SECRET}])], ["E253", "'image_url'"]),
-        ([say([part("a"), {"type": "file"}])], ["E253", "message 0", "'file'"]),
+        ([say([part("a"), {"type": "file"}])], ["E253", "Message 0", "'file'"]),
         ([say([{"type": SECRET}])], ["E253", "a part,"]),
         ([say([{"type": [SECRET]}])], ["E253", "a part,"]),
         ([say([{"text": SECRET}])], ["E253", "a part,"]),
