@@ -33,7 +33,7 @@ class Errors:
         "probability."
     )
     E002 = (
-        "[E002] A key of thresholds isn't a category of this model: '{key}'. "
+        "[E002] A key of {name} isn't a category of this model: '{key}'. "
         "Available categories: {categories}."
     )
     E003 = (
@@ -89,8 +89,17 @@ class Errors:
         "the pipeline and add it again with config={{'{name}': ...}}."
     )
     E107 = (
-        "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
+        "[E107] {name} ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."
+    )
+    E250 = (
+        "[E250] {review} ({value:g}) is above {threshold} ({limit:g}): a text is "
+        "reviewed between the two, and blocked above the second. Lower {review}, or "
+        "raise {threshold} first."
+    )
+    E255 = (
+        "[E255] roles ({value!r}) must be null, to score all turns, or a list of the "
+        "roles whose turns are scored, such as ['user']."
     )
     E110 = (
         "[E110] kernels ({value!r}) must be {choices}. 'triton' only matters on a CUDA "
@@ -270,6 +279,19 @@ class Errors:
         "[E055] Scores in context (span_context = 'document', curve, turns, streams) "
         "aren't available with a tokenizer that adds tokens after the text: a prefix "
         "wouldn't have them. Score the parts as separate texts."
+    )
+    E251 = (
+        "[E251] Expected a list of messages, each a string or a dict with a 'role' and "
+        "a 'content' (a string, null, or a list of parts like {{'type': 'text', "
+        "'text': ...}}), but {problem}."
+    )
+    E253 = (
+        "[E253] Message {i} has {what}, which can't be scored. Put it into the content "
+        "as text, or take it out if something else moderates it."
+    )
+    E254 = (
+        "[E254] The turns of a doc don't fit its text ({problem}), so it was not "
+        "scored. Make such docs with make_conversation, and don't change them."
     )
     E057 = (
         "[E057] No token stands for the visible character at offset {offset} of a "
@@ -722,6 +744,10 @@ class Warnings:
         "[W006] device 'auto' follows spacy.prefer_gpu(), which needs CuPy. It isn't "
         "installed, so the model runs on the CPU, although torch sees a CUDA device. "
         "Set device to 'cuda' or install CuPy; set it to 'cpu' to use the CPU."
+    )
+    W024 = (
+        "[W024] No turn of a conversation has one of the roles {roles}, so only the "
+        "conversation as a whole was scored. Check the setting 'roles'."
     )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "

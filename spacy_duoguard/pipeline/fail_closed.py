@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 
+from ..engine.decisions import Policy
 from ..engine.fallbacks import HALVED, Fallbacks, describe
 from ..errors import Errors, ScoringError
 from ..taxonomy import CATEGORIES
@@ -118,16 +119,16 @@ def _mark_failed(
         curve=_attempt(lambda: component.cfg["curve"] is not False, True),
     )
     name = _attempt(lambda: component.name, FACTORY)
-    thresholds = dict.fromkeys(labels, 0.0)
+    policy = Policy(dict.fromkeys(labels, 0.0), dict.fromkeys(labels))
     shared = _get_group(component, name)
     records: dict[str, dict[str, Any]] = {}
     for doc in docs:
         group = shared or _find_group(component, doc, name)
         if spans:
-            annotate(doc, scores, thresholds, group, patience=1)
+            annotate(doc, scores, policy, group, patience=1)
             continue
         if (key := group.spans_key) not in records:
-            records[key] = make_record(scores, thresholds, group, patience=1)
+            records[key] = make_record(scores, policy, group, patience=1)
         record = _copy(records[key])
         record["length"] = _attempt(partial(text_length, doc), 0)
         write_record(doc, record, group)

@@ -135,7 +135,7 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key
-    text = record.get(key)
+    text = record.get("scored_text") or record.get(key)  # of messages, or the text
     text = text if isinstance(text, str) else None
     fields = {
         str(name): _show(name, value)

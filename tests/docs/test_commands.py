@@ -65,10 +65,14 @@ def test_the_score_commands_run(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow", reason="one of them writes Parquet")
     (tmp_path / "texts.txt").write_text("What a lovely day.\nI will kill you.\n")
     (tmp_path / "posts.csv").write_text("id,body\n1,Hello there. I hate you.\n")
+    messages = [{"role": "user", "content": "Hello"}]
+    (tmp_path / "chats.jsonl").write_text(json.dumps({"messages": messages}))
     run_commands("duoguard score", tmp_path, monkeypatch)
     results = (tmp_path / "results.jsonl").read_text().splitlines()
     assert [bool(json.loads(line)["flags"]) for line in results] == [False, True]
     assert (tmp_path / "posts.parquet" / "part-00000.parquet").is_file()
+    (chat,) = (tmp_path / "turns.jsonl").read_text().splitlines()
+    assert json.loads(chat)["turns"][0]["role"] == "user"
 
 
 def test_the_report_command_runs(tmp_path, monkeypatch):
@@ -109,6 +113,8 @@ def test_the_commands_for_a_saved_pipeline_run(tmp_path, monkeypatch, make_nlp):
         DocBin(docs=docs).to_disk(tmp_path / f"{name}.spacy")
     run_commands("duoguard calibrate", tmp_path, monkeypatch)
     assert spacy.load(tmp_path / "calibrated").get_pipe("duoguard").cfg["thresholds"]
+    reviewed = spacy.load(tmp_path / "reviewed").get_pipe("duoguard")
+    assert reviewed.review_threshold <= reviewed.threshold
     run_commands("find-threshold", tmp_path, monkeypatch)
     run_commands("evaluate", tmp_path, monkeypatch)
     scores = json.loads((tmp_path / "scores.json").read_text())
