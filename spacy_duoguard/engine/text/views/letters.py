@@ -118,11 +118,22 @@ def turn_letters(text: str) -> Iterator[Edit]:
         for first, stop in _turned_runs(line, turned, known):
             body = line[first:stop]
             order = range(start + first, start + stop)
-            if body[-1] not in _STOPS or body[0] in _STOPS:
+            if _is_reversed(line, body):
                 body, order = body[::-1], order[::-1]
             read = "".join(known.get(character, character) for character in body)
             yield Edit(start + first, start + stop, read, order)
         start += len(line)
+
+
+def _is_reversed(line: str, body: str) -> bool:
+    """Whether upside-down words stand in the order in which they are seen when the page
+    is turned: unless they end with the sign that ends a sentence, or begin with
+    capitals as words do."""
+    if body[0] in _STOPS or body[-1] in _STOPS:
+        return body[0] in _STOPS
+    words = [word for word in _WORD.findall(line) if len(word) > 1]
+    n_first = sum(word[0].isupper() for word in words)
+    return n_first <= sum(word[-1].isupper() for word in words)
 
 
 def _turned_runs(
