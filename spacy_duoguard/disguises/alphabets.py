@@ -14,8 +14,8 @@ SMALL_CAPITALS = dict(
 )
 UPSIDE_DOWN = dict(
     zip(
-        "abcdefghijklmnopqrstuvwxyzIHW.?!,'",
-        "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎzIHM˙¿¡',",
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.?!,'\"",
+        "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz∀ᗺƆᗡƎℲ⅁HIſ⋊˥WNOԀQᴚS⊥∩ΛMX⅄Z˙¿¡',„",
         strict=True,
     )
 )

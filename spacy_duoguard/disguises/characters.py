@@ -15,7 +15,12 @@ _WORD = re.compile(r"\w+")
 
 
 def _reverse(text: str) -> str:
-    return f"{_OVERRIDE}{text[::-1]}{_POP}"
+    return f"{_OVERRIDE}{text[::-1]}{_POP}" if text else ""
+
+
+def _reverse_lines(text: str) -> str:
+    """An override ends with its line."""
+    return "\n".join(map(_reverse, text.split("\n")))
 
 
 def _reverse_words(text: str) -> str:
@@ -61,7 +66,9 @@ CHARACTERS: tuple[Disguise, ...] = (
     _added("combining strike", _MARKS, "\u0336"),
     _added("combining acute", HACKETT, "\u0301"),
     _added("stacked marks", _MARKS, "\u0301\u0316\u0320\u0334"),
-    Disguise("right-to-left override", BOUCHER, _reverse, _undo_reverse, "folded"),
+    Disguise(
+        "right-to-left override", BOUCHER, _reverse_lines, _undo_reverse, "folded"
+    ),
     Disguise("overridden words", BOUCHER, _reverse_words, _undo_reverse, "folded"),
     _apart("spaces between letters", " "),
     _apart("dots between letters", "."),

@@ -132,8 +132,8 @@ def test_configs_are_complete(path):
         return
     assert set(block) == {*DEFAULT_CONFIG, "factory"}
     assert set(block["model"]) == set(DEFAULT_CONFIG["model"])
-    layers = {"head": 0, "full": None, "demo": None}[path.stem]
-    assert block["model"]["trainable_layers"] == layers
+    layers = {"head": 0, "full": None, "demo": None, "demo_disguised": None}
+    assert block["model"]["trainable_layers"] == layers[path.stem]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -144,6 +144,7 @@ def test_score_is_the_quality_of_what_is_trained(path):
         "head": {"duoguard_unsafe_auprc"},
         "full": {"duoguard_unsafe_auprc"},
         "demo": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
+        "demo_disguised": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
         "downstream": {"cats_score"},
     }
     assert counted == expected[path.stem]
@@ -152,7 +153,9 @@ def test_score_is_the_quality_of_what_is_trained(path):
 
 
 def test_there_is_a_config_for_each_way_to_train():
-    assert [path.stem for path in CONFIGS] == ["demo", "downstream", "full", "head"]
+    assert [path.stem for path in CONFIGS] == [
+        *("demo", "demo_disguised", "downstream", "full", "head")
+    ]
 
 
 # What training has changed
@@ -505,6 +508,7 @@ def test_downstream(project, load):
 def test_demo(project, evaluation_files):
     """Shorter than in earnest, and harmless: it learns the made-up words."""
     options = ("--vars.data", evaluation_files, "--vars.steps", 150)
+    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
     run(project, "-m", "spacy", "project", "run", "demo", ".", *options)
     folder = project / "training" / "demo-checkpoint"
     names = {path.name for path in folder.iterdir()}

@@ -47,11 +47,14 @@ def measure_in_disguise(data: Path, classifier: Classifier) -> DisguiseReport:
 
 def measure_localisation(
     data: Path, classifier: Classifier
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float]] | None:
     """data (Path): The folder with the evaluation files.
     classifier (Classifier): The classifier.
     RETURNS (Dict[str, Dict[str, float]]): By language and mode, how often the top
-        sentence is the unsafe one, as from examples/benchmarks/find_sentence.py."""
+        sentence is the unsafe one, as from examples/benchmarks/find_sentence.py. None
+        in a copy of the project that doesn't have the benchmark beside it."""
+    if not _BENCHMARK.exists():
+        return None
     benchmark = _load_benchmark()
     return {
         language: benchmark.measure(

@@ -27,7 +27,7 @@ def read_lookalikes(text: str) -> list[Edit]:
     for word in _WORD.finditer(text):
         scripts = Counter() if word[0].isascii() else _scripts(word[0])
         if not scripts or scripts.keys() == {_LATIN}:
-            n_latin += 1
+            n_latin += len(word[0])
             continue
         targets = (_LATIN, *(name for name, _ in scripts.most_common(2)))
         if len(scripts) == 1:
@@ -42,8 +42,9 @@ def read_lookalikes(text: str) -> list[Edit]:
     if not is_latin:
         return mixed
     # In any language, so many letters include one that looks like none of Latin.
-    n_letters = sum(len(edit.text) for edit in foreign)
-    if n_latin + len(mixed) <= len(foreign) and n_letters < _MOST_LETTERS:
+    n_foreign = sum(len(edit.text) for edit in foreign)
+    n_latin += sum(len(edit.text) for edit in mixed)
+    if n_latin <= n_foreign < _MOST_LETTERS:
         return mixed
     return sorted(mixed + foreign)
 

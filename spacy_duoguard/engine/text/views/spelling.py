@@ -24,6 +24,7 @@ MOST_REPEATS = 0.3
 # The share of words in which each letter is repeated.
 _LEAST_REPEATED = 0.6
 _MOST_TIMES = 9
+_LONGEST_WORD = 24  # letters; longer ones are codes
 # The share of letters with an accent. Vietnamese has a third.
 MOST_ACCENTS = 0.55
 
@@ -32,7 +33,11 @@ def read_case(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Write a text in capitals in small letters, and one in swapped or
         alternating case as well. Others stay."""
-    words = [word[0] for word in _WORD.finditer(text) if len(word[0]) > 1]
+    tokens = _TOKEN.findall(text)
+    words = [token for token in tokens if token.isalpha()]
+    if 2 * len(words) < len(tokens):
+        return  # keys and codes
+    words = [word for word in words if 1 < len(word) <= _LONGEST_WORD]
     n_upper = sum(map(str.isupper, "".join(words)))
     n_cased = n_upper + sum(map(str.islower, "".join(words)))
     if len(words) < _LEAST_WORDS or n_cased < LEAST_LETTERS:

@@ -12,7 +12,12 @@ from spacy_duoguard.disguises.encodings import to_selectors
 from spacy_duoguard.disguises.suite import SUITE
 from spacy_duoguard.engine.text.views.readings import folded, readings
 
-TEXTS = [PLAIN, "What a nice day, isn't it? I hope so. Will you come along?"]
+TEXTS = [
+    PLAIN,
+    "What a nice day, isn't it? I hope so. Will you come along?",
+    '"Isis is in a taxi", she said. Is it a joke?',
+    "Go and kill them all",
+]
 
 
 def read(text):
@@ -76,8 +81,9 @@ def test_hidden_text_is_read_after_what_carries_it():
         ("\\ud83d\\ude00 \\u{68}i", "\U0001f600 hi"),
         ("&amp;#104;ate", "hate"),
         ("I will ʇɐǝɥ you", "I will heat you"),
-        ("I ʍᴉll ɥǝɐʇ Auɐ", "I will heat Auɐ"),
+        ("I ʍᴉll ɥǝɐʇ Auɐ", "I will heat Ana"),
         ("ʇɐǝɥ llᴉʍ I", "I will heat"),
+        ("ʇɐǝɥ noʎ", "taeh uoy you heat"),
         ("\U0001f1ed\U0001f1e6\U0001f1f9", "hat"),
         ("t \t \t w \t \t o  words  h  ere", "t w o words h ere"),
     ],
