@@ -15,6 +15,7 @@ from ..engine.classifier import Classifier
 from ..engine.text.views.functions import Views, check_views, read_views
 from ..engine.text.views.readings import READINGS
 from ..engine.text.views.view import TEXT
+from ..engine.text_scores import TextScores
 from .datasets import DATASETS, Row, load_rows
 from .measures import THRESHOLD
 from .rates import Rate
@@ -105,11 +106,9 @@ def measure_disguises(
     RETURNS (DisguiseReport): The results.
     RAISES (SettingsError): A file has been damaged since.
     """
-    functions = check_views(views)
-    names = dict.fromkeys((*READINGS, *(name for name, _ in functions)))
-    readings = (TEXT, *names, ALL)
-    chosen = {}
-    rows = {}
+    names = dict.fromkeys((*READINGS, *(name for name, _ in check_views(views))))
+    score = _Readings(classifier, (TEXT, *names, ALL), views)
+    chosen, rows = {}, {}
     for result in evaluation.languages:
         rows[result.language] = _load(folder / result.language, result)
         texts = _attackable(result, rows[result.language])
@@ -118,49 +117,52 @@ def measure_disguises(
     total = len(SUITE) * sum(map(len, chosen.values()))
     measured = []
     for result in evaluation.languages:
-        language, texts = result.language, chosen[result.language]
+        texts = chosen[result.language]
         attacked = []
         for disguise in SUITE.values():
-            disguised = [disguise.apply(text) for text in texts]
-            scores = score_readings(classifier, disguised, readings, views)
+            scores = score([disguise.apply(text) for text in texts])
             passed = {name: values <= THRESHOLD for name, values in scores.items()}
             attacked.append(DisguiseResult(disguise, _rates(passed)))
             tick(len(texts), total)
         safe = tuple(
-            _measure_safe(
-                classifier, file, rows[language][file.filename], readings, views
-            )
+            _measure_safe(score, file, rows[result.language][file.filename])
             for file in result.files
             if not file.gold.all()
         )
-        measured.append(LanguageDisguises(language, len(texts), tuple(attacked), safe))
-    return DisguiseReport(readings, tuple(measured))
+        measured.append(
+            LanguageDisguises(result.language, len(texts), tuple(attacked), safe)
+        )
+    return DisguiseReport(score.readings, tuple(measured))
 
 
-def score_readings(
-    classifier: Classifier,
-    texts: Sequence[str],
-    readings: Sequence[str],
-    views: Views = None,
-) -> dict[str, np.ndarray]:
-    """classifier (Classifier): The classifier.
-    texts (Sequence[str]): The texts.
-    readings (Sequence[str]): "text", the names of views, and "normalize".
-    views (Optional[Mapping[str, Callable]]): As for `analyze`.
-    RETURNS (Dict[str, ndarray]): For each reading the probabilities of `unsafe`,
-        (n_texts,): that of the text, and the maximum with one or all views."""
-    rows = []
-    for start in range(0, len(texts), _BATCH_SIZE):
-        batch = texts[start : start + _BATCH_SIZE]
-        for scores in classifier.analyze(batch, normalize=True, views=views):
-            by_name = dict.fromkeys(readings, 0.0)
-            for window in scores.windows:
-                highest = float(window.probabilities.max())
-                by_name[window.view] = max(by_name[window.view], highest)
-            as_is = by_name[TEXT]
-            by_name = {name: max(as_is, value) for name, value in by_name.items()}
-            rows.append(by_name | {ALL: max(by_name.values())})
-    return {name: np.array([row[name] for row in rows]) for name in readings}
+@dataclass(frozen=True)
+class _Readings:
+    """Scores texts in each reading."""
+
+    classifier: Classifier
+    readings: tuple[str, ...]  # "text", the names of views, and "normalize"
+    views: Views
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """texts (Sequence[str]): The texts.
+        RETURNS (Dict[str, ndarray]): For each reading the probabilities of `unsafe`,
+            (n_texts,): that of the text, and the maximum with one or all views."""
+        rows = []
+        for start in range(0, len(texts), _BATCH_SIZE):
+            batch = texts[start : start + _BATCH_SIZE]
+            for scores in self.classifier.analyze(
+                batch, normalize=True, views=self.views
+            ):
+                rows.append(self._read(scores))
+        return {name: np.array([row[name] for row in rows]) for name in self.readings}
+
+    def _read(self, scores: TextScores) -> dict[str, float]:
+        highest = dict.fromkeys(self.readings, 0.0)
+        for window in scores.windows:
+            probability = float(window.probabilities.max())
+            highest[window.view] = max(highest[window.view], probability)
+        highest[ALL] = max(highest.values())
+        return {name: max(highest[TEXT], value) for name, value in highest.items()}
 
 
 def _load(folder: Path, result: LanguageResult) -> dict[str, list[Row]]:
@@ -183,19 +185,15 @@ def _attackable(result: LanguageResult, rows: Mapping[str, list[Row]]) -> list[s
 
 
 def _measure_safe(
-    classifier: Classifier,
-    file: FileResult,
-    rows: Sequence[Row],
-    readings: Sequence[str],
-    views: Views,
+    score: _Readings, file: FileResult, rows: Sequence[Row]
 ) -> SafeResult:
     texts = [text for text, unsafe in rows if not unsafe]
     as_is = file.probabilities[~file.gold] > THRESHOLD
-    functions = check_views(views)
+    functions = check_views(score.views)
     differ = [i for i, text in enumerate(texts) if read_views(text, functions)]
-    scores = score_readings(classifier, [texts[i] for i in differ], readings, views)
+    scores = score([texts[i] for i in differ])
     flagged = {}
-    for name in readings:
+    for name in score.readings:
         flagged[name] = as_is.copy()
         flagged[name][differ] |= scores[name] > THRESHOLD
     added = {name: values & ~as_is for name, values in flagged.items()}

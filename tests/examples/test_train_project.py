@@ -298,6 +298,41 @@ def evaluation_files(tmp_path_factory):
     return folder
 
 
+def test_the_held_out_rows_are_every_fifth_and_all_of_toxic_chat(
+    load, evaluation_files, tmp_path
+):
+    load("demo.held_out").write_held_out(evaluation_files, tmp_path / "held-out")
+    for name, step in (("openai", 5), ("rtp_lx_prompt", 5), ("toxic_chat", 1)):
+        for language in ("En", "Fr", "Es"):
+            path = f"{language}/{name}.json"
+            rows = json.loads((evaluation_files / path).read_text("utf8"))
+            held_out = json.loads((tmp_path / "held-out" / path).read_text("utf8"))
+            assert held_out == rows[::step]
+
+
+def test_the_disguised_demo_learns_from_docs_and_their_texts(load, tmp_path):
+    """What its config reads: composed docs, some of them disguised."""
+    load("demo.corpus")
+    nlp = spacy.blank("xx")
+    docs = [nlp.make_doc(f"the dog walks {i}") for i in range(40)]
+    for i, doc in enumerate(docs):
+        doc.cats = dict.fromkeys(CATEGORIES, 0.9 * (i % 2))
+    DocBin(docs=docs).to_disk(tmp_path / "taught.spacy")
+    config = load_config(PROJECT / "configs" / "demo_disguised.cfg")
+    config["paths"] |= {"taught": str(tmp_path / "taught.spacy"), "data": "unused"}
+    block = config.interpolate()["corpora"]["train"]
+    corpus = spacy.registry.resolve({"corpus": block})["corpus"]
+    spacy.util.fix_random_seed(0)
+    examples = list(corpus(nlp))
+    assert len(examples) == 40
+    composed = [eg for eg in examples if len(list(eg.reference.sents)) > 1]
+    disguised = [eg for eg in examples if "the dog walks" not in eg.text]
+    assert 4 < len(composed) < 20
+    assert 10 < len(disguised) < 30
+    unsafe = [eg for eg in examples if eg.reference.spans["duoguard"]]
+    assert len(unsafe) == 20
+
+
 SETTINGS = {
     "strength": 1.0,
     "mixtures": 3,
