@@ -417,6 +417,22 @@ class Errors:
         "CUDA, or leave out --gpu-id."
     )
 
+    # Disguises and corpora
+    E240 = "[E240] The suite has no disguise '{name}'. Available disguises: {names}."
+    E241 = (
+        "[E241] The list of disguises is empty. Name some, or use null for those that "
+        "normalize doesn't undo."
+    )
+    E242 = "[E242] {name} ({value!r}) must be a number in [0, 1]."
+    E243 = (
+        "[E243] n_safe ({value}) must be the least and the most safe texts around one, "
+        "e.g. [2, 10]."
+    )
+    E244 = (
+        "[E244] {path} ({docs} docs) has no safe text to put others among. Add texts "
+        "with gold unsafe = 0, or set level to 0."
+    )
+
     # Streams
     E212 = (
         "[E212] Streams can't score views (normalize=True): how a text reads without "

@@ -41,6 +41,8 @@ def imported_packages(path, *, top_only=False):
         ("factories", "duoguard"),
         ("architectures", "spacy-duoguard.DuoGuard.v1"),
         ("scorers", "spacy-duoguard.scorer.v1"),
+        ("augmenters", "spacy-duoguard.disguise.v1"),
+        ("readers", "spacy-duoguard.composed_docs.v1"),
         ("losses", "spacy-duoguard.logsumexp.v1"),
         ("losses", "spacy-duoguard.bce.v1"),
     ],

@@ -10,8 +10,10 @@ from support.imports import IMPORTS, room
 ROOMS = [
     "errors",
     "taxonomy",
+    "disguises",
     "engine",
     "pipeline",
+    "corpora",
     "scoring",
     "calibration",
     "evaluation",

@@ -6,7 +6,7 @@ says what gold `unsafe` means for open categories.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,14 @@ class Gold:
     def is_known(self) -> bool:
         """RETURNS (bool): Whether there is any gold."""
         return self.maximum is not None or not np.isnan(self.truths).all()
+
+    @property
+    def positive(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_labels,) bool, the categories that are positive, or
+        that may be the one that is."""
+        if self.maximum is not None and self.maximum > POSITIVE:
+            return np.isnan(self.truths)
+        return self.truths > POSITIVE
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,28 @@ def training_queries(
         queries.append(query_in_context(doc.text, spans))
         if len(spans) == len(labelled):  # the doc itself is open
             golds.append(Gold(np.full_like(labelled[0].gold.truths, np.nan)))
-        golds += [text.gold for text in labelled]  # the doc comes before its spans
+        n_docs = len(labelled) - len(spans)  # the doc comes before its spans
+        golds += [text.gold for text in labelled[:n_docs]]
+        golds += _golds_up_to(spans, [text.gold for text in labelled[n_docs:]])
     return queries, golds
+
+
+def _golds_up_to(spans: Sequence[Span], golds: Sequence[Gold]) -> list[Gold]:
+    """The gold of the text up to the end of each span. What an earlier span has, that
+    text has too, so it's no example of a text without: the category is open."""
+    if not spans:
+        return []
+    ends = np.array([span.end_char for span in spans])
+    order = np.argsort(ends, kind="stable")
+    positive = np.stack([gold.positive for gold in golds])
+    so_far = np.logical_or.accumulate(positive[order])
+    so_far = so_far[np.searchsorted(ends[order], ends, side="right") - 1]
+    opened = []
+    for gold, before, of_span in zip(golds, so_far, positive, strict=True):
+        truths = gold.truths.copy()
+        truths[before & ~of_span] = np.nan
+        opened.append(replace(gold, truths=truths))
+    return opened
 
 
 def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:

@@ -132,8 +132,8 @@ def test_configs_are_complete(path):
         return
     assert set(block) == {*DEFAULT_CONFIG, "factory"}
     assert set(block["model"]) == set(DEFAULT_CONFIG["model"])
-    layers = {"head": 0, "full": None, "demo": None}[path.stem]
-    assert block["model"]["trainable_layers"] == layers
+    layers = {"head": 0, "full": None, "demo": None, "demo_disguised": None}
+    assert block["model"]["trainable_layers"] == layers[path.stem]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -144,6 +144,7 @@ def test_score_is_the_quality_of_what_is_trained(path):
         "head": {"duoguard_unsafe_auprc"},
         "full": {"duoguard_unsafe_auprc"},
         "demo": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
+        "demo_disguised": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
         "downstream": {"cats_score"},
     }
     assert counted == expected[path.stem]
@@ -152,7 +153,9 @@ def test_score_is_the_quality_of_what_is_trained(path):
 
 
 def test_there_is_a_config_for_each_way_to_train():
-    assert [path.stem for path in CONFIGS] == ["demo", "downstream", "full", "head"]
+    assert [path.stem for path in CONFIGS] == [
+        *("demo", "demo_disguised", "downstream", "full", "head")
+    ]
 
 
 # What training has changed
@@ -293,6 +296,41 @@ def evaluation_files(tmp_path_factory):
             path = folder / language / f"{name}.json"
             path.write_text(json.dumps(rows), encoding="utf8")
     return folder
+
+
+def test_the_held_out_rows_are_every_fifth_and_all_of_toxic_chat(
+    load, evaluation_files, tmp_path
+):
+    load("demo.held_out").write_held_out(evaluation_files, tmp_path / "held-out")
+    for name, step in (("openai", 5), ("rtp_lx_prompt", 5), ("toxic_chat", 1)):
+        for language in ("En", "Fr", "Es"):
+            path = f"{language}/{name}.json"
+            rows = json.loads((evaluation_files / path).read_text("utf8"))
+            held_out = json.loads((tmp_path / "held-out" / path).read_text("utf8"))
+            assert held_out == rows[::step]
+
+
+def test_the_disguised_demo_learns_from_docs_and_their_texts(load, tmp_path):
+    """What its config reads: composed docs, some of them disguised."""
+    load("demo.corpus")
+    nlp = spacy.blank("xx")
+    docs = [nlp.make_doc(f"the dog walks {i}") for i in range(40)]
+    for i, doc in enumerate(docs):
+        doc.cats = dict.fromkeys(CATEGORIES, 0.9 * (i % 2))
+    DocBin(docs=docs).to_disk(tmp_path / "taught.spacy")
+    config = load_config(PROJECT / "configs" / "demo_disguised.cfg")
+    config["paths"] |= {"taught": str(tmp_path / "taught.spacy"), "data": "unused"}
+    block = config.interpolate()["corpora"]["train"]
+    corpus = spacy.registry.resolve({"corpus": block})["corpus"]
+    spacy.util.fix_random_seed(0)
+    examples = list(corpus(nlp))
+    assert len(examples) == 40
+    composed = [eg for eg in examples if len(list(eg.reference.sents)) > 1]
+    disguised = [eg for eg in examples if "the dog walks" not in eg.text]
+    assert 4 < len(composed) < 20
+    assert 10 < len(disguised) < 30
+    unsafe = [eg for eg in examples if eg.reference.spans["duoguard"]]
+    assert len(unsafe) == 20
 
 
 SETTINGS = {
@@ -505,6 +543,7 @@ def test_downstream(project, load):
 def test_demo(project, evaluation_files):
     """Shorter than in earnest, and harmless: it learns the made-up words."""
     options = ("--vars.data", evaluation_files, "--vars.steps", 150)
+    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
     run(project, "-m", "spacy", "project", "run", "demo", ".", *options)
     folder = project / "training" / "demo-checkpoint"
     names = {path.name for path in folder.iterdir()}

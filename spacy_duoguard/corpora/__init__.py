@@ -1,0 +1,1 @@
+"""Texts to train on: disguised copies, and documents composed of labelled texts."""
