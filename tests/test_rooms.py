@@ -13,6 +13,7 @@ ROOMS = [
     "engine",
     "pipeline",
     "scoring",
+    "corpora",
     "calibration",
     "evaluation",
     "review",

@@ -7,9 +7,17 @@ import typer
 
 from .failures import one_line_errors
 from .options import BatchTokens, Device, Model, PrecisionOption, Verbose, value_of
+from .systems import (
+    Scores,
+    ScoresField,
+    ScoresThreshold,
+    load_systems,
+    show_comparison,
+)
 
 if TYPE_CHECKING:
     from ..evaluation.run import Evaluation
+    from ..evaluation.systems import Comparison
     from ..scoring.pipelines import GuardOptions
 
 Folder = Annotated[
@@ -46,6 +54,9 @@ def evaluate_cli(
     model: Model = "DuoGuard/DuoGuard-0.5B",
     json_file: Json = None,
     plots: Plots = None,
+    scores: Scores = None,
+    scores_field: ScoresField = None,
+    scores_threshold: ScoresThreshold = None,
     device: Device = "auto",
     precision: PrecisionOption = None,
     batch_tokens: BatchTokens = None,
@@ -56,6 +67,8 @@ def evaluate_cli(
     Prints the results next to those of the paper. The files are in
     github.com/yihedeng9/DuoGuard, six for each language. Missing files are listed and
     left out of the average. The time per text is measured with many texts at once.
+
+    With --scores, it compares other systems on the same rows.
     """
     with one_line_errors(verbose):
         from ..evaluation.datasets import LANGUAGES
@@ -64,6 +77,7 @@ def evaluate_cli(
             list_pictures,
             load_matplotlib,
         )
+        from ..evaluation.systems_report import system_pictures
         from ..scoring.pipelines import GuardOptions
 
         options = GuardOptions(
@@ -74,13 +88,25 @@ def evaluate_cli(
         )
         languages = language or list(LANGUAGES)
         outputs = [json_file] if json_file is not None else []
-        outputs += list_pictures(plots, languages) if plots is not None else []
+        if plots is not None:
+            outputs += list_pictures(plots, languages)
+            outputs += system_pictures(plots, languages) if scores else []
         _check_outputs(folder, languages, model, outputs)
         if plots is not None:
             load_matplotlib()  # fail now, not after minutes of scoring
+        systems = load_systems(
+            scores,
+            scores_field,
+            scores_threshold,
+            ours=model,
+            folder=folder,
+            languages=languages,
+            outputs=outputs,
+        )
         evaluation = _evaluate(folder, language or [], options)
         typer.echo(format_evaluation(evaluation))
-        _save(evaluation, json_file, plots)
+        comparison = show_comparison(evaluation, systems, plots) if systems else None
+        _save(evaluation, json_file, plots, comparison)
 
 
 def _check_outputs(
@@ -134,10 +160,16 @@ def _evaluate(
         )
 
 
-def _save(evaluation: "Evaluation", json_file: Path | None, plots: Path | None) -> None:
+def _save(
+    evaluation: "Evaluation",
+    json_file: Path | None,
+    plots: Path | None,
+    comparison: "Comparison | None",
+) -> None:
     """evaluation (Evaluation): The results.
     json_file (Optional[Path]): The JSON file for them.
-    plots (Optional[Path]): The folder for their curves."""
+    plots (Optional[Path]): The folder for their curves.
+    comparison (Optional[Comparison]): Those of other systems, for the JSON file."""
     import json
 
     from ..engine.checkpoint.files import write_aside
@@ -146,7 +178,10 @@ def _save(evaluation: "Evaluation", json_file: Path | None, plots: Path | None) 
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         with write_aside(json_file) as aside:
-            aside.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
+            results = evaluation.to_dict()
+            if comparison is not None:
+                results["systems"] = comparison.to_dict()
+            aside.write_text(json.dumps(results, indent=2) + "\n")
         typer.echo(f"Saved {json_file}")
     if plots is not None:
         for path in save_pictures(evaluation, plots):

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import spacy
-from spacy.tokens import Span
+from spacy.tokens import DocBin, Span, SpanGroup
 
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.pipeline.gold import (
+    REJECTED,
     fill_maximum,
     foreign_keys,
     read_cats,
+    read_rejected,
     read_span_group,
 )
 
@@ -128,3 +130,41 @@ def test_an_entry_of_another_tokenization_is_found_by_its_characters(doc):
 def test_an_entry_of_an_unknown_category(doc, label):
     with pytest.raises(SettingsError, match=rf"E067.*'{label}'.*A, B, C"):
         read_span_group([Span(doc, 0, 2, label=label)], [doc[0:2]], LABELS)
+
+
+# Partial groups
+
+
+def partial(doc, entries, rejected):
+    spans = [Span(doc, start, end, label=label) for start, end, label in entries]
+    return SpanGroup(doc, name="duoguard", attrs={REJECTED: rejected}, spans=spans)
+
+
+def test_in_a_partial_group_the_rest_is_open(doc):
+    spans = [doc[0:2], doc[2:4], doc[4:6]]
+    rejected = [[0, 7, "B"], [8, 18, "unsafe"], [1, 3, "A"]]
+    group = partial(doc, [(0, 2, "A"), (3, 4, "C")], rejected)
+    doc.spans["duoguard"] = group
+    (saved,) = DocBin(docs=[doc]).get_docs(doc.vocab)  # attributes are saved
+    for group in (doc.spans["duoguard"], saved.spans["duoguard"]):
+        golds, unmatched = read_span_group(group, spans, LABELS)
+        expected = [[1, 0, NAN], [0, 0, 0], [NAN, NAN, NAN]]
+        for gold, truths in zip(golds, expected, strict=True):
+            assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
+        assert unmatched == 2
+    golds, _ = read_span_group(partial(doc, [], []), spans, LABELS)
+    assert not any(gold.is_known for gold in golds)
+
+
+def test_a_group_without_the_list_is_complete(doc):
+    assert read_rejected(SpanGroup(doc, name="x", spans=[doc[0:2]]), LABELS) is None
+    assert read_rejected([], LABELS) is None
+    assert read_rejected(partial(doc, [], []), LABELS) == []
+
+
+@pytest.mark.parametrize("damaged", [3, [3], [[0, 7]], [["a", 7, "A"]]])
+def test_a_damaged_list(doc, damaged):
+    with pytest.raises(SettingsError, match="E265"):
+        read_rejected(partial(doc, [], damaged), LABELS)
+    with pytest.raises(SettingsError, match="E067"):
+        read_rejected(partial(doc, [], [[0, 7, "D"]]), LABELS)

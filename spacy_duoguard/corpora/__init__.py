@@ -1,0 +1,1 @@
+"""From labelled records to corpora for `spacy train`, and back."""
