@@ -58,6 +58,7 @@ def load_systems(
     RAISES (SettingsError): An option is wrong, a file can't be read, or an output would
         replace one."""
     from ..engine.checkpoint.output_paths import check_output
+    from ..errors import Errors, SettingsError
     from ..evaluation.foreign import load_system, load_texts
     from ..evaluation.system_options import parse_systems
 
@@ -67,6 +68,8 @@ def load_systems(
     for path in outputs:
         check_output(path, [system.path for system in systems])
     texts = load_texts(folder, languages)
+    if not texts:
+        raise SettingsError(Errors.E144.format(folder=folder))
     return [load_system(system, texts) for system in systems]
 
 

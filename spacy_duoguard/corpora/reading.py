@@ -103,7 +103,7 @@ def _read(
         raise BrokenRecordError(problem)
     known = reading.texts.get(text)
     labelled = LabelledText(make_doc(text)) if known is None else known
-    _check_boundaries(labelled.doc, annotation)
+    annotation = _align(labelled.doc, annotation)
     labelled.annotations.append((record.number, annotation))
     labelled.records.append(record.fields)
     reading.texts[text] = labelled
@@ -133,14 +133,30 @@ def _locate(
     return document, Annotation(answers)
 
 
-def _check_boundaries(doc: Doc, annotation: Annotation) -> None:
-    for answer in annotation.answers:
-        if answer.span is not None and doc.char_span(*answer.span) is None:
-            start, end = answer.span
-            raise BrokenRecordError(
-                f"the span {start}-{end} doesn't match token boundaries of the "
-                f"language '{doc.lang_}'"
-            )
+def _align(doc: Doc, annotation: Annotation) -> Annotation:
+    """Check that spans match tokens. The review page shows sentences with the spaces
+    around them, which belong to no span in spaCy."""
+    answers = [
+        answer
+        if answer.span is None
+        else answer._replace(span=_align_span(doc, *answer.span))
+        for answer in annotation.answers
+    ]
+    return Annotation(tuple(answers), annotation.covers_spans)
+
+
+def _align_span(doc: Doc, start: int, end: int) -> tuple[int, int]:
+    if doc.char_span(start, end) is not None:
+        return start, end
+    content = doc.text[start:end]
+    inner_start = start + len(content) - len(content.lstrip())
+    inner_end = end - len(content) + len(content.rstrip())
+    if inner_start < inner_end and doc.char_span(inner_start, inner_end) is not None:
+        return inner_start, inner_end
+    raise BrokenRecordError(
+        f"the span {start}-{end} doesn't match token boundaries of the language "
+        f"'{doc.lang_}'"
+    )
 
 
 def read_documents(path: Path, *, text_key: str) -> dict[int, str]:

@@ -61,19 +61,20 @@ def _notes(conversion: Conversion, policy: Policy) -> Iterator[str]:
     reading = conversion.reading
     n_texts = len(reading.texts)
     yield f"Read {reading.n_records:,} records about {_texts(n_texts)}."
-    for reason, count in reading.skipped.items():
-        yield f"{count:,} were {reason.value}, and left out."
+    if reading.skipped:
+        counts = (f"{n:,} {reason.value}" for reason, n in reading.skipped.items())
+        yield f"Left out: {', '.join(counts)}."
     if reading.n_sentences:
         yield (
-            f"{reading.n_sentences:,} corrections of sentences became texts of their "
-            "own. To label the sentences of their documents instead, add --documents."
+            f"Corrections of sentences that became texts: {reading.n_sentences:,}. To "
+            "label the sentences of their documents instead, add --documents."
         )
     conflicts = conversion.conflicts
     if conflicts:
         shown = "; ".join(map(describe, conflicts[:_SHOWN]))
         more = "; …" if len(conflicts) > _SHOWN else ""
-        settled = f"contradictions, settled by '{policy.value}'"
-        yield f"{len(conflicts):,} {settled}: {shown}{more}"
+        count = f"Contradictions settled by '{policy.value}': {len(conflicts):,}"
+        yield f"{count} ({shown}{more})."
 
 
 def list_broken(conversion: Conversion) -> Iterator[str]:

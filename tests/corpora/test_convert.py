@@ -56,7 +56,7 @@ def test_annotations_of_a_text_are_merged(convert):
     }
     assert not any(doc.spans for doc in docs.values())
     assert "out.spacy: 2 texts" in output
-    assert "1 were ignored" in output
+    assert "Left out: 1 ignored." in output
     (row,) = [line for line in output.splitlines() if line.startswith("Hate")]
     assert row.split() == ["Hate", "1", "1"]
 
@@ -100,7 +100,7 @@ def test_contradictions_are_refused_until_they_are_settled(convert, tmp_path):
     for policy, value in (("unknown", None), ("unsafe", 1.0), ("last", 0.0)):
         output = convert("in.jsonl", "out.spacy", "--conflicts", policy)
         assert load("out.spacy")["I hate you."].cats.get("Hate") == value
-        assert f"1 contradictions, settled by '{policy}'" in output
+        assert f"settled by '{policy}': 1 ('Hate' in records 1, 5)" in output
 
 
 TEXTS = [f"{word} number {i}." for i in range(60) for word in ("Dog", "Fox")]
@@ -142,18 +142,18 @@ MARKS = [
         "meta": {"unit": "document", "record": 2, "note": "plain"},
     },
     mark("I hate you.", "Hate", "accept"),
-    mark("Go away.", "Hate", "reject"),
+    mark(" Go away.", "Hate", "reject"),  # the page shows spaces, spaCy has none
 ]
 
 
 def test_corrected_sentences_are_texts_or_spans_of_their_documents(convert, tmp_path):
     output = convert("in.jsonl", "texts.spacy", records=MARKS)
-    assert "2 corrections of sentences became texts" in output
+    assert "sentences that became texts: 2." in output
     docs = load("texts.spacy")
     assert {text: doc.cats["Hate"] for text, doc in docs.items()} == {
         DOCUMENT: 1.0,
         "I hate you.": 1.0,
-        "Go away.": 0.0,
+        " Go away.": 0.0,
     }
     results = [{"text": "x"}, {"text": DOCUMENT}]
     lines = "\n".join(map(json.dumps, results)).encode()
