@@ -24,6 +24,7 @@ from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
 from ..scoring.run_state import Output
 from ..taxonomy import UNSAFE
+from . import decisions
 
 _TOLERANCE = 1e-6  # scores are rounded to as many decimals
 _SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -61,6 +62,7 @@ class Document:
     sentences: tuple[Sentence, ...] = ()
     curve: dict[str, list[Any]] | None = None  # as in the results file
     first_unsafe: int | None = None
+    decision: decisions.Decision | None = None
     readings: tuple[Reading, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)  # of the input, to display
     note: str | None = None  # why scoring failed, or why the record is invalid
@@ -137,10 +139,13 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     key = f"input_{text_key}" if text_key in FIELDS else text_key
     text = record.get(key)
     text = text if isinstance(text, str) else None
+    hidden = {key, *FIELDS}
+    if decisions.has_decision(record):
+        hidden.update(decisions.FIELDS)
     fields = {
         str(name): _show(name, value)
         for name, value in record.items()
-        if name != key and name not in FIELDS and value is not None
+        if name not in hidden and value is not None
     }
     try:
         return _read_scores(record, number, text, fields)
@@ -181,6 +186,7 @@ def _read_scores(
         curve=_read_curve(record.get("curve"), len(text)),
         readings=_read_readings(record.get("read_as"), len(text), verdict),
         first_unsafe=first_unsafe,
+        decision=decisions.read_decision(record, verdict),
         fields=fields,
     )
     if document.status == "empty" and (document.sentences or document.curve):
