@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from spacy.tokens import Doc, Span
 
@@ -31,11 +31,13 @@ def add_gold(
 
 
 def _set_group(doc: Doc, gold: Merged, spans_key: str) -> None:
-    entries, rejected = [], []
+    entries: list[Span] = []
+    rejected: list[list[Any]] = []
     for (start, end), values in sorted(gold.spans.items()):
         for label, value in values.items():
             if value:
-                entries.append(doc.char_span(start, end, label=label))
+                # It matches tokens: that was checked when it was read.
+                entries.append(cast(Span, doc.char_span(start, end, label=label)))
             else:
                 rejected.append([start, end, label])
     doc.spans[spans_key] = entries

@@ -1,7 +1,7 @@
 """Say what was converted."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from spacy.tokens import Doc
 from wasabi.tables import table
@@ -51,10 +51,9 @@ def _count(docs: Sequence[Doc], spans_key: str) -> dict[str, Counter[bool]]:
     return dict(sorted(counts.items(), key=lambda item: item[0].endswith(" (spans)")))
 
 
-def _cells(counts: dict[str, Counter[bool]], name: str) -> tuple[str, str]:
-    return str(counts.get(name, {}).get(True, 0)), str(
-        counts.get(name, {}).get(False, 0)
-    )
+def _cells(counts: Mapping[str, Counter[bool]], name: str) -> tuple[str, str]:
+    of_label = counts.get(name, Counter())
+    return str(of_label[True]), str(of_label[False])
 
 
 def _notes(conversion: Conversion, policy: Policy) -> Iterator[str]:

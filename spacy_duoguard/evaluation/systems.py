@@ -120,11 +120,11 @@ def _compare_language(
                 other.scores[file],
                 other.flags[file],
             )
-        rows = ~np.isnan(np.stack(list(scores.values()))).any(axis=0)
+        rows = np.isfinite(np.stack(list(scores.values()))).all(axis=0)
         if not rows.any():
             comparison.notes.append(f"{'/'.join(file)}: no row has results of all.")
             continue
-        draws = _measure(scored.gold, scores, flags, rows)
+        draws = _measure(scored.gold, scores, flags, np.asarray(rows))
         measured.append(draws)
         counts = int(rows.sum()), int((~rows).sum())
         comparison.files.append(_to_figures(ours, file, counts, draws))

@@ -114,9 +114,12 @@ def _draw(files: list[FileComparison], figure_class: Callable[..., Any]) -> Any:
     labels = [f"{file.filename.split('.')[0]}\n{file.n_rows:,} rows" for file in files]
     panels[0].set_yticks([i + 0.5 for i in range(len(files))], labels, fontsize="small")
     panels[0].set_ylim(len(files), 0)
-    handles, texts = panels[0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside upper center", ncols=len(names))
-    figure.suptitle(f"{files[0].language}: bars are {LEVEL:.0%} intervals", fontsize=10)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=len(names),
+        title=f"{files[0].language}; bars are {LEVEL:.0%} intervals",
+    )
     return figure
 
 
@@ -125,10 +128,8 @@ def _draw_system(
 ) -> None:
     points: list[tuple[float, float, float, float]] = []
     for i, file in enumerate(files):
-        for system in file.systems:
-            e = system.rates[rate]
-            known = e.value is not None and e.low is not None and e.high is not None
-            if system.name == name and known:
+        for e in (s.rates[rate] for s in file.systems if s.name == name):
+            if e.value is not None and e.low is not None and e.high is not None:
                 points.append((100 * e.value, 100 * e.low, 100 * e.high, i + offset))
     values, lows, highs, heights = zip(*points, strict=True) if points else [()] * 4
     left = [max(v - low, 0.0) for v, low in zip(values, lows, strict=True)]
