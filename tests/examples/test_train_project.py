@@ -197,6 +197,13 @@ def test_compare_starts_from_the_weights_before_training(
     output = capsys.readouterr().out
     assert "model-best is the untrained" not in output
     assert output.split("AUPRC, unsafe")[1].split()[1] == "100.00"
+    before = str(tmp_path / "same")
+    load("compare").main([str(tmp_path / "trained"), dev, "--before", before])
+    other = capsys.readouterr().out
+    assert "untrained" not in other
+    for name in ("AUROC, unsafe", "AUPRC, unsafe", "recall"):
+        figures = [text.split(name)[1].split()[:2] for text in (output, other)]
+        assert figures[0] == figures[1]
 
 
 # The component that learns from scores

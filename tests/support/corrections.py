@@ -82,5 +82,6 @@ def check_comparison(command, capfd):
 
     capfd.readouterr()
     compare.main(shlex.split(command.removeprefix(COMPARE)))
-    before, after = capfd.readouterr().out.split("AUROC, unsafe")[1].split()[:2]
-    assert float(after) > max(float(before), 95.0)
+    output = capfd.readouterr().out
+    before, after = output.split("AUROC, unsafe")[1].split()[:2]
+    assert float(after) > max(float(before), 95.0), output
