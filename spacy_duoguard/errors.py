@@ -638,6 +638,21 @@ class Errors:
         "pip install 'spacy-duoguard[plot]'"
     )
 
+    E277 = (
+        "[E277] None of the results in {path} belongs to a row of the evaluation: "
+        "{count} have a {what} that no row has, and {broken} can't be read.{first} Say "
+        "where the values are with --scores-field, e.g. text=prompt."
+    )
+    E278 = (
+        "[E278] --{option} ({value!r}) must look like one of: --scores NAME=FILE, "
+        "--scores-field [NAME:]KEY=FIELD with text, id, score or flag as the KEY, "
+        "--scores-threshold [NAME:]NUMBER."
+    )
+    E279 = (
+        "[E279] Two systems are called '{name}'. Choose another name with --scores "
+        "NAME=FILE."
+    )
+
     # Review
     E150 = (
         "[E150] {path} has no results. Use a JSON lines file written by 'score', or a "
@@ -659,6 +674,57 @@ class Errors:
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "
         "with a pipeline that has the component."
+    )
+
+    # Corpora
+    E265 = (
+        "[E265] attrs['{key}'] of a gold span group must be a list of [start_char, "
+        "end_char, label]. Convert the corpus again, or remove the key if all spans "
+        "without an entry are safe."
+    )
+    E266 = (
+        "[E266] --rename ({value!r}) must be OLD=NEW, e.g. HATE=Hate, or OLD= to leave "
+        "a label out."
+    )
+    E267 = (
+        "[E267] --rename to '{name}', which isn't a category. Choose one of: "
+        "{categories}. Add your own with --labels."
+    )
+    E268 = (
+        "[E268] Output '{output}' must end in .spacy. With --split it must be a "
+        "folder, for train.spacy and dev.spacy."
+    )
+    E269 = "[E269] --split ({value}) must lie between 0 and 1, e.g. 0.2."
+    E270 = (
+        "[E270] {record} can't be converted: {problem}. Fix it, or leave out --strict "
+        "to leave out such records."
+    )
+    E271 = (
+        "[E271] {path} has no text in the field '{key}'. Use the results that the "
+        "review page was made of, and set --documents-key to the field with the texts."
+    )
+    E272 = (
+        "[E272] Labels that aren't categories (with their number of records): "
+        "{labels}. Nothing was written. Add your own categories with --labels, rename "
+        "others with --rename OLD=NEW, or leave them out with --rename OLD=."
+    )
+    E273 = (
+        "[E273] Records with the same text contradict each other in {count} cases: "
+        "{conflicts}. Nothing was written. Correct them, or say with --conflicts what "
+        "counts: unknown, unsafe or last."
+    )
+    E274 = (
+        "[E274] None of the {count} records of {source} says anything about its text."
+        "{first} Use corrections of the review page, an export of Prodigy, or lines "
+        "with text and cats, unsafe or spans."
+    )
+    E275 = (
+        "[E275] --split {share} leaves one side without a text: there are {count}. Use "
+        "more texts, or another share."
+    )
+    E276 = (
+        "[E276] Output '{output}' of a corpus must be a .jsonl, .jsonl.gz or "
+        ".jsonl.zst file, or - for standard output."
     )
 
     # Ray
