@@ -16,6 +16,7 @@ ROOMS = [
     "calibration",
     "evaluation",
     "review",
+    "duel",
     "cli",
     "__init__",
 ]

@@ -10,6 +10,7 @@ from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
 from .download import download_cli
+from .duel import duel_cli
 from .evaluate import evaluate_cli
 from .report import report_cli
 from .score import score_cli
@@ -33,3 +34,4 @@ duoguard_cli.command("verify")(verify_cli)
 duoguard_cli.command("download")(download_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
 duoguard_cli.command("report")(report_cli)
+duoguard_cli.command("duel")(duel_cli)
