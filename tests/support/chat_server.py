@@ -6,11 +6,13 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-WORDS = (
-    "amber basket candle dragon ember feather garden harbor island jungle kettle "
-    "lantern meadow nectar orchard pebble quarry river summit timber umbrella velvet "
-    "willow yonder zephyr anchor bridge copper desert engine fabric glacier"
-).split()
+WORDS = tuple(
+    """
+    amber basket candle dragon ember feather garden harbor island jungle kettle
+    lantern meadow nectar orchard pebble quarry river summit timber umbrella
+    velvet willow yonder zephyr anchor bridge copper desert engine fabric glacier
+    """.split()
+)
 
 
 def write_text(body):
