@@ -2,17 +2,17 @@
 
 import json
 import random
+import re
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-WORDS = tuple(
-    """
-    amber basket candle dragon ember feather garden harbor island jungle kettle
-    lantern meadow nectar orchard pebble quarry river summit timber umbrella
-    velvet willow yonder zephyr anchor bridge copper desert engine fabric glacier
-    """.split()
-)
+_WORDS = """
+amber basket candle dragon ember feather garden harbor island jungle kettle
+lantern meadow nectar orchard pebble quarry river summit timber umbrella
+velvet willow yonder zephyr anchor bridge copper desert engine fabric glacier
+"""
+WORDS = tuple(re.findall(r"\w+", _WORDS))
 
 
 def write_text(body):
