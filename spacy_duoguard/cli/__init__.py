@@ -34,4 +34,7 @@ duoguard_cli.command("verify")(verify_cli)
 duoguard_cli.command("download")(download_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
 duoguard_cli.command("report")(report_cli)
-duoguard_cli.command("duel")(duel_cli)
+duoguard_cli.command(
+    "duel",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(duel_cli)

@@ -28,13 +28,17 @@ Out = Annotated[
 ]
 
 
-def duel_cli(config: Config, output: Out, verbose: Verbose = False) -> None:
+def duel_cli(
+    ctx: typer.Context, config: Config, output: Out, verbose: Verbose = False
+) -> None:
     """Let a generator write texts that the guard gets wrong, and train the guard on
     them.
 
     A chat model writes variants of your labelled texts in other languages. Those that
     the guard gets wrong, and seeds, train it. The report says how often it is wrong
     before and after, and whether it got worse on your dev texts.
+
+    Settings of the config can be overridden as for `spacy train`: --rounds.n 3
 
     To continue an interrupted run, repeat the command. Only what is missing is asked
     for.
@@ -44,10 +48,13 @@ def duel_cli(config: Config, output: Out, verbose: Verbose = False) -> None:
     """
     hint = "Repeat the command to continue."
     with one_line_errors(verbose, interrupted=hint):
+        from spacy.cli._util import parse_config_overrides
+
         from ..duel.run import run_duel
         from .duel_progress import DuelProgress
 
-        report = run_duel(config, output, DuelProgress())
+        overrides = parse_config_overrides(ctx.args)
+        report = run_duel(config, output, DuelProgress(), overrides)
         kept = report["kept"]["guard"]
         say(f"Ended: {report['ended']}")
         if kept is None:

@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,23 @@ from .settings import DuelSettings, read_settings
 from .state import open_folder
 
 
-def run_duel(config: Path, folder: Path, watcher: Watcher) -> dict[str, Any]:
+def run_duel(
+    config: Path,
+    folder: Path,
+    watcher: Watcher,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Play a duel, or continue an interrupted one.
 
     config (Path): Its config.
     folder (Path): Where everything is written.
     watcher (Watcher): What follows.
+    overrides (Optional[Mapping[str, Any]]): As for `read_settings`.
     RETURNS (Dict[str, Any]): The report.
     RAISES (SettingsError): A setting or an input can't be used. Nothing was asked.
     RAISES (DuelError): Nothing can go on. The same command continues.
     """
-    settings = read_settings(config)
+    settings = read_settings(config, overrides)
     prompts = read_prompts(settings.generator.prompts)
     read_train_config(settings.guard.train)
     seeds, dev = (

@@ -135,16 +135,19 @@ _SECTIONS: dict[str, type] = {
 }
 
 
-def read_settings(path: Path) -> DuelSettings:
+def read_settings(
+    path: Path, overrides: Mapping[str, Any] | None = None
+) -> DuelSettings:
     """Read and check a config. Nothing is asked or loaded.
 
     path (Path): The config file, in the form of spaCy's configs.
+    overrides (Optional[Mapping[str, Any]]): Other values, such as {"rounds.n": 3}.
     RETURNS (DuelSettings): The settings.
     RAISES (SettingsError): The file can't be read, or a setting is unknown, missing,
         out of range, or contradicts another.
     """
     try:
-        config = load_config(path)
+        config = load_config(path, overrides=dict(overrides or {}))
     except (OSError, ValueError) as e:
         problem = type(e).__name__
         raise SettingsError(Errors.E283.format(path=path, problem=problem)) from e
