@@ -838,3 +838,8 @@ class Warnings:
         "[W029] {count} seeds were left out, because they are near-duplicates of dev "
         "texts: dev would no longer show what the guard learned."
     )
+    W030 = (
+        "[W030] On dev, the guard that is kept flags more safe texts than the first "
+        "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose its "
+        "thresholds with 'duoguard calibrate'."
+    )

@@ -58,7 +58,8 @@ def run_duel(
         report = make_report(duel, end, left_out=left_out)
         _keep(folder, report["kept"]["guard"])
         write_report(folder, report)
-        return report
+    _warn_of_false_positives(report)
+    return report
 
 
 def _set_apart(
@@ -91,6 +92,16 @@ def _check_servers(settings: DuelSettings) -> None:
     if hosts:
         names = " and ".join(dict.fromkeys(hosts))
         warnings.warn(Warnings.W028.format(hosts=names), stacklevel=2)
+
+
+def _warn_of_false_positives(report: Mapping[str, Any]) -> None:
+    """Say if the guard that is kept flags more safe texts, beyond the noise of dev."""
+    if report["kept"]["guard"] is None:
+        return
+    measured = report["rounds"][report["kept"]["round"] - 1]["measured"]
+    if measured["change since the start"]["fpr"]["low"] > 0.0:
+        before, after = report["first guard"]["fpr"], measured["dev"]["after"]["fpr"]
+        warnings.warn(Warnings.W030.format(before=before, after=after), stacklevel=3)
 
 
 def _keep(folder: Path, guard: str | None) -> None:

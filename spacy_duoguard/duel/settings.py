@@ -125,7 +125,7 @@ class DuelSettings:
     rounds: RoundSettings
 
 
-_SECTIONS: dict[str, type] = {
+SECTIONS: dict[str, type] = {
     "seeds": SeedSettings,
     "generator": GeneratorSettings,
     "judge": JudgeSettings,
@@ -159,11 +159,11 @@ def parse_settings(config: Mapping[str, Any]) -> DuelSettings:
     RETURNS (DuelSettings): The checked settings.
     RAISES (SettingsError): As for `read_settings`."""
     for name, values in config.items():
-        if name not in _SECTIONS or not isinstance(values, Mapping):
-            known = ", ".join(f"[{section}]" for section in _SECTIONS)
+        if name not in SECTIONS or not isinstance(values, Mapping):
+            known = ", ".join(f"[{section}]" for section in SECTIONS)
             raise SettingsError(Errors.E281.format(name=f"[{name}]", known=known))
     settings = DuelSettings(
-        **{name: _parse(name, kind, config) for name, kind in _SECTIONS.items()}
+        **{name: _parse(name, kind, config) for name, kind in SECTIONS.items()}
     )
     _check_players(settings)
     return settings

@@ -7,9 +7,14 @@ import spacy
 from support.documents import DOCS, PAGES, blocks, read, sections
 from thinc.api import Config
 
+from spacy_duoguard.duel.settings import parse_settings
+
 pytestmark = pytest.mark.filterwarnings("ignore:.W001")
 
 NEEDS = "# needs: "
+
+# The sections of a config of a duel.
+DUEL = ("seeds", "generator", "judge", "filters", "guard", "rounds")
 
 # Sections that a whole config has above those of the component.
 PARENTS = (
@@ -38,7 +43,7 @@ def configs(*sections):
     for page in PAGES:
         for i, block in enumerate(blocks(read(page), "ini")):
             section = block.lstrip("[").split(".")[0]
-            assert section in ("components", "initialize", "training"), block
+            assert section in ("components", "initialize", "training", *DUEL), block
             if section in sections:
                 yield pytest.param(block, id=f"{page.stem}-{i}")
 
@@ -71,6 +76,14 @@ def test_score_weights_count_only_what_is_trained(block):
     assert {key for key, weight in combined.items() if weight} == {
         "duoguard_unsafe_auprc"
     }
+
+
+@pytest.mark.parametrize("block", list(configs(*DUEL)))
+def test_configs_make_a_duel(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder-of-a-chat-model").mkdir()
+    seeds = {"train": "seeds.jsonl", "dev": "dev.jsonl"}
+    parse_settings({"seeds": seeds, **Config().from_str(block)})
 
 
 @pytest.mark.parametrize("block", list(configs("components", "initialize")))
