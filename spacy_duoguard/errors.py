@@ -840,6 +840,6 @@ class Warnings:
     )
     W030 = (
         "[W030] On dev, the guard that is kept flags more safe texts than the first "
-        "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose its "
-        "thresholds with 'duoguard calibrate'."
+        "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose "
+        "its thresholds with 'duoguard calibrate'."
     )

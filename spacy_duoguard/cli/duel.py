@@ -46,14 +46,14 @@ def duel_cli(
     Exit codes: 0 finished, 1 error, 2 wrong usage, 3 finished, but requests have failed
     or texts were not scored, 130 interrupted.
     """
+    from spacy.cli._util import parse_config_overrides
+
+    overrides = parse_config_overrides(ctx.args)
     hint = "Repeat the command to continue."
     with one_line_errors(verbose, interrupted=hint):
-        from spacy.cli._util import parse_config_overrides
-
         from ..duel.run import run_duel
         from .duel_progress import DuelProgress
 
-        overrides = parse_config_overrides(ctx.args)
         report = run_duel(config, output, DuelProgress(), overrides)
         kept = report["kept"]["guard"]
         say(f"Ended: {report['ended']}")

@@ -1,7 +1,5 @@
 """Serve a folder of weights with `transformers serve`, if there is no endpoint."""
 
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -11,11 +9,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import DuelError, Errors
-from .private_files import FILE_MODE
+from .processes import program_error, started
 from .settings import GeneratorSettings
 
 _PATIENCE = 300.0  # seconds until the server must answer
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
 @contextmanager
@@ -29,32 +27,12 @@ def serving(generator: GeneratorSettings, folder: Path) -> Iterator[GeneratorSet
     if generator.path is None:
         yield generator
         return
-    python, port = generator.python or "", _free_port()
-    log = folder / "serve.log"
-    command = [python, "-m", "transformers.cli.transformers", "serve"]
+    port, log = _free_port(), folder / "serve.log"
+    command = [generator.python or "", "-m", "transformers.cli.transformers", "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )
-    except OSError as e:
-        problem = e.strerror or type(e).__name__
-        message = Errors.E297.format(
-            what="transformers serve", problem=problem, log=log
-        )
-        raise DuelError(message) from e
-    finally:
-        os.close(handle)
-    try:
+    with started(command, log, environment=_OFFLINE) as process:
         _wait(process, f"http://127.0.0.1:{port}/health", log)
         yield replace(generator, endpoint=f"http://127.0.0.1:{port}/v1", path=None)
-    finally:
-        _end(process)
 
 
 def _free_port() -> int:
@@ -73,14 +51,4 @@ def _wait(process: subprocess.Popen, address: str, log: Path) -> None:
         time.sleep(0.2)
     code = process.poll()
     problem = "no answer" if code is None else f"exit code {code}"
-    message = Errors.E297.format(what="transformers serve", problem=problem, log=log)
-    raise DuelError(message)
-
-
-def _end(process: subprocess.Popen) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    raise program_error("transformers serve", problem, log)

@@ -1,0 +1,41 @@
+"""Run a program that ends when this process's standard input does: when the process at
+its other end has ended in whatever way, even by `kill -9`.
+
+    python end_with_parent.py PROGRAM [ARGUMENT ...]
+"""
+
+import subprocess
+import sys
+import threading
+
+_GRACE = 10.0  # seconds to end by itself
+
+
+def main(command: list[str]) -> int:
+    """command (List[str]): The program and its arguments.
+    RETURNS (int): Its exit code; 127 if it can't be started."""
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    except OSError as e:
+        print(e, file=sys.stderr)  # noqa: T201
+        return 127
+    watch = threading.Thread(target=_end_with_input, args=(process,), daemon=True)
+    watch.start()
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # which the program has got as well
+        return process.wait()
+
+
+def _end_with_input(process: subprocess.Popen) -> None:
+    sys.stdin.buffer.read()
+    process.terminate()
+    try:
+        process.wait(timeout=_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.exit(128 - code if code < 0 else code)
