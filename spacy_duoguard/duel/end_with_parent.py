@@ -4,6 +4,7 @@ its other end has ended in whatever way, even by `kill -9`.
     python end_with_parent.py PROGRAM [ARGUMENT ...]
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -28,7 +29,8 @@ def main(command: list[str]) -> int:
 
 
 def _end_with_input(process: subprocess.Popen) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # `sys.stdin` would be locked when the interpreter ends
+        pass
     process.terminate()
     try:
         process.wait(timeout=_GRACE)

@@ -68,10 +68,13 @@ def test_only_what_is_missing_or_has_failed_is_asked_again(tmp_path):
         second, watcher = ask(server, tmp_path)
         assert watcher.steps == [("generator", 30, 13)]
         assert len(server.bodies) == 20 + 7 + 10
-        third, _ = ask(server, tmp_path)
-        assert len(server.bodies) == 37
-    assert all(answer.kind == "text" for answer in second)
-    assert third == second
+        assert [answer.kind for answer in second].count("server error") == 3
+        third, watcher = ask(server, tmp_path)
+        assert watcher.steps == [("generator", 30, 27)]
+        fourth, _ = ask(server, tmp_path)
+        assert len(server.bodies) == 37 + 3
+    assert all(answer.kind == "text" for answer in third)
+    assert fourth == third
 
 
 def test_a_server_that_only_fails_ends_the_run_and_answers_stay(tmp_path):

@@ -189,7 +189,7 @@ def test_the_key_comes_from_the_variable_that_is_named(tmp_path, monkeypatch):
             ask(server, tmp_path, api_key_env="DUEL_KEY")
         monkeypatch.setenv("DUEL_KEY", "the-key")
         ask(server, tmp_path, api_key_env="DUEL_KEY")
-        assert server.headers[-1]["Authorization"] == "Bearer the-key"
+        assert server.headers[-1]["authorization"] == "Bearer the-key"
 
 
 def test_texts_for_this_machine_go_through_no_proxy(tmp_path, monkeypatch):

@@ -85,7 +85,8 @@ class ChatServer:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         with self.lock:
             self.bodies.append(body)
-            self.headers.append(dict(handler.headers))
+            names = {name.lower(): value for name, value in handler.headers.items()}
+            self.headers.append(names)
             self.times[key := json.dumps(body, sort_keys=True)] += 1
             n = self.times[key]
             self.running += 1
