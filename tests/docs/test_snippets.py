@@ -42,7 +42,7 @@ def configs(*sections):
     """The blocks that begin with one of the sections. Each block is in a test."""
     for page in PAGES:
         for i, block in enumerate(blocks(read(page), "ini")):
-            section = block.lstrip("[").split(".")[0]
+            section = block.lstrip("[").partition("]")[0].split(".")[0]
             assert section in ("components", "initialize", "training", *DUEL), block
             if section in sections:
                 yield pytest.param(block, id=f"{page.stem}-{i}")
