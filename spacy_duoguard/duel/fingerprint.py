@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..engine.checkpoint.manifest import digest_file
 from ..errors import Errors, SettingsError
 from .generator_training import read_dpo_text
 from .guard_training import read_train_config
@@ -31,6 +32,9 @@ def fingerprint(settings: DuelSettings) -> dict[str, Any]:
         for name, values in sections.items()
         for key, value in values.items()
     }
+    guard = Path(settings.guard.pipeline)
+    if guard.is_dir():
+        plain["[guard] pipeline (content)"] = _digest_folder(guard)
     plain["[judge] asked"] = settings.judge.endpoint is not None
     contents = {
         "[seeds] train": Path(settings.seeds.train).read_bytes(),
@@ -46,6 +50,15 @@ def fingerprint(settings: DuelSettings) -> dict[str, Any]:
         for name, content in contents.items()
     }
     return plain | digests
+
+
+def _digest_folder(folder: Path) -> str:
+    """A digest of all files of a folder and their names."""
+    digest = sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        line = f"{path.relative_to(folder).as_posix()} {digest_file(path)}\n"
+        digest.update(line.encode("utf8"))
+    return digest.hexdigest()
 
 
 def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ import random
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from configparser import Error as ConfigParserError
 from contextlib import redirect_stdout
 from importlib.resources import files
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_train_config(path: str | None) -> Config:
             config: Config = Config().from_str(text, interpolate=False)
         else:
             config = load_config(path, interpolate=False)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, ConfigParserError) as e:
         problem = type(e).__name__
         raise SettingsError(Errors.E298.format(path=path, problem=problem)) from e
     names = _guard_names(config)

@@ -12,7 +12,7 @@ from .asking import Watcher
 from .chat import read_key
 from .endpoint_url import host_of, is_local
 from .guard import Guard
-from .guard_training import read_train_config
+from .guard_training import checkpoint_of, read_train_config
 from .near_duplicates import NearDuplicates
 from .prompts import read_prompts
 from .report import make_report, write_report
@@ -41,6 +41,7 @@ def run_duel(
     settings = read_settings(config, overrides)
     prompts = read_prompts(settings.generator.prompts)
     read_train_config(settings.guard.train)
+    checkpoint_of(settings.guard.pipeline)
     seeds, dev = (
         read_seeds(Path(path)) for path in (settings.seeds.train, settings.seeds.dev)
     )

@@ -1,6 +1,7 @@
 """The settings of a duel: the sections of its config, their defaults and checks."""
 
 from collections.abc import Mapping
+from configparser import Error as ConfigParserError
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def read_settings(
     """
     try:
         config = load_config(path, overrides=dict(overrides or {}))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, ConfigParserError) as e:
         problem = type(e).__name__
         raise SettingsError(Errors.E283.format(path=path, problem=problem)) from e
     return parse_settings(config)

@@ -1,6 +1,5 @@
 """The folder of a duel: what it holds, and how far its rounds have come."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,9 @@ unsafe, and labels that are claims of a model. They are for training and testing
 classifiers. Keep the folder private. Don't publish the texts, a generator that was
 trained here, or anything else that can write such texts.
 """
+
+# What a run that was killed at once leaves behind.
+_BEFORE_STATE = {".lock", ".duel.json.part"}
 
 
 @contextmanager
@@ -53,15 +55,14 @@ def open_folder(folder: Path, config: Path, settings: DuelSettings) -> Iterator[
 
 def _check_inputs(folder: Path, config: Path, settings: DuelSettings) -> None:
     generator, guard = settings.generator, settings.guard
-    names = [str(config), settings.seeds.train, settings.seeds.dev]
-    names += [generator.prompts, generator.dpo, generator.path, guard.train]
-    names += [guard.pipeline, generator.model]
-    paths = [Path(name) for name in names if name is not None]
+    read = [str(config), settings.seeds.train, settings.seeds.dev]
+    read += [generator.prompts, generator.dpo, generator.path, guard.train]
+    read += [guard.pipeline, generator.model]
+    paths = [Path(name) for name in read if name is not None]
     check_output(folder, [path for path in paths if path.exists()], is_folder=True)
-    if folder.exists() and not (folder / "duel.json").exists():
-        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
-        if others:
-            raise SettingsError(Errors.E300.format(path=folder))
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if "duel.json" not in names and names - _BEFORE_STATE:
+        raise SettingsError(Errors.E300.format(path=folder))
 
 
 def _check_state(folder: Path, now: dict[str, Any]) -> None:
@@ -69,9 +70,8 @@ def _check_state(folder: Path, now: dict[str, Any]) -> None:
     if path.exists():
         check_same(read_json(path, kind="the state of a duel"), now, folder)
         return
+    write_json(path, now)
     write_text(folder / "README.txt", _NOTICE)
-    # As it is read back, so that a number that JSON changes doesn't differ later.
-    write_json(path, json.loads(json.dumps(now)))
 
 
 class RoundState:

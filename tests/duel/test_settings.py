@@ -102,10 +102,17 @@ def test_missing_and_unknown_sections_are_refused(tmp_path):
     del config["generator"]["languages"]
     with pytest.raises(SettingsError, match="E282"):
         parse_settings(config)
-    (tmp_path / "broken.cfg").write_text("[seeds\ntrain")
-    for path in (tmp_path / "broken.cfg", tmp_path / "none.cfg"):
-        with pytest.raises(SettingsError, match="E283"):
-            read_settings(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[seeds\ntrain", "[seeds]\n[seeds]", "a = 1", None]
+)
+def test_files_that_are_no_config_are_refused(tmp_path, content):
+    path = tmp_path / "duel.cfg"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match="E283"):
+        read_settings(path)
 
 
 def test_a_generator_to_train_must_be_a_folder_that_its_server_takes(tmp_path):
