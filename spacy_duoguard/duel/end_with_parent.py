@@ -5,9 +5,11 @@ its other end has ended in whatever way, even by `kill -9`.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 _GRACE = 10.0  # seconds to end by itself
 
@@ -16,26 +18,36 @@ def main(command: list[str]) -> int:
     """command (List[str]): The program and its arguments.
     RETURNS (int): Its exit code; 127 if it can't be started."""
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a group with all that it starts
+        )
     except OSError as e:
         print(e, file=sys.stderr)  # noqa: T201
         return 127
     watch = threading.Thread(target=_end_with_input, args=(process,), daemon=True)
     watch.start()
-    try:
-        return process.wait()
-    except KeyboardInterrupt:  # which the program has got as well
-        return process.wait()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process at the other end decides
+    return process.wait()
 
 
 def _end_with_input(process: subprocess.Popen) -> None:
     while os.read(0, 1):  # `sys.stdin` would be locked when the interpreter ends
         pass
-    process.terminate()
+    _end(process)
     try:
         process.wait(timeout=_GRACE)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _end(process, force=True)
+
+
+def _end(process: subprocess.Popen, *, force: bool = False) -> None:
+    if sys.platform == "win32":
+        process.terminate()
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
 
 
 if __name__ == "__main__":

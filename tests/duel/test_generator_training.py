@@ -29,7 +29,7 @@ STUB = f"""#!{sys.executable}
 import json, pathlib, sys
 import srsly
 if sys.argv[1] == "-m":
-    assert sys.argv[2:5] == ["trl.cli", "dpo", "--config"]
+    assert sys.argv[2:5] == ["trl.cli.main", "dpo", "--config"]
     config = srsly.read_yaml(sys.argv[5])
     if config["beta"] == 0.5:
         sys.exit("no memory")
