@@ -26,6 +26,10 @@ class ScoringError(DuoGuardError, RuntimeError):
     """A text could not be scored."""
 
 
+class DuelError(DuoGuardError, RuntimeError):
+    """A duel can't go on: a server, a program or a file that it needs has failed."""
+
+
 class Errors:
     # Settings
     E001 = (
@@ -795,6 +799,99 @@ class Errors:
         "Wait until it has finished, or save to another folder."
     )
 
+    # Duels
+    E280 = (
+        "[E280] [{section}] {name} ({value!r}) must be {rule}. In a config, comments "
+        "need lines of their own."
+    )
+    E281 = "[E281] '{name}' isn't a setting of a duel. There are: {known}."
+    E282 = (
+        "[E282] [{section}] {name} isn't set. A duel needs the seeds, the dev texts, a "
+        "generator and its languages."
+    )
+    E283 = (
+        "[E283] Can't read the config {path} ({problem}). It must have the form of "
+        "spaCy's configs: sections, and values in JSON."
+    )
+    E284 = (
+        "[E284] Set either [generator] endpoint, the address of a server, or path, a "
+        "folder of weights to serve on this machine."
+    )
+    E285 = (
+        "[E285] [judge] safe_to ({safe}) must be below unsafe_from ({unsafe}): a "
+        "rating can't mean both."
+    )
+    E286 = (
+        "[E286] [generator] {name} ({value!r}) must be a folder on this machine with "
+        "the weights of a causal language model. To train a generator, its server must "
+        "take that folder as the model, as 'transformers serve' does; or set "
+        "train_generator to false."
+    )
+    E287 = (
+        "[E287] With {what}, [generator] python must name the Python of an environment "
+        "with transformers[serving], and trl and peft to train."
+    )
+    E288 = (
+        "[E288] [{section}] endpoint must be an address such as "
+        "http://127.0.0.1:8000/v1, without a user, a password or a query. Put the name "
+        "of the variable that holds a key into api_key_env."
+    )
+    E289 = (
+        "[E289] Can't use the labelled texts in {path}: {problem}. Each line must be a "
+        "JSON object with 'text', and labels of 0 or 1 in 'cats' or as 'unsafe'."
+    )
+    E290 = (
+        "[E290] Can't use the prompts in {path}: {problem}. Start from a copy of "
+        "spacy_duoguard/duel/prompts.yml."
+    )
+    E291 = (
+        "[E291] [{section}] api_key_env names the variable '{name}', which isn't set. "
+        "Export it, or remove the setting if the server needs no key."
+    )
+    E292 = (
+        "[E292] The server answered {status}: it doesn't accept the key, or doesn't "
+        "have the model '{model}'. Check api_key_env, endpoint and model, then repeat "
+        "the command."
+    )
+    E293 = (
+        "[E293] A duel needs the package '{package}'. Install the extra: pip install "
+        "'spacy-duoguard[duel]'."
+    )
+    E294 = (
+        "[E294] Asked for its models, the server answered with: {problem}. Set "
+        "'model' to the one to use."
+    )
+    E295 = (
+        "[E295] A line of {path} isn't what a duel writes. Something else has changed "
+        "the file: restore it, or start over in another folder."
+    )
+    E296 = (
+        "[E296] The last {count} requests failed ({kinds}). Answers so far are kept: "
+        "check the server, then repeat the command to ask for the rest."
+    )
+    E297 = "[E297] '{what}' has failed ({problem}). Its output is in {log}."
+    E298 = (
+        "[E298] Can't train with the config {path}: {problem}. It must be a config for "
+        "'spacy train' with one component 'duoguard', and train, dev and model in "
+        "[paths], as spacy_duoguard/duel/head.cfg."
+    )
+    E299 = (
+        "[E299] {path} holds a duel with other settings: {names}. Restore them to "
+        "continue it, or start over in another folder."
+    )
+    E300 = (
+        "[E300] {path} holds something else than a duel. Choose a new or an empty "
+        "folder."
+    )
+    E301 = (
+        "[E301] Another run is writing to {path}. Wait until it has ended, or choose "
+        "another folder."
+    )
+    E302 = (
+        "[E302] Can't use {path} as a config of 'trl dpo': {problem}. Start from a "
+        "copy of spacy_duoguard/duel/dpo.yml."
+    )
+
 
 class Warnings:
     W001 = (
@@ -852,4 +949,17 @@ class Warnings:
     W019 = (
         "[W019] {path} is incomplete: {reason}. Records may be missing from the page. "
         "Continue the run with 'score --resume', then make the page again."
+    )
+    W028 = (
+        "[W028] Seeds and generated texts leave this machine: they are sent to "
+        "{hosts}. Use an endpoint on this machine if they must not."
+    )
+    W029 = (
+        "[W029] {count} seeds were left out, because they are near-duplicates of dev "
+        "texts: dev would no longer show what the guard learned."
+    )
+    W030 = (
+        "[W030] On dev, the guard that is kept flags more safe texts than the first "
+        "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose "
+        "its thresholds with 'duoguard calibrate'."
     )

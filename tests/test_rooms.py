@@ -18,6 +18,7 @@ ROOMS = [
     "calibration",
     "evaluation",
     "review",
+    "duel",
     "cli",
     "__init__",
 ]

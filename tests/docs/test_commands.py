@@ -10,7 +10,9 @@ import sys
 import pytest
 import spacy
 from spacy.tokens import DocBin
+from support.chat_server import ChatServer
 from support.documents import PAGES, README, blocks, read
+from support.duels import make_config, write_config
 from support.evaluation_files import TEXTS, write_language
 from support.hub import Hub
 from support.paths import ROOT
@@ -57,7 +59,7 @@ def run_commands(name, folder, monkeypatch, *, model="demo"):
 
 def test_no_command_is_left_out():
     tested = {"score", "report", "verify", "evaluate", "download", "calibrate"}
-    tested |= {"find-threshold", "convert"}
+    tested |= {"find-threshold", "convert", "duel"}
     shown = [line.removeprefix(START).removeprefix("duoguard ") for line in SHOWN]
     assert {line.split()[0] for line in shown} == tested
 
@@ -119,6 +121,17 @@ def test_the_download_command_runs(tmp_path, monkeypatch, qwen2_folder):
         hub.add("me/guard", qwen2_folder)
         run_commands("duoguard download", tmp_path, monkeypatch, model="me/guard")
     assert (tmp_path / "guard" / "download.json").is_file()
+
+
+def test_the_duel_commands_run(tmp_path, monkeypatch):
+    for module in ("openai", "datasketch"):
+        pytest.importorskip(module, reason="needs the extra duel")
+    guard = {"pipeline": "demo", "device": "cpu"}
+    with ChatServer() as server:
+        config = make_config(tmp_path, server.url, guard=guard)
+        write_config(tmp_path / "duel.cfg", config)
+        run_commands("duoguard duel", tmp_path, monkeypatch)
+    assert (tmp_path / "duel-out" / "report.json").is_file()
 
 
 def test_the_commands_for_a_saved_pipeline_run(tmp_path, monkeypatch, make_nlp):
