@@ -10,12 +10,15 @@ from support.imports import IMPORTS, room
 ROOMS = [
     "errors",
     "taxonomy",
+    "disguises",
     "engine",
     "pipeline",
     "scoring",
+    "corpora",
     "calibration",
     "evaluation",
     "review",
+    "duel",
     "cli",
     "__init__",
 ]

@@ -14,6 +14,7 @@ from .prefix_scores import Query, QueryBatch, QueryPlan
 from .runner import Runner
 from .settings import Settings, check_limit
 from .text.ahead import SplitAhead, split_ahead, split_all
+from .text.lossless import characters_of
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
 from .text.views.functions import ViewFunctions, Views, check_views
@@ -116,8 +117,8 @@ class Classifier:
         texts (Iterable[str]): The texts.
         RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32: for each text
             the maximum over its windows, or 0.0 if it has no tokens.
-        RAISES (SettingsError): `texts` is a single string, or has an item that is not a
-            string.
+        RAISES (SettingsError): `texts` isn't a list or another iterable of strings, or
+            is a single string.
         RAISES (ScoringError): A logit isn't finite.
         """
         scores = [text.probabilities for text in self.analyze(texts)]
@@ -263,11 +264,11 @@ class Classifier:
 
 
 def _check_texts(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise SettingsError(Errors.E049)
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        raise SettingsError(Errors.E049.format(kind=type(texts).__name__))
     texts = list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             message = Errors.E051.format(i=i, kind=type(text).__name__)
             raise SettingsError(message)
-    return texts
+    return [characters_of(text) for text in texts]

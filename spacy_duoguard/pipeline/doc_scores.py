@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
@@ -168,6 +169,13 @@ def _read_doc(
     return DocScores(status, text.probabilities, text.windows, scored, text.curve)
 
 
+def _check_group(returned: Any) -> Iterable[Any]:
+    """RAISES (ScoringError): What a span getter returned isn't a list, nor like one."""
+    if not isinstance(returned, Iterable):
+        raise ScoringError(Errors.E320.format(kind=type(returned).__name__))
+    return returned
+
+
 def _read_span(
     span: Span, scores: SpanScores | TextScores, text: TextScores, whole: str
 ) -> ScoredSpan:
@@ -201,7 +209,7 @@ def get_spans(
         that doc.
     """
     try:
-        spans = [list(group) for group in getter(docs)]
+        spans = [list(_check_group(group)) for group in _check_group(getter(docs))]
     except ValueError as e:
         if "[E030]" in str(e):  # spaCy's "sentence boundaries unset"
             raise SettingsError(unset.format(name=name)) from e

@@ -66,7 +66,11 @@ def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
             score_or_halve(component, half) for half in (docs[:middle], docs[middle:])
         ]
         if all(scored):
-            fallbacks.report(HALVED, cause)
+            try:
+                fallbacks.report(HALVED, cause)
+            except UserWarning as warning:  # a filter made it an error, of no doc
+                handler = component.get_error_handler()
+                handler(component.name, component, [], warning)
         return all(scored)
     return True
 
@@ -93,7 +97,10 @@ def _fail(component: TrainablePipe, doc: Doc) -> None:
             spans = get_spans(getter, [doc], name=component.name)[0]
         except Exception:  # then the getter's error is the one that is reported
             spans = ()
-    _mark_failed(component, [doc], spans)
+    try:
+        _mark_failed(component, [doc], spans)
+    except Exception:  # spans that don't fit the doc any more
+        _mark_failed(component, [doc], ())
 
 
 def _mark_failed(

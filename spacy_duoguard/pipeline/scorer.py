@@ -15,7 +15,7 @@ from ..engine.verdict import HIGHEST, to_cats
 from ..taxonomy import CATEGORIES, UNSAFE
 from .attributes import get_span_verdicts, get_spans_key, get_verdict
 from .evaluate_table import printed_scores
-from .gold import POSITIVE
+from .gold import POSITIVE, GoldEntry, read_rejected
 from .settings import FACTORY, SPANS_KEY
 
 
@@ -203,7 +203,8 @@ def _score_spans(
 ) -> dict[str, Any]:
     """Score flagged spans as spaCy's spancat scorer does, and the areas under the
     curves over all scored spans. Docs are left out if the reference lacks the group, or
-    if the component has not scored spans: without gold, or without scores.
+    if the component has not scored spans: without gold, or without scores. Of a partial
+    group, only what is known counts.
 
     RETURNS (Dict[str, Any]): "p", "r", "f", "per_type", "macro_auc" and "macro_auprc".
     """
@@ -215,15 +216,17 @@ def _score_spans(
         if group is None or get_spans_key(eg.predicted) != spans_key:
             continue
         spans = get_span_verdicts(eg.predicted)
+        rejected = read_rejected(group, labels)
         for label in labels:
             gold = {_offsets(span) for span in group if span.label_ == label}
-            found = {key for key, verdict in spans.items() if label in verdict.flags}
+            known = gold | _negatives(rejected, label, spans)
+            found = {key for key in known & spans.keys() if label in spans[key].flags}
             if gold or found:
                 counts.setdefault(label, PRFScore()).score_set(found, gold)
             predictions[label] += [
                 _Prediction(key in gold, True, verdict.cats[label])
                 for key, verdict in spans.items()
-                if label in verdict.cats
+                if label in verdict.cats and key in known
             ]
     areas = [_score_label(made) for made in predictions.values()]
     total = sum(counts.values(), PRFScore())
@@ -233,6 +236,15 @@ def _score_spans(
         "macro_auc": _mean(of_label["auc"] for of_label in areas),
         "macro_auprc": _mean(of_label["auprc"] for of_label in areas),
     }
+
+
+def _negatives(
+    rejected: Sequence[GoldEntry] | None, label: str, spans: Iterable[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """The spans that have no category if they have no entry."""
+    if rejected is None:
+        return set(spans)
+    return {entry[:2] for entry in rejected if entry.label in (label, UNSAFE)}
 
 
 def _offsets(span: Span) -> tuple[int, int]:

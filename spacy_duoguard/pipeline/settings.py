@@ -9,6 +9,7 @@ from thinc.api import Config
 
 from ..engine.decisions import Policy
 from ..engine.flags import check_thresholds
+from ..engine.network.config import is_storable
 from ..engine.settings import check_count, check_limit
 from ..errors import Errors, SettingsError, Warnings
 
@@ -90,7 +91,7 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
         if not isinstance(cfg[key], bool):
             raise SettingsError(message.format(value=cfg[key]))
     _check_roles(cfg["roles"])
-    if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
+    if not is_storable(cfg["spans_key"]):
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
     for key in _BY_CATEGORY:
         if not isinstance(cfg[key], Mapping):

@@ -56,7 +56,7 @@ def read_rows(
         schema = pa.schema([field for field in schema if field.name in columns])
     for file in files:
         try:
-            with pa.parquet.ParquetFile(file) as table:
+            with open_parquet(file) as table:
                 for batch in table.iter_batches(_ROWS, columns=columns):
                     for rows, problem in align(batch, schema):
                         if problem is None:
@@ -65,6 +65,14 @@ def read_rows(
                             yield BrokenRecordError(problem)
         except (pa.ArrowException, OSError) as e:
             raise damaged(file, e) from e
+
+
+def open_parquet(path: str | Path) -> Any:
+    """path (str / Path): A Parquet file.
+    RETURNS (pyarrow.parquet.ParquetFile): The file. Reading it checks the checksums of
+        its pages, if it has any."""
+    pa = load_pyarrow()
+    return pa.parquet.ParquetFile(path, page_checksum_verification=True)
 
 
 def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:

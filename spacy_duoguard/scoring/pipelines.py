@@ -72,6 +72,17 @@ def load_guard(options: GuardOptions) -> Language:
     return nlp
 
 
+def load_component(options: GuardOptions) -> Any:
+    """Load only the component, to score texts without making docs.
+
+    options (GuardOptions): How to score.
+    RETURNS (DuoGuard): The last component of the pipeline from `load_guard`.
+    RAISES (DuoGuardError): It cannot be loaded.
+    """
+    nlp = load_guard(options)
+    return nlp.get_pipe(guard_names(nlp)[-1])
+
+
 def load_classifier(options: GuardOptions) -> Classifier:
     """Load only the classifier, to score texts without making docs.
 
@@ -79,9 +90,8 @@ def load_classifier(options: GuardOptions) -> Classifier:
     RETURNS (Classifier): The classifier of the pipeline from `load_guard`.
     RAISES (DuoGuardError): It cannot be loaded.
     """
-    nlp = load_guard(options)
-    guard: Any = nlp.get_pipe(guard_names(nlp)[-1])
-    return guard.classifier
+    classifier: Classifier = load_component(options).classifier
+    return classifier
 
 
 class WholeText:

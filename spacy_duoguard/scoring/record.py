@@ -1,6 +1,6 @@
 """Records: the texts to score, with the fields they came with."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -194,12 +194,21 @@ def check_unique(columns: list[str], *, name: str) -> None:
 def list_files(path: Path, *suffixes: str) -> list[Path]:
     """path (Path): A file, or a folder of files.
     suffixes (str): The suffixes to look for. ".jsonl" finds "a.jsonl.gz", too.
-    RETURNS (List[Path]): The files with these suffixes by name, without hidden ones."""
-    return [
-        file
-        for file in ([path] if path.is_file() else sorted(path.glob("*")))
-        if suffix_of(file) in suffixes and file.name[0] not in "._"
-    ]
+    RETURNS (List[Path]): The files with these suffixes by name, without hidden ones.
+    RAISES (SettingsError): One of a folder is a pipe, a device or a socket, which might
+        be waited for forever."""
+    if path.is_file():
+        return [path] if _is_listed(path, suffixes) else []
+    files = [file for file in sorted(path.glob("*")) if _is_listed(file, suffixes)]
+    for file in files:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            problem = "it's not a regular file"
+            raise SettingsError(Errors.E139.format(name=file, problem=problem))
+    return files
+
+
+def _is_listed(file: Path, suffixes: Sequence[str]) -> bool:
+    return suffix_of(file) in suffixes and file.name[0] not in "._"
 
 
 def make_batches(items: Iterable[_Item], *, start: int = 0) -> Iterator[list[_Item]]:

@@ -83,19 +83,17 @@ def output_names(names: Sequence[str]) -> list[str]:
     """Rename the fields of an input that have the name of a result's field.
 
     names (Sequence[str]): The names in the input.
-    RETURNS (List[str]): The names in the output, all different: "input_…" where
-        renamed.
+    RETURNS (List[str]): The names in the output: "input_" and the name, where that is
+        the name of a field of results or such a renamed one. Each name depends on
+        nothing else, so that the records of an input agree.
     """
-    taken = set(FIELDS) | set(names)
-    renamed = []
-    for name in names:
-        new = name
-        if name in FIELDS:
-            while new in taken:
-                new = f"input_{new}"
-            taken.add(new)
-        renamed.append(new)
-    return renamed
+    return [f"input_{name}" if _is_result(name) else name for name in names]
+
+
+def _is_result(name: str) -> bool:
+    while name not in FIELDS and name.startswith("input_"):
+        name = name[len("input_") :]
+    return name in FIELDS
 
 
 def _input_fields(record: Record) -> dict[str, Any]:
@@ -226,3 +224,11 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     return str(value)
+
+
+def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """one (Mapping[str, Any]), other (Mapping[str, Any]): Two results of a record.
+    RETURNS (bool): Whether they are equal, or one is that of a failure: an error that
+        has passed doesn't show that anything else has changed."""
+    has_failed = ERROR in (one["status"], other["status"])
+    return has_failed or repr(one) == repr(other)

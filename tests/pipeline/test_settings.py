@@ -216,6 +216,7 @@ def test_a_threshold_that_is_set_on_the_component_flags(make_nlp):
         ("thresholds", {"Hat": 0.5}, "E002"),
         ("thresholds", None, "E107"),
         ("spans_key", "", "E053"),
+        ("spans_key", "\ud800", "E053"),
         ("curve", "x", "E056"),
         ("patience", 0, "E004"),
         ("max_chars", 0, "E004"),

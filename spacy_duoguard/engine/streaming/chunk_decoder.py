@@ -1,8 +1,20 @@
 """From the chunks of a stream to text."""
 
 import codecs
+from collections.abc import Sequence
 
-from ...errors import Errors, ScoringError
+from ...errors import Errors, ScoringError, SettingsError
+from ..text.lossless import characters_of
+
+
+def check_chunks(chunks: Sequence[str | bytes]) -> None:
+    """chunks (Sequence[Union[str, bytes]]): Chunks of several texts.
+    RAISES (SettingsError): They aren't a list of strings and bytes."""
+    if isinstance(chunks, (str, bytes)) or not isinstance(chunks, Sequence):
+        raise SettingsError(Errors.E049.format(kind=type(chunks).__name__))
+    for chunk in chunks:
+        if not isinstance(chunk, (str, bytes, bytearray)):
+            raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
 
 
 class ChunkDecoder:
@@ -25,7 +37,7 @@ class ChunkDecoder:
         if isinstance(chunk, str):
             if self.is_waiting:
                 raise ScoringError(Errors.E094)
-            return chunk
+            return characters_of(chunk)
         try:
             return self._decoder.decode(chunk)
         except UnicodeDecodeError as e:

@@ -17,7 +17,7 @@ from ..network.inference import Forward
 from ..network.kv_cache import KeyValueCache
 from ..network.threads import leave_parents_threads
 from ..settings import check_count
-from .chunk_decoder import ChunkDecoder
+from .chunk_decoder import ChunkDecoder, check_chunks
 from .extend import extend
 from .reader import StreamReader
 from .scores import StreamScores
@@ -85,7 +85,8 @@ class StreamBatch:
         RETURNS (List[StreamScores]): One for each stream. If one fails, the others are
             scored all the same; its probabilities are 1.0, every category is flagged,
             its status is "error", and it takes no more text.
-        RAISES (SettingsError): A stream is closed, given twice, or of another batch.
+        RAISES (SettingsError): A stream is closed, given twice, or of another batch, or
+            `chunks` isn't a list of chunks.
         """
         self._check(streams, chunks)
         with self._lock:
@@ -102,12 +103,10 @@ class StreamBatch:
     def _check(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
     ) -> None:
+        check_chunks(chunks)
         distinct = len({id(stream) for stream in streams})
         if not distinct == len(streams) == len(chunks):
             raise SettingsError(Errors.E090.format(n=len(streams), chunks=len(chunks)))
-        for chunk in chunks:
-            if not isinstance(chunk, (str, bytes, bytearray)):
-                raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
         for stream in streams:
             if stream.batch is not self:
                 raise SettingsError(Errors.E091)
