@@ -649,7 +649,7 @@ class Errors:
         "where the values are with --scores-field, e.g. text=prompt."
     )
     E278 = (
-        "[E278] Option --{option} ({value!r}) must look like one of: --scores NAME=FILE, "
+        "[E278] The option --{option} ({value!r}) must be one of --scores NAME=FILE, "
         "--scores-field [NAME:]KEY=FIELD with text, id, score or flag as the KEY, "
         "--scores-threshold [NAME:]NUMBER."
     )

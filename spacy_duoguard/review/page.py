@@ -15,10 +15,10 @@ from typing import Any
 
 from ..engine.checkpoint.files import write_aside
 from ..engine.checkpoint.output_paths import check_output
+from ..engine.decisions import Decision
 from ..errors import Errors, ResultsError, Warnings
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
 from .completeness import check_text_key, why_incomplete
-from .decisions import Decision
 from .digest import digest_of
 from .documents import Document, check_labels, list_inputs, read_documents
 
