@@ -179,7 +179,7 @@ def _data(
     columns = {label: i for i, label in enumerate(labels)}
     return {
         "source": source,
-        "digest": digest_of(documents),
+        "digest": digest_of(documents, labels),
         "labels": labels,
         "colors": [COLORS.get(label, OTHER_COLOR) for label in labels],
         "total": len(documents),
