@@ -543,7 +543,6 @@ def test_downstream(project, load):
 def test_demo(project, evaluation_files):
     """Shorter than in earnest, and harmless: it learns the made-up words."""
     options = ("--vars.data", evaluation_files, "--vars.steps", 150)
-    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
     run(project, "-m", "spacy", "project", "run", "demo", ".", *options)
     folder = project / "training" / "demo-checkpoint"
     names = {path.name for path in folder.iterdir()}
@@ -556,3 +555,10 @@ def test_demo(project, evaluation_files):
     card = (folder / "README.md").read_text(encoding="utf8")
     assert "| OpenAI Moderation, held out | En | 12 | " in card
     assert "| Hate | 12 of 36 | " in card
+    assert "| base64 | " in card
+    assert "second part" not in card
+    # And a part on disguised texts.
+    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
+    run(project, "-m", "spacy", "project", "run", "demo-disguised", ".", *options)
+    card = (folder / "README.md").read_text(encoding="utf8")
+    assert "In the second part" in card
