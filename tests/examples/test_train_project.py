@@ -75,15 +75,17 @@ def test_the_sample_converts_and_overwrites_nothing(load, tmp_path):
 
 def toxic_chat(folder):
     """A file with a safe row, an unsafe one twice, and one of no category."""
+    results = [None, {"C9(Hate)": True}, {"C9(Hate)": True}, {"others": True}]
     rows = [
-        {"prompt": "a dog", "moderation_flag": 0, "parsed_result": None},
-        *[{"prompt": "a fox", "moderation_flag": 1, "parsed_result": {"C9(Hate)": 1}}]
-        * 2,
-        {"prompt": "a cow", "moderation_flag": 1, "parsed_result": {"others": 1}},
+        {
+            "prompt": text,
+            "moderation_flag": int(result is not None),
+            "parsed_result": result and {"MODERATION_RESULT": result},
+        }
+        for text, result in zip(
+            ("a dog", "a fox", "a fox", "a cow"), results, strict=True
+        )
     ]
-    for row in rows:
-        result = row["parsed_result"]
-        row["parsed_result"] = result and {"MODERATION_RESULT": result}
     (folder / "En").mkdir()
     (folder / "En" / "toxic_chat.json").write_text(json.dumps(rows), encoding="utf8")
 
