@@ -86,7 +86,9 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    model.generation_config.do_sample = True  # or a server ignores the temperature
+    return model
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, pair: dict) -> tuple[list, list]:
