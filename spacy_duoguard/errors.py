@@ -37,7 +37,7 @@ class Errors:
         "probability."
     )
     E002 = (
-        "[E002] A key of thresholds isn't a category of this model: '{key}'. "
+        "[E002] A key of {name} isn't a category of this model: '{key}'. "
         "Available categories: {categories}."
     )
     E003 = (
@@ -93,8 +93,17 @@ class Errors:
         "the pipeline and add it again with config={{'{name}': ...}}."
     )
     E107 = (
-        "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
+        "[E107] {name} ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."
+    )
+    E250 = (
+        "[E250] {review} ({value:g}) is above {threshold} ({limit:g}): a text is "
+        "reviewed between the two, and blocked above the second. Lower {review}, or "
+        "raise {threshold} first."
+    )
+    E255 = (
+        "[E255] roles ({value!r}) must be null, to score all turns, or a list of the "
+        "roles whose turns are scored, such as ['user']."
     )
     E110 = (
         "[E110] kernels ({value!r}) must be {choices}. 'triton' only matters on a CUDA "
@@ -254,12 +263,16 @@ class Errors:
         "component 'duoguard' doesn't overwrite the extensions of others."
     )
     E049 = (
-        "[E049] Expected a list of texts, but got a single string, whose characters "
-        "would each be scored as a text. Wrap it in a list."
+        "[E049] Expected a list of texts, but got a value of the type '{kind}'. Put a "
+        "single text into a list."
     )
     E050 = (
         "[E050] The span getter returned something other than a span of the given doc. "
         "It must return spans of that doc only."
+    )
+    E320 = (
+        "[E320] The span getter returned a value of the type '{kind}' where a list is "
+        "expected. It must return one list of spans per doc."
     )
     E051 = "[E051] Text {i} has the type '{kind}'. Texts must be strings."
     E052 = (
@@ -270,6 +283,19 @@ class Errors:
         "[E055] Scores in context (span_context = 'document', curve, turns, streams) "
         "aren't available with a tokenizer that adds tokens after the text: a prefix "
         "wouldn't have them. Score the parts as separate texts."
+    )
+    E251 = (
+        "[E251] Expected a list of messages, each a string or a dict with a 'role' and "
+        "a 'content' (a string, null, or a list of parts like {{'type': 'text', "
+        "'text': ...}}), but {problem}."
+    )
+    E253 = (
+        "[E253] Message {i} has {what}, which can't be scored. Put it into the content "
+        "as text, or take it out if something else moderates it."
+    )
+    E254 = (
+        "[E254] The turns of a doc don't fit its text ({problem}), so it was not "
+        "scored. Make such docs with make_conversation, and don't change them."
     )
     E057 = (
         "[E057] No token stands for the visible character at offset {offset} of a "
@@ -393,6 +419,22 @@ class Errors:
     E196 = (
         "[E196] Can't use GPU {gpu_id}: {problem}. Install CuPy for your version of "
         "CUDA, or leave out --gpu-id."
+    )
+
+    # Disguises and corpora
+    E240 = "[E240] The suite has no disguise '{name}'. Available disguises: {names}."
+    E241 = (
+        "[E241] The list of disguises is empty. Name some, or use null for those that "
+        "normalize doesn't undo."
+    )
+    E242 = "[E242] {name} ({value!r}) must be a number in [0, 1]."
+    E243 = (
+        "[E243] n_safe ({value}) must be the least and the most safe texts around one, "
+        "e.g. [2, 10]."
+    )
+    E244 = (
+        "[E244] {path} ({docs} docs) has no safe text to put others among. Add texts "
+        "with gold unsafe = 0, or set level to 0."
     )
 
     # Streams
@@ -600,6 +642,21 @@ class Errors:
         "pip install 'spacy-duoguard[plot]'"
     )
 
+    E277 = (
+        "[E277] None of the results in {path} belongs to a row of the evaluation: "
+        "{count} have a {what} that no row has, and {broken} can't be read.{first} Say "
+        "where the values are with --scores-field, e.g. text=prompt."
+    )
+    E278 = (
+        "[E278] --{option} ({value!r}) must look like one of: --scores NAME=FILE, "
+        "--scores-field [NAME:]KEY=FIELD with text, id, score or flag as the KEY, "
+        "--scores-threshold [NAME:]NUMBER."
+    )
+    E279 = (
+        "[E279] Two systems are called '{name}'. Choose another name with --scores "
+        "NAME=FILE."
+    )
+
     # Review
     E150 = (
         "[E150] {path} has no results. Use a JSON lines file written by 'score', or a "
@@ -614,12 +671,71 @@ class Errors:
         "[E231] {path} doesn't have results of 'score': no line is a JSON object with "
         "cats, flags or a status. Score the texts first, and use the output."
     )
+    E322 = (
+        "[E322] The output folder {path} has '{name}', which no run has written, but "
+        "which would be read as results. Move it elsewhere."
+    )
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "
         "with a pipeline that has the component."
     )
 
+    # Corpora
+    E265 = (
+        "[E265] attrs['{key}'] of a gold span group must be a list of [start_char, "
+        "end_char, label]. Convert the corpus again, or remove the key if all spans "
+        "without an entry are safe."
+    )
+    E266 = (
+        "[E266] --rename ({value!r}) must be OLD=NEW, e.g. HATE=Hate, or OLD= to leave "
+        "a label out."
+    )
+    E267 = (
+        "[E267] --rename to '{name}', which isn't a category. Choose one of: "
+        "{categories}. Add your own with --labels."
+    )
+    E268 = (
+        "[E268] Output '{output}' must end in .spacy. With --split it must be a "
+        "folder, for train.spacy and dev.spacy."
+    )
+    E269 = "[E269] --split ({value}) must lie between 0 and 1, e.g. 0.2."
+    E270 = (
+        "[E270] {record} can't be converted: {problem}. Fix it, or leave out --strict "
+        "to leave out such records."
+    )
+    E271 = (
+        "[E271] {path} has no text in the field '{key}'. Use the results that the "
+        "review page was made of, and set --documents-key to the field with the texts."
+    )
+    E272 = (
+        "[E272] Labels that aren't categories (with their number of records): "
+        "{labels}. Nothing was written. Add your own categories with --labels, rename "
+        "others with --rename OLD=NEW, or leave them out with --rename OLD=."
+    )
+    E273 = (
+        "[E273] Records with the same text contradict each other in {count} cases: "
+        "{conflicts}. Nothing was written. Correct them, or say with --conflicts what "
+        "counts: unknown, unsafe or last."
+    )
+    E274 = (
+        "[E274] None of the {count} records of {source} says anything about its text."
+        "{first} Use corrections of the review page, an export of Prodigy, or lines "
+        "with text and cats, unsafe or spans."
+    )
+    E275 = (
+        "[E275] --split {share} leaves one side without a text: there are {count}. Use "
+        "more texts, or another share."
+    )
+    E276 = (
+        "[E276] Output '{output}' of a corpus must be a .jsonl, .jsonl.gz or "
+        ".jsonl.zst file, or - for standard output."
+    )
+
     # Ray
+    E321 = (
+        "[E321] Can't score the batch: {problem}. It must be a pyarrow Table, or a "
+        "mapping of columns of equal length with values of one type each."
+    )
     E156 = "[E156] {name} ({value!r}) must be at least {least}."
     E157 = (
         "[E157] Scoring on Ray needs Ray and pyarrow. Install them with: "
@@ -807,6 +923,10 @@ class Warnings:
         "[W006] device 'auto' follows spacy.prefer_gpu(), which needs CuPy. It isn't "
         "installed, so the model runs on the CPU, although torch sees a CUDA device. "
         "Set device to 'cuda' or install CuPy; set it to 'cpu' to use the CPU."
+    )
+    W024 = (
+        "[W024] No turn of a conversation has one of the roles {roles}, so only the "
+        "conversation as a whole was scored. Check the setting 'roles'."
     )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "

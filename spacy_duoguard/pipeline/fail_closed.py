@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 
+from ..engine.decisions import Policy
 from ..engine.fallbacks import HALVED, Fallbacks, describe
 from ..errors import Errors, ScoringError
 from ..taxonomy import CATEGORIES
@@ -65,7 +66,11 @@ def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
             score_or_halve(component, half) for half in (docs[:middle], docs[middle:])
         ]
         if all(scored):
-            fallbacks.report(HALVED, cause)
+            try:
+                fallbacks.report(HALVED, cause)
+            except UserWarning as warning:  # a filter made it an error, of no doc
+                handler = component.get_error_handler()
+                handler(component.name, component, [], warning)
         return all(scored)
     return True
 
@@ -92,7 +97,10 @@ def _fail(component: TrainablePipe, doc: Doc) -> None:
             spans = get_spans(getter, [doc], name=component.name)[0]
         except Exception:  # then the getter's error is the one that is reported
             spans = ()
-    _mark_failed(component, [doc], spans)
+    try:
+        _mark_failed(component, [doc], spans)
+    except Exception:  # spans that don't fit the doc any more
+        _mark_failed(component, [doc], ())
 
 
 def _mark_failed(
@@ -111,16 +119,16 @@ def _mark_failed(
         curve=_attempt(lambda: component.cfg["curve"] is not False, True),
     )
     name = _attempt(lambda: component.name, FACTORY)
-    thresholds = dict.fromkeys(labels, 0.0)
+    policy = Policy(dict.fromkeys(labels, 0.0), dict.fromkeys(labels))
     shared = _get_group(component, name)
     records: dict[str, dict[str, Any]] = {}
     for doc in docs:
         group = shared or _find_group(component, doc, name)
         if spans:
-            annotate(doc, scores, thresholds, group, patience=1)
+            annotate(doc, scores, policy, group, patience=1)
             continue
         if (key := group.spans_key) not in records:
-            records[key] = make_record(scores, thresholds, group, patience=1)
+            records[key] = make_record(scores, policy, group, patience=1)
         record = _copy(records[key])
         record["length"] = _attempt(partial(text_length, doc), 0)
         write_record(doc, record, group)

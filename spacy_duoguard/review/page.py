@@ -17,18 +17,35 @@ from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, ResultsError, Warnings
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
 from .completeness import why_incomplete
+from .decisions import Decision
+from .digest import digest_of
 from .documents import Document, check_labels, list_inputs, read_documents
 
 # In this order: each uses those before it.
 _SCRIPTS: tuple[str, ...] = (
     "records.js",
+    "sentences.js",
+    "marks.js",
+    "store.js",
+    "tabs.js",
+    "steps.js",
     "filters.js",
+    "orders.js",
     "list.js",
     "curve.js",
+    "text.js",
+    "notes.js",
+    "questions.js",
     "document.js",
+    "progress.js",
+    "exchange.js",
     "tip.js",
+    "controls.js",
+    "keys.js",
     "main.js",
 )
+
+_STYLES: tuple[str, ...] = ("page.css", "marks.css")
 
 # Inside a script element, nothing may end it or begin a comment. Line separators and
 # unpaired surrogates aren't valid everywhere.
@@ -86,12 +103,14 @@ def build_page(
     top (Optional[int]): Show only this many documents, the riskiest ones.
     incomplete (Optional[str]): Why results may be missing.
     RETURNS (str): The HTML of the page."""
-    shown = check_labels(documents)
+    checked = check_labels(documents)
+    shown = list(checked)
     if top is not None and top < len(shown):
         shown.sort(key=lambda document: document.risk, reverse=True)
         shown = sorted(shown[:top], key=lambda document: document.record)
     folder = files(__package__)
-    style = folder.joinpath("page.css").read_text(encoding="utf8")
+    styles = [folder.joinpath(name).read_text(encoding="utf8") for name in _STYLES]
+    style = "".join(styles)
     scripts = [folder.joinpath(name).read_text(encoding="utf8") for name in _SCRIPTS]
     script = '(() => {\n"use strict";\n' + "".join(scripts) + "})();\n"
     values = {
@@ -100,7 +119,7 @@ def build_page(
         "incomplete": _warning(incomplete),
         "style": style,
         "script": script,
-        "data": to_script_json(_data(shown, total=len(documents))),
+        "data": to_script_json(_data(shown, checked, title)),
     }
     template = folder.joinpath("page.html").read_text(encoding="utf8")
     # In one pass, so that a placeholder in the data is not replaced.
@@ -142,15 +161,20 @@ def to_script_json(data: Any) -> str:
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _data(documents: Sequence[Document], *, total: int) -> dict[str, Any]:
+def _data(
+    shown: Sequence[Document], documents: Sequence[Document], source: str
+) -> dict[str, Any]:
+    # Of all documents: marks in the browser belong to a page with `top`, too.
     labels = _labels(documents)
     columns = {label: i for i, label in enumerate(labels)}
     return {
+        "source": source,
+        "digest": digest_of(documents),
         "labels": labels,
         "colors": [COLORS.get(label, OTHER_COLOR) for label in labels],
-        "total": total,
-        "left_out": total - len(documents),
-        "docs": [_to_dict(document, columns) for document in documents],
+        "total": len(documents),
+        "left_out": len(documents) - len(shown),
+        "docs": [_to_dict(document, columns) for document in shown],
     }
 
 
@@ -175,11 +199,13 @@ def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
                 "start": sentence.start,
                 "end": sentence.end,
                 "cats": [[columns[k], v] for k, v in sentence.cats.items()],
+                **({} if sentence.is_flagged else {"review": True}),
             }
             for sentence in document.sentences
         ],
         "curve": document.curve,
         "first_unsafe": document.first_unsafe,
+        **_decision(document.decision, columns),
         "readings": [
             [reading.view, reading.unsafe, reading.text]
             for reading in document.readings
@@ -187,3 +213,12 @@ def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
         "fields": document.fields,
         "note": document.note,
     }
+
+
+def _decision(decision: Decision | None, columns: dict[str, int]) -> dict[str, Any]:
+    if decision is None:
+        return {}
+    if decision.category is None:
+        return {"action": decision.action}
+    reason = [columns[decision.category], decision.margin]
+    return {"action": decision.action, "reason": reason}

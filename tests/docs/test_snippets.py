@@ -43,7 +43,8 @@ def configs(*sections):
     for page in PAGES:
         for i, block in enumerate(blocks(read(page), "ini")):
             section = block.lstrip("[").partition("]")[0].split(".")[0]
-            assert section in ("components", "initialize", "training", *DUEL), block
+            known = ("components", "corpora", "initialize", "training", *DUEL)
+            assert section in known, block
             if section in sections:
                 yield pytest.param(block, id=f"{page.stem}-{i}")
 
@@ -76,6 +77,17 @@ def test_score_weights_count_only_what_is_trained(block):
     assert {key for key, weight in combined.items() if weight} == {
         "duoguard_unsafe_auprc"
     }
+
+
+@pytest.mark.parametrize("block", list(configs("corpora")))
+def test_configs_make_a_corpus(block):
+    parents = '[paths]\ntrain = "train.spacy"\n[corpora]\n'
+    if "[corpora.train]\n" not in block:
+        parents += '[corpora.train]\n@readers = "spacy.Corpus.v1"\npath = "a"\n'
+        parents += "gold_preproc = false\nmax_length = 0\nlimit = 0\n"
+    config = Config().from_str(parents + block)
+    (corpus,) = spacy.registry.resolve(config)["corpora"].values()
+    assert callable(corpus)
 
 
 @pytest.mark.parametrize("block", list(configs(*DUEL)))

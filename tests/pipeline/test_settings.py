@@ -179,11 +179,14 @@ def test_every_error_has_its_code_and_no_two_share_one():
 VALUES = {
     "threshold": 0.25,
     "thresholds": {"Hate": 0.25},
+    "review_threshold": 0.25,
+    "review_thresholds": {"Hate": 0.2},
     "spans_key": "risks",
     "curve": True,
     "patience": 3,
     "max_chars": 12,
     "normalize": True,
+    "roles": ["user"],
 }
 
 
@@ -213,10 +216,19 @@ def test_a_threshold_that_is_set_on_the_component_flags(make_nlp):
         ("thresholds", {"Hat": 0.5}, "E002"),
         ("thresholds", None, "E107"),
         ("spans_key", "", "E053"),
+        ("spans_key", "\ud800", "E053"),
         ("curve", "x", "E056"),
         ("patience", 0, "E004"),
         ("max_chars", 0, "E004"),
         ("normalize", 1, "E121"),
+        ("review_threshold", 1.5, "E001"),
+        ("review_threshold", 0.6, "E250"),
+        ("review_thresholds", {"Hat": 0.1}, "E002"),
+        ("review_thresholds", None, "E107"),
+        ("review_thresholds", {"Hate": 0.6}, "E250"),
+        ("roles", [], "E255"),
+        ("roles", "user", "E255"),
+        ("roles", ["user", ""], "E255"),
     ],
 )
 def test_a_value_is_checked_when_it_is_set_on_the_component(

@@ -19,6 +19,7 @@ from demo.figures import (
     measure_top_category,
     measure_unsafe,
 )
+from demo.held_out import measure_in_disguise, measure_localisation
 from demo.teacher import Regressions
 from spacy_duoguard import Classifier
 
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_unsafe(args.data, scorers),
         measure_categories(args.data, scorers),
         measure_top_category(args.data, classifier.score),
+        measure_in_disguise(args.data, classifier),
+        measure_localisation(args.data, classifier),
     )
 
 
