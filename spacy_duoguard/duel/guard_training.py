@@ -31,7 +31,8 @@ from .seeds import Seed
 from .settings import GuardSettings
 
 # Settings of a saved pipeline that training keeps. The others say how to train.
-_KEPT = ("threshold", "thresholds", "max_chars", "normalize", "patience")
+_KEPT: tuple[str, ...] = ("threshold", "thresholds", "max_chars", "normalize")
+_KEPT += ("review_threshold", "review_thresholds", "patience")
 
 
 def read_train_config(path: str | None) -> Config:
