@@ -194,16 +194,18 @@ async def open_chat(endpoint: Endpoint, *, section: str) -> AsyncIterator[Chat]:
     http = openai.DefaultAsyncHttpxClient(
         trust_env=not is_local(address), follow_redirects=False
     )
+    # Those of another service, which the client would take from the environment.
+    others: Any = {
+        "OpenAI-Organization": openai.Omit(),
+        "OpenAI-Project": openai.Omit(),
+    }
     client = openai.AsyncOpenAI(
         base_url=address,
         api_key=read_key(endpoint, section=section),
         timeout=endpoint.timeout,
         max_retries=endpoint.retries,
         http_client=http,
-        default_headers={
-            "OpenAI-Organization": openai.Omit(),
-            "OpenAI-Project": openai.Omit(),
-        },
+        default_headers=others,
     )
     async with client:
         model = endpoint.model or await _only_model(client)

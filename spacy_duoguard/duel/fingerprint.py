@@ -14,7 +14,14 @@ from .prompts import read_prompts_text
 from .settings import DuelSettings
 
 # How, and not what: these may change between runs.
-_FREE = ("endpoint", "api_key_env", "concurrency", "timeout", "retries", "python")
+_FREE: tuple[str, ...] = (
+    "endpoint",
+    "api_key_env",
+    "concurrency",
+    "timeout",
+    "retries",
+    "python",
+)
 _FREE += ("give_up_after", "device", "gpu_id", "review")
 
 

@@ -91,7 +91,14 @@ def train_generator(
     )
     write_text(folder / "dpo.yml", srsly.yaml_dumps(config))
     python = settings.python or ""
-    command = [python, "-m", "trl.cli.main", "dpo", "--config", folder / "dpo.yml"]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "trl.cli.main",
+        "dpo",
+        "--config",
+        folder / "dpo.yml",
+    ]
     run_logged(command, folder / "dpo.log", what="trl dpo", environment=_OFFLINE)
     script = Path(__file__).with_name("merge_adapter.py")
     command = [python, script, model, adapter, make_folder(merged)]

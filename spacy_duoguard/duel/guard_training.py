@@ -31,7 +31,8 @@ from .seeds import Seed
 from .settings import GuardSettings
 
 # Settings of a saved pipeline that training keeps. The others say how to train.
-_KEPT = ("threshold", "thresholds", "max_chars", "normalize", "patience")
+_KEPT: tuple[str, ...] = ("threshold", "thresholds", "max_chars", "normalize")
+_KEPT += ("review_threshold", "review_thresholds", "patience")
 
 
 def read_train_config(path: str | None) -> Config:
@@ -92,7 +93,8 @@ def choose_replay(seeds: Sequence[Seed], n: int, *, seed: int) -> list[Seed]:
     seed (int): That of the choice.
     RETURNS (List[Seed]): That many seeds, each as often as any other, give or take one.
     """
-    rng, chosen = random.Random(seed), []
+    rng = random.Random(seed)
+    chosen: list[Seed] = []
     while len(chosen) < n:
         chosen += rng.sample(seeds, min(len(seeds), n - len(chosen)))
     return chosen
@@ -155,7 +157,13 @@ def train_guard(
         shutil.rmtree(earlier)
     # The process of a run that was killed may still be writing to its folder.
     output = make_folder(folder / f"training-{os.getpid()}")
-    command = [sys.executable, "-m", "spacy", "train", folder / "train.cfg"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "spacy",
+        "train",
+        folder / "train.cfg",
+    ]
     command += ["--output", output, "--gpu-id", str(settings.gpu_id)]
     run_logged(command, folder / "train.log", what="spacy train")
     trained = output / f"model-{settings.select}"
@@ -188,4 +196,6 @@ def parse_goal(goal: str) -> Goal:
     name, _, value = goal.partition(" ")
     if name == "best-f":
         return Goal(best_f=True)
-    return Goal(**{name.replace("-", "_"): float(value)})
+    if name == "target-fpr":
+        return Goal(target_fpr=float(value))
+    return Goal(target_recall=float(value))

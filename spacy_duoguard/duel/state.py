@@ -55,7 +55,7 @@ def open_folder(folder: Path, config: Path, settings: DuelSettings) -> Iterator[
 
 def _check_inputs(folder: Path, config: Path, settings: DuelSettings) -> None:
     generator, guard = settings.generator, settings.guard
-    read = [str(config), settings.seeds.train, settings.seeds.dev]
+    read: list[str | None] = [str(config), settings.seeds.train, settings.seeds.dev]
     read += [generator.prompts, generator.dpo, generator.path, guard.train]
     read += [guard.pipeline, generator.model]
     paths = [Path(name) for name in read if name is not None]

@@ -123,6 +123,7 @@ def test_the_download_command_runs(tmp_path, monkeypatch, qwen2_folder):
     assert (tmp_path / "guard" / "download.json").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:.W030")  # of few dev texts
 def test_the_duel_commands_run(tmp_path, monkeypatch):
     for module in ("openai", "datasketch"):
         pytest.importorskip(module, reason="needs the extra duel")

@@ -1,21 +1,20 @@
 """A duel that is killed again and again ends like one that isn't."""
 
 import json
+import multiprocessing
 import random
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from support.chat_server import ChatServer, Reply, completion, write_text
-from support.duels import make_config, write_config
+from support.duels import make_config, play, write_config
 
 pytest.importorskip("openai", reason="needs the extra duel")
 pytest.importorskip("datasketch", reason="needs the extra duel")
 
 CONCURRENCY = 4
 FILES = ("generated.jsonl", "judged.jsonl", "scored.jsonl", "pairs.jsonl")
+TRAINING = ("train.spacy", "training-*", "guard", "round.json")
 
 
 def behave(body, n):
@@ -24,64 +23,73 @@ def behave(body, n):
     return Reply(completion(write_text(body)), delay=0.05)
 
 
-def start(folder, server, output):
-    config = make_config(
-        folder,
-        server.url,
-        guard={"pipeline": "demo", "device": "cpu"},
-        generator={"samples": 4, "concurrency": CONCURRENCY},
-        judge={"endpoint": server.url, "model": "judge", "concurrency": CONCURRENCY},
-    )
-    path = write_config(folder / "duel.cfg", config)
-    command = [sys.executable, "-m", "spacy", "duoguard", "duel", path, output]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+class Runs:
+    """Starts a duel in processes of their own, with everything imported."""
 
+    def __init__(self, folder, server):
+        self.output = folder / "out"
+        judge = {"endpoint": server.url, "model": "judge", "concurrency": CONCURRENCY}
+        config = make_config(
+            folder,
+            server.url,
+            guard={"pipeline": "demo", "device": "cpu"},
+            generator={"samples": 4, "concurrency": CONCURRENCY, "timeout": 100.0},
+            judge={**judge, "timeout": 100.0},
+        )
+        self.config = write_config(folder / "duel.cfg", config)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["spacy_duoguard.duel.run"])
 
-def finish(process):
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    def start(self):
+        process = self.context.Process(target=play, args=(self.config, self.output))
+        process.start()
+        return process
 
+    def finish(self):
+        process = self.start()
+        process.join(timeout=400)
+        assert process.exitcode == 0
+        report = json.loads((self.output / "report.json").read_text())
+        folder = self.output / "round-1"
+        return report, {name: (folder / name).read_bytes() for name in FILES}
 
-def wait_for(process, condition):
-    while process.poll() is None and not condition():
-        time.sleep(0.01)
-
-
-def results(folder):
-    return {name: (folder / "round-1" / name).read_bytes() for name in FILES}
+    def kill_when(self, condition, delay):
+        """RETURNS (bool): Whether it was running until then."""
+        process = self.start()
+        while process.is_alive() and not condition():
+            time.sleep(0.005)
+        time.sleep(delay)
+        was_alive = process.is_alive()
+        process.kill()
+        process.join()
+        return was_alive
 
 
 @pytest.mark.slow
 def test_20_kills_lose_and_double_nothing(tmp_path):
-    rng = random.Random(0)
+    rng, kills = random.Random(0), 0
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
     with ChatServer(behave) as server:
-        finish(start(tmp_path, server, tmp_path / "undisturbed"))
-        expected, n_expected = results(tmp_path / "undisturbed"), len(server.bodies)
-    output, kills = tmp_path / "killed", 0
+        expected = Runs(tmp_path / "undisturbed", server).finish()
+        n_expected = len(server.bodies)
     with ChatServer(behave) as server:
-        steps = ("train.spacy", "training-*", "guard", "round.json")
-        for i in range(20):
-            process = start(tmp_path, server, output)
-            if i < 16:  # while it asks
-                target = len(server.bodies) + rng.randrange(1, 12)
-                wait_for(process, lambda n=target: len(server.bodies) >= n)
-                time.sleep(rng.random() * 0.06)
-            else:  # while it trains
-                pattern = steps[i - 16]
-                written = f"killed/round-1/{pattern}"
-                wait_for(process, lambda p=written: any(tmp_path.glob(p)))
-                time.sleep(rng.random() * 2)
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-            process.communicate()
-        finish(start(tmp_path, server, output))
+        runs = Runs(tmp_path / "killed", server)
+        for _ in range(16):  # while it asks
+            target = len(server.bodies) + rng.randrange(1, 12)
+            kills += runs.kill_when(
+                lambda n=target: len(server.bodies) >= n, rng.random() * 0.06
+            )
+        for pattern in TRAINING:
+            written = f"killed/out/round-1/{pattern}"
+            kills += runs.kill_when(
+                lambda p=written: any(tmp_path.glob(p)), rng.random() * 2
+            )
+        assert runs.finish() == expected
         repeated = len(server.bodies) - n_expected
     assert kills >= 16
     assert 0 <= repeated <= kills * CONCURRENCY
-    assert results(output) == expected
-    one, two = (
-        json.loads((folder / "report.json").read_text())
-        for folder in (output, tmp_path / "undisturbed")
-    )
-    assert one == two
+    ids = [
+        json.loads(line)["id"] for line in expected[1]["generated.jsonl"].splitlines()
+    ]
+    assert len(set(ids)) == len(ids) == 9 * 2 * 4

@@ -25,7 +25,7 @@ from spacy_duoguard.errors import DuelError, SettingsError
 
 pytest.importorskip("openai", reason="needs the extra duel")
 pytest.importorskip("datasketch", reason="needs the extra duel")
-pytestmark = pytest.mark.filterwarnings("ignore:.W001")
+pytestmark = pytest.mark.filterwarnings("ignore:.W001", "ignore:.W030")
 
 GUARD = {"pipeline": "demo", "device": "cpu"}
 DEV = (*DEV_SAFE, *DEV_UNSAFE)

@@ -53,7 +53,7 @@ def test_the_sample_is_balanced_and_the_same_for_a_seed(sample, tmp_path):
         assert one.read_bytes() == two.read_bytes()
     seeds = read_seeds(tmp_path / "a" / "seeds.jsonl")
     dev = read_seeds(tmp_path / "a" / "dev.jsonl")
-    assert sum(seed.unsafe for seed in seeds) == 30 == len(seeds) / 2
+    assert sum(seed.unsafe for seed in seeds) == 40 == len(seeds) / 2
     assert sum(seed.unsafe for seed in dev) == 75 == len(dev) / 2
     docs = DocBin().from_disk(tmp_path / "a" / "seeds.spacy").get_docs(Vocab())
     assert [doc.cats["unsafe"] for doc in docs] == [seed.unsafe for seed in seeds]

@@ -1,6 +1,7 @@
 """Small duels: harmless texts with made-up labels, and configs."""
 
 import json
+import warnings
 
 from spacy_duoguard.duel.settings import parse_settings
 
@@ -83,3 +84,15 @@ class Watcher:
 
     def end(self):
         pass
+
+
+def play(config, output):
+    """Run a duel in a process of its own. It fails if that does."""
+    import torch
+
+    from spacy_duoguard.duel.run import run_duel
+
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_duel(config, output, Watcher())

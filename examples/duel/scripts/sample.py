@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         records = {name: read(folder / f"{name}.jsonl") for name in ("seeds", "dev")}
         rewrites = imitate(rng, records["seeds"])
     else:
-        seeds = [make(rng, "English", i % 2 == 0, known=True) for i in range(60)]
+        seeds = [make(rng, "English", i % 2 == 0, known=True) for i in range(80)]
         dev = [make(rng, name, i % 2 == 0) for name in PATTERNS for i in range(50)]
         records = {"seeds": seeds, "dev": dev}
         rewrites = [rewrite(rng) for _ in range(4000)]
