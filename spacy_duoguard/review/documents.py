@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint.files import is_regular
+from ..engine.decisions import Decision
 from ..engine.verdict import FAILED, ContradictionError, judge
 from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
@@ -41,7 +42,7 @@ class Document:
     sentences: tuple[Sentence, ...] = ()
     curve: dict[str, list[Any]] | None = None  # as in the results file
     first_unsafe: int | None = None
-    decision: decisions.Decision | None = None
+    decision: Decision | None = None
     readings: tuple[Reading, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)  # of the input, to display
     note: str | None = None  # why scoring failed, or why the record is invalid
@@ -116,7 +117,7 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key
-    text = record.get(key)
+    text = record.get("scored_text") or record.get(key)  # of messages, or the text
     text = text if isinstance(text, str) else None
     hidden = {key, *FIELDS}
     if decisions.has_decision(record):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...errors import Errors, SettingsError
-from ..parquet import result_columns, to_rows, to_table
+from ..parquet import holds_messages, result_columns, to_rows, to_table
 from ..parquet_schema import load_pyarrow
 from ..pipelines import GuardOptions, load_guard
 from ..record import BATCH, check_columns, make_record
@@ -133,7 +133,8 @@ def score_table(
             record if problem is None else replace(record, problem=problem)
             for record, problem in zip(records, problems, strict=True)
         ]
-    columns = result_columns(scorer.labels, scorer.columns)
+    turns = holds_messages(table.schema, text_key)
+    columns = result_columns(scorer.labels, replace(scorer.columns, turns=turns))
     results = scorer.score(records)
     scored = to_table(results, columns)
     table = table.rename_columns(output_names(table.schema.names))

@@ -1,4 +1,4 @@
-"""Chunks of a text: strings, or bytes that may end inside a character."""
+"""From the chunks of a stream to text."""
 
 import codecs
 from collections.abc import Sequence
@@ -18,21 +18,22 @@ def check_chunks(chunks: Sequence[str | bytes]) -> None:
 
 
 class ChunkDecoder:
-    """Decodes the chunks of one text."""
+    """Decodes chunks that may end inside a character."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     @property
     def is_waiting(self) -> bool:
-        """RETURNS (bool): Whether the bytes so far end inside a character."""
+        """RETURNS (bool): Whether the last chunk ended inside a character."""
         return bool(self._decoder.getstate()[0])
 
     def decode(self, chunk: str | bytes) -> str:
         """chunk (Union[str, bytes]): The next chunk.
-        RETURNS (str): Its characters, without one that isn't complete.
-        RAISES (ScoringError): Bytes that aren't UTF-8, or a string after bytes that end
-            inside a character."""
+        RETURNS (str): Its text, without a character that is not complete yet.
+        RAISES (ScoringError): The bytes aren't UTF-8, or a string follows a part of a
+            character.
+        """
         if isinstance(chunk, str):
             if self.is_waiting:
                 raise ScoringError(Errors.E094)
@@ -45,5 +46,5 @@ class ChunkDecoder:
         raise ScoringError(Errors.E095.format(problem=problem))
 
     def reset(self) -> None:
-        """Forget the bytes of a character that isn't complete."""
+        """Forget the part of a character that is waiting."""
         self._decoder.reset()
