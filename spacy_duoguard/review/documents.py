@@ -125,8 +125,8 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     text = record.get("scored_text") or record.get(key)  # of messages, or the text
     text = text if isinstance(text, str) else None
     hidden = {key, *FIELDS}
-    if decisions.has_decision(record):
-        hidden.update(decisions.FIELDS)
+    if not decisions.has_decision(record):
+        hidden.difference_update(decisions.FIELDS)  # of the input
     fields = {
         str(name): _show(name, value)
         for name, value in record.items()
