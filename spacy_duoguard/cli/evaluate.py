@@ -10,10 +10,18 @@ import typer
 
 from .failures import one_line_errors
 from .options import BatchTokens, Device, Model, PrecisionOption, Verbose, value_of
+from .systems import (
+    Scores,
+    ScoresField,
+    ScoresThreshold,
+    load_systems,
+    show_comparison,
+)
 
 if TYPE_CHECKING:
     from ..evaluation.disguised import DisguiseReport
     from ..evaluation.run import Evaluation
+    from ..evaluation.systems import Comparison
 
 Folder = Annotated[
     Path,
@@ -63,6 +71,9 @@ def evaluate_cli(
     plots: Plots = None,
     disguises: Disguises = False,
     disguised_texts: DisguisedTexts = 100,
+    scores: Scores = None,
+    scores_field: ScoresField = None,
+    scores_threshold: ScoresThreshold = None,
     device: Device = "auto",
     precision: PrecisionOption = None,
     batch_tokens: BatchTokens = None,
@@ -73,6 +84,8 @@ def evaluate_cli(
     Prints the results next to those of the paper. The files are in
     github.com/yihedeng9/DuoGuard, six for each language. Missing files are listed and
     left out of the average. The time per text is measured with many texts at once.
+
+    With --scores, it compares other systems on the same rows.
     """
     with one_line_errors(verbose):
         from ..evaluation.datasets import LANGUAGES
@@ -82,6 +95,7 @@ def evaluate_cli(
             list_pictures,
             load_matplotlib,
         )
+        from ..evaluation.systems_report import system_pictures
         from ..scoring.pipelines import GuardOptions, load_component
 
         options = GuardOptions(
@@ -92,19 +106,30 @@ def evaluate_cli(
         )
         languages = language or list(LANGUAGES)
         outputs = [json_file] if json_file is not None else []
-        outputs += list_pictures(plots, languages) if plots is not None else []
-        if plots is not None and disguises:
-            outputs += disguise_pictures(plots, languages)
+        if plots is not None:
+            outputs += list_pictures(plots, languages)
+            outputs += system_pictures(plots, languages) if scores else []
+            outputs += disguise_pictures(plots, languages) if disguises else []
         _check_outputs(folder, languages, model, outputs)
         if plots is not None:
             load_matplotlib()  # fail now, not after minutes of scoring
+        systems = load_systems(
+            scores,
+            scores_field,
+            scores_threshold,
+            ours=model,
+            folder=folder,
+            languages=languages,
+            outputs=outputs,
+        )
         guard = cache(lambda: load_component(options))
         evaluation = _evaluate(folder, language or [], model, guard)
         typer.echo(format_evaluation(evaluation))
+        comparison = show_comparison(evaluation, systems, plots) if systems else None
         report = None
         if disguises:
             report = _disguise(folder, evaluation, guard(), disguised_texts)
-        _save(evaluation, report, json_file, plots)
+        _save(evaluation, json_file, plots, comparison, report)
 
 
 def _check_outputs(
@@ -190,14 +215,16 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 def _save(
     evaluation: "Evaluation",
-    report: "DisguiseReport | None",
     json_file: Path | None,
     plots: Path | None,
+    comparison: "Comparison | None",
+    report: "DisguiseReport | None",
 ) -> None:
     """evaluation (Evaluation): The results.
-    report (Optional[DisguiseReport]): The results under disguise.
     json_file (Optional[Path]): The JSON file for them.
-    plots (Optional[Path]): The folder for their pictures."""
+    plots (Optional[Path]): The folder for their pictures.
+    comparison (Optional[Comparison]): Those of other systems.
+    report (Optional[DisguiseReport]): Those under disguise."""
     import json
 
     from ..engine.checkpoint.files import write_aside
@@ -206,6 +233,8 @@ def _save(
 
     if json_file is not None:
         results = evaluation.to_dict()
+        if comparison is not None:
+            results["systems"] = comparison.to_dict()
         if report is not None:
             results["disguises"] = report.to_dict()
         json_file.parent.mkdir(parents=True, exist_ok=True)

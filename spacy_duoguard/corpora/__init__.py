@@ -1,1 +1,2 @@
-"""Texts to train on: disguised copies, and documents composed of labelled texts."""
+"""Corpora for `spacy train`: from labelled records and back, disguised copies, and
+documents composed of labelled texts."""

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import spacy
-from spacy.tokens import Span
+from spacy.tokens import DocBin, Span, SpanGroup
 
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.pipeline.gold import (
+    REJECTED,
     LabelledText,
     fill_maximum,
     foreign_keys,
     read_cats,
+    read_rejected,
     read_span_group,
     training_queries,
 )
@@ -167,3 +169,41 @@ def test_in_context_an_unsafe_span_without_a_category_leaves_later_ones_open():
     assert not of_doc.is_known
     assert first.maximum == 1.0
     assert np.array_equal(second.truths, np.array([0, NAN, NAN], "f4"), equal_nan=True)
+
+
+# Partial groups
+
+
+def partial(doc, entries, rejected):
+    spans = [Span(doc, start, end, label=label) for start, end, label in entries]
+    return SpanGroup(doc, name="duoguard", attrs={REJECTED: rejected}, spans=spans)
+
+
+def test_in_a_partial_group_the_rest_is_open(doc):
+    spans = [doc[0:2], doc[2:4], doc[4:6]]
+    rejected = [[0, 7, "B"], [8, 18, "unsafe"], [1, 3, "A"]]
+    group = partial(doc, [(0, 2, "A"), (3, 4, "C")], rejected)
+    doc.spans["duoguard"] = group
+    (saved,) = DocBin(docs=[doc]).get_docs(doc.vocab)  # attributes are saved
+    for group in (doc.spans["duoguard"], saved.spans["duoguard"]):
+        golds, unmatched = read_span_group(group, spans, LABELS)
+        expected = [[1, 0, NAN], [0, 0, 0], [NAN, NAN, NAN]]
+        for gold, truths in zip(golds, expected, strict=True):
+            assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
+        assert unmatched == 2
+    golds, _ = read_span_group(partial(doc, [], []), spans, LABELS)
+    assert not any(gold.is_known for gold in golds)
+
+
+def test_a_group_without_the_list_is_complete(doc):
+    assert read_rejected(SpanGroup(doc, name="x", spans=[doc[0:2]]), LABELS) is None
+    assert read_rejected([], LABELS) is None
+    assert read_rejected(partial(doc, [], []), LABELS) == []
+
+
+@pytest.mark.parametrize("damaged", [3, [3], [[0, 7]], [["a", 7, "A"]]])
+def test_a_damaged_list(doc, damaged):
+    with pytest.raises(SettingsError, match="E265"):
+        read_rejected(partial(doc, [], damaged), LABELS)
+    with pytest.raises(SettingsError, match="E067"):
+        read_rejected(partial(doc, [], [[0, 7, "D"]]), LABELS)
