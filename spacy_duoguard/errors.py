@@ -274,6 +274,7 @@ class Errors:
         "[E320] The span getter returned a value of the type '{kind}' where a list is "
         "expected. It must return one list of spans per doc."
     )
+    E323 = "[E323] Expected docs, but got a value of the type '{kind}'."
     E051 = "[E051] Text {i} has the type '{kind}'. Texts must be strings."
     E052 = (
         "[E052] A text has an unpaired surrogate, which isn't a valid character. "
@@ -648,7 +649,7 @@ class Errors:
         "where the values are with --scores-field, e.g. text=prompt."
     )
     E278 = (
-        "[E278] --{option} ({value!r}) must look like one of: --scores NAME=FILE, "
+        "[E278] The option --{option} ({value!r}) must be one of --scores NAME=FILE, "
         "--scores-field [NAME:]KEY=FIELD with text, id, score or flag as the KEY, "
         "--scores-threshold [NAME:]NUMBER."
     )
@@ -666,6 +667,10 @@ class Errors:
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
         "the field with the texts. Records have {count} other fields."
+    )
+    E324 = (
+        "[E324] {path} has the scores of the texts in the field '{scored}', not of "
+        "those in '{key}'. Set --text-key to '{scored}'."
     )
     E231 = (
         "[E231] {path} doesn't have results of 'score': no line is a JSON object with "

@@ -108,7 +108,7 @@ def choose_review(
                 texts.scores[:, i],
                 gold[:, i],
                 goal,
-                old=blocked[label] if (kept := old[label]) is None else kept,
+                old=blocked[label] if (last := old[label]) is None else last,
             )
             for i, label in enumerate(texts.labels)
         ]

@@ -15,7 +15,7 @@ class Parts:
         self.vocab = vocab
         self.words: list[str] = []
         self.spaces: list[bool] = []
-        self.sent_starts: list[bool] = []
+        self.sent_starts: list[bool | int | None] = []
 
     def __len__(self) -> int:
         return len(self.words)
@@ -38,7 +38,7 @@ class Parts:
     def make(self, *, sentences: bool) -> Doc:
         """sentences (bool): Whether to set the sentences.
         RETURNS (Doc): The doc."""
-        sent_starts = self.sent_starts if sentences else None
+        sent_starts = [*self.sent_starts] if sentences else None
         return Doc(
             self.vocab, words=self.words, spaces=self.spaces, sent_starts=sent_starts
         )
@@ -54,9 +54,8 @@ def sentence_starts(doc: Doc) -> list[bool]:
     """doc (Doc): A doc.
     RETURNS (List[bool]): Whether each token begins a sentence; the whole doc is one
         where none are set."""
-    if not has_sentences(doc):
-        return [token.i == 0 for token in doc]
-    return [bool(token.is_sent_start) for token in doc]
+    is_set = has_sentences(doc)
+    return [token.i == 0 or (is_set and bool(token.is_sent_start)) for token in doc]
 
 
 def split_at_gold(doc: Doc) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import Errors, SettingsError
+from .text.lossless import characters_of
 
 # Parts of a content that are text, in OpenAI's chat and responses APIs.
 _TEXT_PARTS = ("text", "input_text", "output_text")
@@ -78,7 +79,7 @@ def read_messages(messages: Iterable[str | Mapping[str, Any]]) -> Conversation:
         scored, such as an image or the call of a tool.
     """
     if isinstance(messages, (str, bytes)):
-        raise SettingsError(Errors.E049)
+        raise SettingsError(Errors.E049.format(kind=type(messages).__name__))
     if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
         kind = type(messages).__name__
         raise SettingsError(Errors.E251.format(problem=f"a value of type '{kind}'"))
@@ -87,7 +88,7 @@ def read_messages(messages: Iterable[str | Mapping[str, Any]]) -> Conversation:
 
 def _read_turn(i: int, message: Any) -> Turn:
     if isinstance(message, str):
-        return Turn(None, message)
+        return Turn(None, characters_of(message))
     if not isinstance(message, Mapping):
         problem = f"message {i} has the type '{type(message).__name__}'"
         raise SettingsError(Errors.E251.format(problem=problem))
@@ -99,14 +100,14 @@ def _read_turn(i: int, message: Any) -> Turn:
             raise SettingsError(Errors.E253.format(i=i, what=f"'{key}'"))
     if "content" not in message:
         raise SettingsError(Errors.E251.format(problem=f"message {i} has no content"))
-    return Turn(role, _read_content(i, message["content"]))
+    return Turn(characters_of(role), _read_content(i, message["content"]))
 
 
 def _read_content(i: int, content: Any) -> str:
     if content is None:  # as of a message that only called a tool
         return ""
     if isinstance(content, str):
-        return content
+        return characters_of(content)
     if not isinstance(content, (list, tuple)):
         problem = f"the content of message {i} has the type '{type(content).__name__}'"
         raise SettingsError(Errors.E251.format(problem=problem))
@@ -123,5 +124,4 @@ def _read_part(i: int, part: Any) -> str:
     if not isinstance(part.get("text"), str):
         problem = f"a part of message {i} has no text"
         raise SettingsError(Errors.E251.format(problem=problem))
-    text: str = part["text"]
-    return text
+    return characters_of(part["text"])

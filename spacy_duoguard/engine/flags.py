@@ -41,8 +41,9 @@ def check_thresholds(
     _check_values("review_threshold", review_threshold, reviews, labels)
     # Whoever is not named has the defaults, also the categories that are added later.
     for key in (None, *thresholds, *reviews):
-        review = reviews.get(key, review_threshold)
-        limit = thresholds.get(key, threshold)
+        review, limit = review_threshold, threshold
+        if key is not None:
+            review, limit = reviews.get(key, review), thresholds.get(key, limit)
         if review is not None and review > limit:
             message = Errors.E250.format(
                 review=_name_of("review_threshold", key, reviews),

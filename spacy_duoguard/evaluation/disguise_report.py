@@ -64,8 +64,8 @@ def _format_safe(result: LanguageDisguises, readings: Iterable[str]) -> str:
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    aligns = ("l", *("r" for _ in header[1:]))
-    return str(table(rows, header=header, divider=True, aligns=aligns, max_col=50))
+    aligns: Any = ("l", *("r" for _ in header[1:]))
+    return table(rows, header=header, divider=True, aligns=aligns, max_col=50)
 
 
 def _percent(rate: Rate | None) -> str:

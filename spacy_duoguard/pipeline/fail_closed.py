@@ -32,9 +32,14 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
 
     component (DuoGuard): The component.
     docs (List[Doc]): The docs.
+    RAISES (ScoringError): Something among them isn't a doc.
     """
+    others = [doc for doc in docs if not isinstance(doc, Doc)]
+    to_mark = [doc for doc in docs if isinstance(doc, Doc)] if others else docs
     has_spans = getattr(component, "span_getter", None) is not None
-    _mark_failed(component, docs, () if has_spans else None)
+    _mark_failed(component, to_mark, () if has_spans else None)
+    if others:
+        raise ScoringError(Errors.E323.format(kind=type(others[0]).__name__))
     try:
         _ = component.classifier
     except Exception:  # the model doesn't load, so there is no point in trying texts

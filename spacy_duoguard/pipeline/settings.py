@@ -118,7 +118,10 @@ def make_policy(cfg: Mapping[str, Any], labels: Sequence[str]) -> Policy:
     RETURNS (Policy): The thresholds of each category.
     RAISES (SettingsError): As in `check_settings`."""
     check_settings(cfg, labels)
-    return Policy.of(labels, **{key: cfg[key] for key in _THRESHOLDS})
+    # Plain copies: a mapping may have other values each time.
+    plain = {**cfg, **{key: dict(cfg[key]) for key in _BY_CATEGORY}}
+    check_settings(plain, labels)
+    return Policy.of(labels, **{key: plain[key] for key in _THRESHOLDS})
 
 
 def _check_names(cfg: Mapping[str, Any]) -> None:

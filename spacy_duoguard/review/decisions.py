@@ -1,23 +1,12 @@
 """Read what was decided about a record: to allow, to review or to block it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ..engine.decisions import ACTIONS, BLOCK, Decision
 from ..engine.verdict import ContradictionError, Verdict
 
-REVIEW = "review"
-ACTIONS: tuple[str, ...] = ("allow", REVIEW, "block")
 FIELDS: tuple[str, ...] = ("action", "reason")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided, and why."""
-
-    action: str  # one of ACTIONS
-    category: str | None  # what decided; None if no score did
-    margin: float | None  # its score, minus its threshold
 
 
 def has_decision(record: Mapping[str, Any]) -> bool:
@@ -38,7 +27,7 @@ def read_decision(record: Mapping[str, Any], verdict: Verdict) -> Decision | Non
     if not has_decision(record):
         return None
     action, reason = record["action"], record["reason"]
-    if verdict.flags and action != "block":
+    if verdict.flags and action != BLOCK:
         raise ContradictionError("the record is flagged, but not blocked")
     category, margin = reason["category"], reason["margin"]
     if category is None and margin is None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..engine.decisions import REVIEW
 from ..engine.verdict import (
     ContradictionError,
     Verdict,
@@ -13,7 +14,6 @@ from ..engine.verdict import (
     is_score,
 )
 from ..taxonomy import UNSAFE
-from . import decisions
 
 _TOLERANCE = 1e-6  # scores are rounded to as many decimals
 
@@ -81,7 +81,7 @@ def read_sentences(
         scores.pop(UNSAFE, None)
         if not scores or not set(scores) <= set(verdict.labels):
             raise ContradictionError("a sentence has no scores of known categories")
-        is_flagged = sentence.get("action") != decisions.REVIEW
+        is_flagged = sentence.get("action") != REVIEW
         checked.append(Sentence(start, end, scores, is_flagged))
     return tuple(checked)
 

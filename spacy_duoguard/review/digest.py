@@ -2,18 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .documents import Document
 
 _LENGTH = 32  # hexadecimal digits
 
 
-def digest_of(documents: Iterable[Document]) -> str:
+def digest_of(documents: Iterable[Document], labels: Sequence[str]) -> str:
     """documents (Iterable[Document]): All documents of the results.
+    labels (Sequence[str]): The categories of the page, in order: marks are kept by
+        their positions.
     RETURNS (str): The same for the same texts, scores and flags in the same order,
         however they are stored."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(json.dumps(labels).encode("ascii"))
     for document in documents:
         content = (
             document.record,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint.files import is_regular
+from ..engine.decisions import Decision
 from ..engine.verdict import FAILED, ContradictionError, judge
 from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
@@ -41,7 +42,7 @@ class Document:
     sentences: tuple[Sentence, ...] = ()
     curve: dict[str, list[Any]] | None = None  # as in the results file
     first_unsafe: int | None = None
-    decision: decisions.Decision | None = None
+    decision: Decision | None = None
     readings: tuple[Reading, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)  # of the input, to display
     note: str | None = None  # why scoring failed, or why the record is invalid

@@ -15,6 +15,7 @@ const KEYS = {
   A: () => stepSentence(-1, false),
   d: () => ask(""),
   Delete: () => answer(UNKNOWN),
+  Backspace: () => answer(UNKNOWN),
   "/": () => {
     document.body.dataset.view = "list";
     $("query").focus();

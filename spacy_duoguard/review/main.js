@@ -40,6 +40,7 @@ function showDocumentView() {
 
 list.select = (doc) => {
   open = doc;
+  say("");
   history.replaceState(null, "", `#record-${doc.record}`);
   if (isStale && state.marks) refresh();
   else showDocument(doc, list.current, list.docs.length);

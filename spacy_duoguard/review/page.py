@@ -5,6 +5,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,10 +15,10 @@ from typing import Any
 
 from ..engine.checkpoint.files import write_aside
 from ..engine.checkpoint.output_paths import check_output
+from ..engine.decisions import Decision
 from ..errors import Errors, ResultsError, Warnings
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
-from .completeness import why_incomplete
-from .decisions import Decision
+from .completeness import check_text_key, why_incomplete
 from .digest import digest_of
 from .documents import Document, check_labels, list_inputs, read_documents
 
@@ -65,21 +66,30 @@ def write_page(
     RETURNS (Tuple[int, int]): The number of documents in the results, and how many of
         them were not scored.
     RAISES (ResultsError): The results can't be read.
-    RAISES (SettingsError): The page would replace them, or something that isn't a file.
+    RAISES (SettingsError): The page would replace them, or something that isn't a file,
+        or the texts of another field were scored.
     """
     results, page = Path(results), Path(page)
     inputs = list_inputs(results)
     check_output(page, inputs)
+    check_text_key(results, text_key)
     if reason := why_incomplete(results):
         warnings.warn(Warnings.W019.format(path=results, reason=reason), stacklevel=2)
     documents = check_labels(list(read_documents(results, text_key=text_key)))
     if not documents:
         raise ResultsError(Errors.E150.format(path=results))
-    content = build_page(documents, title=results.name, top=top, incomplete=reason)
+    content = build_page(
+        documents, title=_title_of(results), top=top, incomplete=reason
+    )
     with write_aside(page, mode=_mode_for(inputs)) as aside:
         aside.write_text(content, encoding="utf8")
     failed = sum(document.status == "error" for document in documents)
     return len(documents), failed
+
+
+def _title_of(path: Path) -> str:
+    """The name of a file, which can hold bytes that aren't UTF-8."""
+    return os.fsencode(path.name).decode("utf8", "replace")
 
 
 def _mode_for(inputs: Iterable[Path]) -> int:
@@ -169,7 +179,7 @@ def _data(
     columns = {label: i for i, label in enumerate(labels)}
     return {
         "source": source,
-        "digest": digest_of(documents),
+        "digest": digest_of(documents, labels),
         "labels": labels,
         "colors": [COLORS.get(label, OTHER_COLOR) for label in labels],
         "total": len(documents),

@@ -123,7 +123,8 @@ function opinion(doc, key, label) {
   const flagged = flaggedBy(doc, key, label);
   if (flagged === null) return "not scored";
   const score = scoreBy(doc, key, label);
-  const verdict = flagged ? "flagged" : "not flagged";
+  const where = state.threshold === null ? "" : " in the results"; // not by the slider
+  const verdict = `${flagged ? "flagged" : "not flagged"}${where}`;
   return score === null ? verdict : `${format(score)}, ${verdict}`;
 }
 

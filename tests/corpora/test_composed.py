@@ -115,6 +115,15 @@ def test_the_gold_of_spans_and_sentences_is_kept():
     assert (entry.text, entry.label_) == ("I hate you.", "Hate")
 
 
+def test_a_text_of_one_word_is_a_sentence_too():
+    nlp = spacy.blank("en")
+    docs = [make_doc(nlp, "Hello there", {"unsafe": 0.0})]
+    docs += [make_doc(nlp, word, {"Hate": 1.0}) for word in ("Grrr", "Ugh")]
+    gold = compose(nlp.vocab, docs, "duoguard").reference
+    assert [sent.text for sent in gold.sents] == ["Hello there", "Grrr", "Ugh"]
+    assert [span.text for span in gold.spans["duoguard"]] == ["Grrr", "Ugh"]
+
+
 @pytest.mark.parametrize(
     ("cats", "merged"),
     [

@@ -75,15 +75,17 @@ def test_the_sample_converts_and_overwrites_nothing(load, tmp_path):
 
 def toxic_chat(folder):
     """A file with a safe row, an unsafe one twice, and one of no category."""
+    results = [None, {"C9(Hate)": True}, {"C9(Hate)": True}, {"others": True}]
     rows = [
-        {"prompt": "a dog", "moderation_flag": 0, "parsed_result": None},
-        *[{"prompt": "a fox", "moderation_flag": 1, "parsed_result": {"C9(Hate)": 1}}]
-        * 2,
-        {"prompt": "a cow", "moderation_flag": 1, "parsed_result": {"others": 1}},
+        {
+            "prompt": text,
+            "moderation_flag": int(result is not None),
+            "parsed_result": result and {"MODERATION_RESULT": result},
+        }
+        for text, result in zip(
+            ("a dog", "a fox", "a fox", "a cow"), results, strict=True
+        )
     ]
-    for row in rows:
-        result = row["parsed_result"]
-        row["parsed_result"] = result and {"MODERATION_RESULT": result}
     (folder / "En").mkdir()
     (folder / "En" / "toxic_chat.json").write_text(json.dumps(rows), encoding="utf8")
 
@@ -543,7 +545,6 @@ def test_downstream(project, load):
 def test_demo(project, evaluation_files):
     """Shorter than in earnest, and harmless: it learns the made-up words."""
     options = ("--vars.data", evaluation_files, "--vars.steps", 150)
-    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
     run(project, "-m", "spacy", "project", "run", "demo", ".", *options)
     folder = project / "training" / "demo-checkpoint"
     names = {path.name for path in folder.iterdir()}
@@ -556,3 +557,10 @@ def test_demo(project, evaluation_files):
     card = (folder / "README.md").read_text(encoding="utf8")
     assert "| OpenAI Moderation, held out | En | 12 | " in card
     assert "| Hate | 12 of 36 | " in card
+    assert "| base64 | " in card
+    assert "second part" not in card
+    # And a part on disguised texts.
+    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
+    run(project, "-m", "spacy", "project", "run", "demo-disguised", ".", *options)
+    card = (folder / "README.md").read_text(encoding="utf8")
+    assert "In the second part" in card

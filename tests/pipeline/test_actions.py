@@ -50,7 +50,7 @@ def banded(qwen2_folder):
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     model = {"name": str(qwen2_folder), "device": "cpu", "precision": "float32"}
-    config = {"threshold": 0.62, "review_threshold": 0.55, "sents": True}
+    config = {"threshold": 0.9, "review_threshold": 0.87, "sents": True}
     nlp.add_pipe("duoguard", config={**config, "model": model})
     return nlp
 
@@ -181,7 +181,7 @@ def test_a_doc_that_nothing_has_seen_has_no_action(make_nlp):
     "damage",
     [
         {"review_threshold": float("nan")},
-        {"review_threshold": 0.9},
+        {"review_threshold": 1.0},
         {"review_threshold": "low"},
         {"review_thresholds": None},
         {"review_thresholds": {"Hate": 2.0}},
@@ -190,7 +190,7 @@ def test_a_doc_that_nothing_has_seen_has_no_action(make_nlp):
     ],
 )
 def test_settings_that_can_not_be_used_block(make_nlp, damage):
-    nlp = make_nlp(review_threshold=0.3)
+    nlp = make_nlp(threshold=0.999, review_threshold=0.99)
     assert nlp("a dog")._.duoguard_action != "block"
     nlp.get_pipe("duoguard").cfg.update(damage)
     with pytest.raises(SettingsError):

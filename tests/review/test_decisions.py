@@ -9,7 +9,9 @@ from support.review_page import record
 from spacy_duoguard.review.digest import digest_of
 from spacy_duoguard.review.documents import read_document
 from spacy_duoguard.review.page import build_page
+from spacy_duoguard.taxonomy import CATEGORIES
 
+LABELS = list(CATEGORIES)
 REASON = {"category": "Hate", "margin": 0.4}
 
 
@@ -85,17 +87,19 @@ def test_a_sentence_to_be_reviewed_is_not_flagged():
 def test_the_digest_is_of_the_results_and_not_of_their_form():
     texts = ["One.", "Two.", "\ud800"]
     documents = [read(i, text=text) for i, text in enumerate(texts, start=1)]
-    digest = digest_of(documents)
+    digest = digest_of(documents, LABELS)
     assert len(digest) == 32
     assert embedded(documents, top=1)["digest"] == digest
-    assert digest_of([read(i, text=t, id=i) for i, t in enumerate(texts, 1)]) == digest
+    same = [read(i, text=t, id=i) for i, t in enumerate(texts, 1)]
+    assert digest_of(same, LABELS) == digest
     others = [
         documents[:2],
         documents[::-1],
         [*documents[:2], read(3, text="Three.")],
         [*documents[:2], read(3, text="\ud800", sentences=None, status="truncated")],
     ]
-    assert len({digest, *map(digest_of, others)}) == 5
+    digests = {digest_of(other, LABELS) for other in others}
+    assert len({digest, *digests, digest_of(documents, LABELS[::-1])}) == 6
 
 
 def test_labels_have_the_same_order_on_a_page_with_top():

@@ -19,7 +19,7 @@ CHAT = [
     {"role": "assistant", "content": [{"type": "text", "text": "Like this. Ok."}]},
 ]
 IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]
-BAND = {"threshold": 0.62, "review_threshold": 0.55}
+BAND = {"threshold": 0.9, "review_threshold": 0.87}
 
 
 def make_scorer(folder, **options):
@@ -66,7 +66,7 @@ def test_with_a_band_results_say_what_the_doc_says(qwen2_folder):
             assert (sentence is None) == (action == "allow")
             if sentence is not None:
                 assert sentence["action"] == action
-                limit = 0.62 if action == "block" else 0.55
+                limit = 0.9 if action == "block" else 0.87
                 above = [k for k in CATEGORIES if span._.duoguard_cats[k] > limit]
                 assert list(sentence["cats"]) == above
         assert not shown

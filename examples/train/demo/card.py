@@ -16,7 +16,12 @@ _NAMES = {
     TOXIC_CHAT: "ToxicChat, out of domain",
 }
 
-_SECOND_PART = "about ten"
+_DISGUISED = """\
+In the second part (`configs/demo_disguised.cfg`), a third of such texts stands among \
+safe ones, in the form of documents with span gold, and half of all texts are \
+disguised in the ways that no inverse undoes exactly.
+
+"""
 
 _CARD = """\
 # The demo checkpoint
@@ -60,8 +65,7 @@ In `examples/train` of the repository:
 
     python -m spacy project run demo . --vars.data FOLDER
 
-The first part took 37 CPU minutes on a server, including the teacher; the second \
-one {second} minutes.
+This took 37 CPU minutes on a server, including the teacher.
 
 The teacher is a set of logistic regressions on TF-IDF features, scaled by how much \
 more often they occur in positive texts. It labels an endless stream of texts. Most \
@@ -72,11 +76,7 @@ their maximum is the teacher's `unsafe`. The decoder starts from word vectors co
 in the training rows and learns from these texts with `spacy train` \
 (`configs/demo.cfg`). Its weights are averaged over the training steps.
 
-In the second part (`configs/demo_disguised.cfg`), a third of such texts stands \
-among safe ones, in the form of documents with span gold, and half of all texts are \
-disguised in the ways that no inverse undoes exactly. Three seeds were tried, and \
-the one was kept that is best on `i % 5 == 1`. These rows are training rows, too.
-
+{disguised}\
 The settings were chosen on training rows left out for this purpose: those of the \
 decoder on `i % 5 == 1`, those of the teacher on each of the four training parts in \
 turn. The held-out rows weren't used.
@@ -116,7 +116,7 @@ taught about jailbreaks, or any topic of the categories without positives.
 differences of 0.02 in AUROC are within chance.
 - Its categories roughly tell what an unsafe text is about, and nothing about a safe \
 one.
-- It wasn't trained on other languages or code.
+- It wasn't trained on other languages, code{unread}.
 - Its probabilities aren't calibrated, and 0.5 is only a default threshold.
 - The texts are web text and prompts with their own social biases, labelled by few \
 people. Mentions of groups alone can raise `Hate`.
@@ -132,6 +132,8 @@ def write_card(
     top: float,
     in_disguise: DisguiseReport,
     localisation: Mapping[str, Mapping[str, float]] | None,
+    *,
+    disguised: bool,
 ) -> None:
     """folder (Path): The folder for `README.md`.
     classifier (Classifier): The stored checkpoint.
@@ -142,6 +144,7 @@ def write_card(
     in_disguise (DisguiseReport): From `measure_in_disguise`.
     localisation (Optional[Mapping[str, Mapping[str, float]]]): From
         `measure_localisation`.
+    disguised (bool): Whether it was trained on disguised texts too.
     """
     config = classifier.decoder.config
     counts = dict(zip(CATEGORIES, positives, strict=True))
@@ -159,7 +162,8 @@ def write_card(
         table=_unsafe_table(of_unsafe),
         categories=_category_table(of_categories),
         top=top,
-        second=_SECOND_PART,
+        unread="" if disguised else " or obfuscated spellings",
+        disguised=_DISGUISED if disguised else "",
         disguises=_disguise_table(in_disguise.languages),
         safe=_safe_table(in_disguise.languages),
         localisation=_localisation(localisation),

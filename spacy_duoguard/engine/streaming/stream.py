@@ -53,9 +53,11 @@ class StreamBatch:
         """
         if normalize:
             raise SettingsError(Errors.E212)
+        thresholds = dict(thresholds or {})
+        review_thresholds = dict(review_thresholds or {})
         check_thresholds(
             threshold,
-            thresholds or {},
+            thresholds,
             classifier.labels,
             review_threshold=review_threshold,
             review_thresholds=review_thresholds,

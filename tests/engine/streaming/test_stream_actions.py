@@ -19,7 +19,7 @@ def small(qwen2_folder):
     return Classifier.from_pretrained(str(qwen2_folder), **settings)
 
 
-BAND = {"threshold": 0.66, "review_threshold": 0.58}
+BAND = {"threshold": 0.9, "review_threshold": 0.8}
 
 
 def push_all(stream, text, places):
@@ -39,7 +39,7 @@ def test_the_action_follows_from_what_has_held(small, text, places):
         assert scores.action == expected
         assert ACTIONS.index(scores.action) >= ACTIONS.index(action)
         action = scores.action
-        limit, held = (0.66, flags) if flags else (0.58, reviews)
+        limit, held = (0.9, flags) if flags else (0.8, reviews)
         margins = {flag.category: flag.probability - limit for flag in held}
         category, margin = scores.reason["category"], scores.reason["margin"]
         assert margin == max(margins.values(), default=None)

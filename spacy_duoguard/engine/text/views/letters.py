@@ -89,7 +89,7 @@ def read_small_capitals(text: str) -> Iterator[Edit]:
     capitals = small_capitals()
     if capitals.keys().isdisjoint(text):
         return
-    words, others = [], []
+    words, others = list[Edit](), list[Edit]()
     longest = n_all = n_letters = 0
     for word in _WORD.finditer(text):
         n_small = sum(character in capitals for character in word[0])

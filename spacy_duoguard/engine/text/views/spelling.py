@@ -117,6 +117,6 @@ def base_letter(character: str) -> str | None:
     RETURNS (Optional[str]): The basic Latin letter below its accents, if it has any."""
     if character.isascii():
         return None
-    base, *marks = unicodedata.normalize("NFD", character)
+    base, *marks = list(unicodedata.normalize("NFD", character))
     is_accented = bool(marks) and all(map(unicodedata.combining, marks))
     return base if is_accented and base.isascii() and base.isalpha() else None
