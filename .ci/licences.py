@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
-EXTRAS = ("parquet", "plot", "ray", "browser")
+EXTRAS = ("parquet", "plot", "ray", "browser", "duel")
 
 # Permissive, or copyleft only for the licensed files themselves.
 KNOWN = {

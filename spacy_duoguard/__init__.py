@@ -6,16 +6,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .engine.classifier import Classifier
     from .engine.streaming.stream import Stream, StreamBatch
+    from .pipeline.conversation import make_conversation
     from .review.displacy import render
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Stream", "StreamBatch", "__version__", "render"]
+__all__ = [
+    "Classifier",
+    "Stream",
+    "StreamBatch",
+    "__version__",
+    "make_conversation",
+    "render",
+]
 
 # Imported on first use, as they need torch or spaCy.
 _MODULES = {
     "Classifier": ".engine.classifier",
     "Stream": ".engine.streaming.stream",
     "StreamBatch": ".engine.streaming.stream",
+    "make_conversation": ".pipeline.conversation",
     "render": ".review.displacy",
 }
 

@@ -26,6 +26,10 @@ class ScoringError(DuoGuardError, RuntimeError):
     """A text could not be scored."""
 
 
+class DuelError(DuoGuardError, RuntimeError):
+    """A duel can't go on: a server, a program or a file that it needs has failed."""
+
+
 class Errors:
     # Settings
     E001 = (
@@ -33,7 +37,7 @@ class Errors:
         "probability."
     )
     E002 = (
-        "[E002] A key of thresholds isn't a category of this model: '{key}'. "
+        "[E002] A key of {name} isn't a category of this model: '{key}'. "
         "Available categories: {categories}."
     )
     E003 = (
@@ -89,8 +93,17 @@ class Errors:
         "the pipeline and add it again with config={{'{name}': ...}}."
     )
     E107 = (
-        "[E107] thresholds ({value!r}) must map categories to numbers. Set it to {{}} "
+        "[E107] {name} ({value!r}) must map categories to numbers. Set it to {{}} "
         "to use the same threshold for all categories."
+    )
+    E250 = (
+        "[E250] {review} ({value:g}) is above {threshold} ({limit:g}): a text is "
+        "reviewed between the two, and blocked above the second. Lower {review}, or "
+        "raise {threshold} first."
+    )
+    E255 = (
+        "[E255] roles ({value!r}) must be null, to score all turns, or a list of the "
+        "roles whose turns are scored, such as ['user']."
     )
     E110 = (
         "[E110] kernels ({value!r}) must be one of {choices}. 'triton' only matters on "
@@ -250,13 +263,18 @@ class Errors:
         "component 'duoguard' doesn't overwrite the extensions of others."
     )
     E049 = (
-        "[E049] Expected a list of texts, but got a single string, whose characters "
-        "would each be scored as a text. Wrap it in a list."
+        "[E049] Expected a list of texts, but got a value of the type '{kind}'. Put a "
+        "single text into a list."
     )
     E050 = (
         "[E050] The span getter returned something other than a span of the given doc. "
         "It must return spans of that doc only."
     )
+    E320 = (
+        "[E320] The span getter returned a value of the type '{kind}' where a list is "
+        "expected. It must return one list of spans per doc."
+    )
+    E323 = "[E323] Expected docs, but got a value of the type '{kind}'."
     E051 = "[E051] Text {i} has the type '{kind}'. Texts must be strings."
     E052 = (
         "[E052] A text has an unpaired surrogate, which isn't a valid character. "
@@ -266,6 +284,19 @@ class Errors:
         "[E055] Scores in context (span_context = 'document', curve, turns, streams) "
         "aren't available with a tokenizer that adds tokens after the text: a prefix "
         "wouldn't have them. Score the parts as separate texts."
+    )
+    E251 = (
+        "[E251] Expected a list of messages, each a string or a dict with a 'role' and "
+        "a 'content' (a string, null, or a list of parts like {{'type': 'text', "
+        "'text': ...}}), but {problem}."
+    )
+    E253 = (
+        "[E253] Message {i} has {what}, which can't be scored. Put it into the content "
+        "as text, or take it out if something else moderates it."
+    )
+    E254 = (
+        "[E254] The turns of a doc don't fit its text ({problem}), so it was not "
+        "scored. Make such docs with make_conversation, and don't change them."
     )
     E057 = (
         "[E057] No token stands for the visible character at offset {offset} of a "
@@ -389,6 +420,22 @@ class Errors:
     E196 = (
         "[E196] Can't use GPU {gpu_id}: {problem}. Install CuPy for your version of "
         "CUDA, or leave out --gpu-id."
+    )
+
+    # Disguises and corpora
+    E240 = "[E240] The suite has no disguise '{name}'. Available disguises: {names}."
+    E241 = (
+        "[E241] The list of disguises is empty. Name some, or use null for those that "
+        "normalize doesn't undo."
+    )
+    E242 = "[E242] {name} ({value!r}) must be a number in [0, 1]."
+    E243 = (
+        "[E243] n_safe ({value}) must be the least and the most safe texts around one, "
+        "e.g. [2, 10]."
+    )
+    E244 = (
+        "[E244] {path} ({docs} docs) has no safe text to put others among. Add texts "
+        "with gold unsafe = 0, or set level to 0."
     )
 
     # Streams
@@ -596,6 +643,21 @@ class Errors:
         "pip install 'spacy-duoguard[plot]'"
     )
 
+    E277 = (
+        "[E277] None of the results in {path} belongs to a row of the evaluation: "
+        "{count} have a {what} that no row has, and {broken} can't be read.{first} Say "
+        "where the values are with --scores-field, e.g. text=prompt."
+    )
+    E278 = (
+        "[E278] The option --{option} ({value!r}) must be one of --scores NAME=FILE, "
+        "--scores-field [NAME:]KEY=FIELD with text, id, score or flag as the KEY, "
+        "--scores-threshold [NAME:]NUMBER."
+    )
+    E279 = (
+        "[E279] Two systems are called '{name}'. Choose another name with --scores "
+        "NAME=FILE."
+    )
+
     # Review
     E150 = (
         "[E150] {path} has no results. Use a JSON lines file written by 'score', or a "
@@ -605,6 +667,10 @@ class Errors:
     E151 = (
         "[E151] No record of {path} has a text in the field '{key}'. Set --text-key to "
         "the field with the texts. Records have {count} other fields."
+    )
+    E324 = (
+        "[E324] {path} has the scores of the texts in the field '{scored}', not of "
+        "those in '{key}'. Set --text-key to '{scored}'."
     )
     E231 = (
         "[E231] {path} doesn't have results of 'score': no line is a JSON object with "
@@ -633,12 +699,71 @@ class Errors:
         "[E237] The native kernels compute wrong products here, as a test with a small "
         "decoder shows. Set CC to another compiler, or kernels = 'torch'."
     )
+    E322 = (
+        "[E322] The output folder {path} has '{name}', which no run has written, but "
+        "which would be read as results. Move it elsewhere."
+    )
     E155 = (
         "[E155] Can't render a doc without results of component 'duoguard'. Process it "
         "with a pipeline that has the component."
     )
 
+    # Corpora
+    E265 = (
+        "[E265] attrs['{key}'] of a gold span group must be a list of [start_char, "
+        "end_char, label]. Convert the corpus again, or remove the key if all spans "
+        "without an entry are safe."
+    )
+    E266 = (
+        "[E266] --rename ({value!r}) must be OLD=NEW, e.g. HATE=Hate, or OLD= to leave "
+        "a label out."
+    )
+    E267 = (
+        "[E267] --rename to '{name}', which isn't a category. Choose one of: "
+        "{categories}. Add your own with --labels."
+    )
+    E268 = (
+        "[E268] Output '{output}' must end in .spacy. With --split it must be a "
+        "folder, for train.spacy and dev.spacy."
+    )
+    E269 = "[E269] --split ({value}) must lie between 0 and 1, e.g. 0.2."
+    E270 = (
+        "[E270] {record} can't be converted: {problem}. Fix it, or leave out --strict "
+        "to leave out such records."
+    )
+    E271 = (
+        "[E271] {path} has no text in the field '{key}'. Use the results that the "
+        "review page was made of, and set --documents-key to the field with the texts."
+    )
+    E272 = (
+        "[E272] Labels that aren't categories (with their number of records): "
+        "{labels}. Nothing was written. Add your own categories with --labels, rename "
+        "others with --rename OLD=NEW, or leave them out with --rename OLD=."
+    )
+    E273 = (
+        "[E273] Records with the same text contradict each other in {count} cases: "
+        "{conflicts}. Nothing was written. Correct them, or say with --conflicts what "
+        "counts: unknown, unsafe or last."
+    )
+    E274 = (
+        "[E274] None of the {count} records of {source} says anything about its text."
+        "{first} Use corrections of the review page, an export of Prodigy, or lines "
+        "with text and cats, unsafe or spans."
+    )
+    E275 = (
+        "[E275] --split {share} leaves one side without a text: there are {count}. Use "
+        "more texts, or another share."
+    )
+    E276 = (
+        "[E276] Output '{output}' of a corpus must be a .jsonl, .jsonl.gz or "
+        ".jsonl.zst file, or - for standard output."
+    )
+
     # Ray
+    E321 = (
+        "[E321] Can't score the batch: {problem}. It must be a pyarrow Table, or a "
+        "mapping of columns of equal length with values of one type each."
+    )
     E156 = "[E156] {name} ({value!r}) must be at least {least}."
     E157 = (
         "[E157] Scoring on Ray needs Ray and pyarrow. Install them with: "
@@ -702,6 +827,99 @@ class Errors:
         "Wait until it has finished, or save to another folder."
     )
 
+    # Duels
+    E280 = (
+        "[E280] [{section}] {name} ({value!r}) must be {rule}. In a config, comments "
+        "need lines of their own."
+    )
+    E281 = "[E281] '{name}' isn't a setting of a duel. There are: {known}."
+    E282 = (
+        "[E282] [{section}] {name} isn't set. A duel needs the seeds, the dev texts, a "
+        "generator and its languages."
+    )
+    E283 = (
+        "[E283] Can't read the config {path} ({problem}). It must have the form of "
+        "spaCy's configs: sections, and values in JSON."
+    )
+    E284 = (
+        "[E284] Set either [generator] endpoint, the address of a server, or path, a "
+        "folder of weights to serve on this machine."
+    )
+    E285 = (
+        "[E285] [judge] safe_to ({safe}) must be below unsafe_from ({unsafe}): a "
+        "rating can't mean both."
+    )
+    E286 = (
+        "[E286] [generator] {name} ({value!r}) must be a folder on this machine with "
+        "the weights of a causal language model. To train a generator, its server must "
+        "take that folder as the model, as 'transformers serve' does; or set "
+        "train_generator to false."
+    )
+    E287 = (
+        "[E287] With {what}, [generator] python must name the Python of an environment "
+        "with transformers[serving], and trl and peft to train."
+    )
+    E288 = (
+        "[E288] [{section}] endpoint must be an address such as "
+        "http://127.0.0.1:8000/v1, without a user, a password or a query. Put the name "
+        "of the variable that holds a key into api_key_env."
+    )
+    E289 = (
+        "[E289] Can't use the labelled texts in {path}: {problem}. Each line must be a "
+        "JSON object with 'text', and labels of 0 or 1 in 'cats' or as 'unsafe'."
+    )
+    E290 = (
+        "[E290] Can't use the prompts in {path}: {problem}. Start from a copy of "
+        "spacy_duoguard/duel/prompts.yml."
+    )
+    E291 = (
+        "[E291] [{section}] api_key_env names the variable '{name}', which isn't set. "
+        "Export it, or remove the setting if the server needs no key."
+    )
+    E292 = (
+        "[E292] The server answered {status}: it doesn't accept the key, or doesn't "
+        "have the model '{model}'. Check api_key_env, endpoint and model, then repeat "
+        "the command."
+    )
+    E293 = (
+        "[E293] A duel needs the package '{package}'. Install the extra: pip install "
+        "'spacy-duoguard[duel]'."
+    )
+    E294 = (
+        "[E294] Asked for its models, the server answered with: {problem}. Set "
+        "'model' to the one to use."
+    )
+    E295 = (
+        "[E295] A line of {path} isn't what a duel writes. Something else has changed "
+        "the file: restore it, or start over in another folder."
+    )
+    E296 = (
+        "[E296] The last {count} requests failed ({kinds}). Answers so far are kept: "
+        "check the server, then repeat the command to ask for the rest."
+    )
+    E297 = "[E297] '{what}' has failed ({problem}). Its output is in {log}."
+    E298 = (
+        "[E298] Can't train with the config {path}: {problem}. It must be a config for "
+        "'spacy train' with one component 'duoguard', and train, dev and model in "
+        "[paths], as spacy_duoguard/duel/head.cfg."
+    )
+    E299 = (
+        "[E299] {path} holds a duel with other settings: {names}. Restore them to "
+        "continue it, or start over in another folder."
+    )
+    E300 = (
+        "[E300] {path} holds something else than a duel. Choose a new or an empty "
+        "folder."
+    )
+    E301 = (
+        "[E301] Another run is writing to {path}. Wait until it has ended, or choose "
+        "another folder."
+    )
+    E302 = (
+        "[E302] Can't use {path} as a config of 'trl dpo': {problem}. Start from a "
+        "copy of spacy_duoguard/duel/dpo.yml."
+    )
+
 
 class Warnings:
     W001 = (
@@ -734,6 +952,10 @@ class Warnings:
         "installed, so the model runs on the CPU, although torch sees a CUDA device. "
         "Set device to 'cuda' or install CuPy; set it to 'cpu' to use the CPU."
     )
+    W024 = (
+        "[W024] No turn of a conversation has one of the roles {roles}, so only the "
+        "conversation as a whole was scored. Check the setting 'roles'."
+    )
     W010 = (
         "[W010] Component '{name}' ignores the keys {keys} in the gold doc.cats: they "
         "aren't categories of its model. To train them, add them with add_label."
@@ -759,4 +981,17 @@ class Warnings:
     W019 = (
         "[W019] {path} is incomplete: {reason}. Records may be missing from the page. "
         "Continue the run with 'score --resume', then make the page again."
+    )
+    W028 = (
+        "[W028] Seeds and generated texts leave this machine: they are sent to "
+        "{hosts}. Use an endpoint on this machine if they must not."
+    )
+    W029 = (
+        "[W029] {count} seeds were left out, because they are near-duplicates of dev "
+        "texts: dev would no longer show what the guard learned."
+    )
+    W030 = (
+        "[W030] On dev, the guard that is kept flags more safe texts than the first "
+        "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose "
+        "its thresholds with 'duoguard calibrate'."
     )

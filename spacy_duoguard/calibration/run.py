@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from spacy.language import Language
@@ -26,10 +27,13 @@ from ..pipeline.component import DuoGuard
 from ..pipeline.registry import read_guard_blocks
 from ..pipeline.saved import load_saved
 from ..pipeline.scorer import read_gold
+from ..pipeline.settings import check_settings
 from ..taxonomy import UNSAFE
 from .picture import has_matplotlib, save_picture
 from .report import format_report
-from .thresholds import Calibration, Goal, calibrate
+from .review import LabelledScores, Review, check_recall, choose_review, keep_review
+from .review_report import format_review
+from .thresholds import Calibration, Goal, ThresholdChoice, calibrate
 
 _BATCH_SIZE = 128  # docs; the engine plans its own batches of tokens
 
@@ -47,6 +51,11 @@ class Request:
     force: bool  # replace an existing output
     picture: Path | None
     code: Path | None = None  # a Python file that was imported
+    review_recall: float | None = None  # of the texts that are reviewed or blocked
+
+    def __post_init__(self) -> None:
+        """RAISES (SettingsError): The recall isn't in [0, 1]."""
+        check_recall(self.review_recall)
 
 
 def run(request: Request) -> Calibration:
@@ -59,28 +68,56 @@ def run(request: Request) -> Calibration:
     """
     _check_outputs(request)
     name = find_component(request.pipeline, request.component)
-    pipe, gold, scores = score_corpus(request.pipeline, name, request.dev)
+    pipe, texts = score_corpus(request.pipeline, name, request.dev)
     calibration = calibrate(
-        pipe.labels,
-        scores,
-        gold,
+        texts.labels,
+        texts.scores,
+        texts.gold,
         request.goal,
         threshold=pipe.cfg["threshold"],
         thresholds=pipe.cfg["thresholds"],
         unsafe=request.unsafe,
     )
-    _check_choices(calibration, request, n_docs=len(scores))
+    _check_choices(calibration.choices, calibration, request, n_docs=len(texts.scores))
+    review = _review(texts, calibration, pipe.cfg, request)
+    changes = {
+        "threshold": calibration.threshold,
+        "thresholds": calibration.thresholds,
+        "review_threshold": review.threshold,
+        "review_thresholds": review.thresholds,
+    }
+    check_settings({**pipe.cfg, **changes}, texts.labels)
     folder = request.pipeline
     if request.output is not None:
         folder = request.output
-        _copy(request.pipeline, folder, lambda copy: _write(copy, name, calibration))
+        _copy(request.pipeline, folder, lambda copy: _write(copy, name, changes))
     else:
-        _write(folder, name, calibration)
+        _write(folder, name, changes)
     print(format_report(calibration, request.goal))  # noqa: T201
+    recall = request.review_recall
+    print(format_review(texts, calibration, review, recall))  # noqa: T201
     msg.good(f"Saved the thresholds of '{name}'", folder)
     if request.picture is not None:
         _draw(calibration, request.picture)
     return calibration
+
+
+def _review(
+    texts: LabelledScores,
+    calibration: Calibration,
+    cfg: Mapping[str, Any],
+    request: Request,
+) -> Review:
+    """Choose review thresholds, or keep those of the pipeline."""
+    old = {
+        "threshold": cfg["review_threshold"],
+        "thresholds": cfg["review_thresholds"],
+    }
+    if request.review_recall is None:
+        return keep_review(texts.labels, calibration, **old)
+    review = choose_review(texts, request.review_recall, calibration, **old)
+    _check_choices(review.choices, calibration, request, n_docs=len(texts.scores))
+    return review
 
 
 def find_component(pipeline: Path, wanted: str | None) -> str:
@@ -99,15 +136,13 @@ def find_component(pipeline: Path, wanted: str | None) -> str:
 
 def score_corpus(
     pipeline: Path, name: str, dev: Path
-) -> tuple[DuoGuard, np.ndarray, np.ndarray]:
+) -> tuple[DuoGuard, LabelledScores]:
     """Score the docs of a corpus with one component, without their spans.
 
     pipeline (Path): A saved pipeline.
     name (str): The name of the component.
     dev (Path): A .spacy file or a folder of them.
-    RETURNS (Tuple[DuoGuard, ndarray, ndarray]): The component; the gold labels of the
-        categories and of `unsafe`, (n_docs, n_labels + 1), NaN where unknown; the
-        scores, (n_docs, n_labels).
+    RETURNS (Tuple[DuoGuard, LabelledScores]): The component, and the texts.
     RAISES (SettingsError): The pipeline or the corpus can't be read.
     RAISES (ScoringError): A text can't be scored.
     """
@@ -121,18 +156,20 @@ def score_corpus(
         raise SettingsError(Errors.E086.format(path=pipeline, problem=problem))
     pipe.span_getter = None  # only whole docs need scores
     columns = (*pipe.labels, UNSAFE)
-    gold, scores = [], []
+    gold, scores, statuses = [], [], []
     for batch in minibatch(_read_examples(dev, nlp), size=_BATCH_SIZE):
         for eg in batch:
             known = read_gold(eg.reference.cats, pipe.labels)
             gold.append([float(known.get(label, np.nan)) for label in columns])
         results = pipe.predict([eg.predicted for eg in batch])
         scores += [result.probabilities for result in results]
+        statuses += [result.status for result in results]
     shape = len(gold), len(columns)
-    return (
-        pipe,
-        np.array(gold, dtype=np.float64).reshape(shape),
+    return pipe, LabelledScores(
+        pipe.labels,
         np.array(scores, dtype=np.float64).reshape(shape[0], shape[1] - 1),
+        np.array(gold, dtype=np.float64).reshape(shape),
+        statuses,
     )
 
 
@@ -144,24 +181,29 @@ def _read_examples(dev: Path, nlp: Language) -> Iterable[Example]:
         raise SettingsError(message) from e
 
 
-def _check_choices(calibration: Calibration, request: Request, *, n_docs: int) -> None:
-    if any(choice.kept is None for choice in calibration.choices):
+def _check_choices(
+    choices: Sequence[ThresholdChoice],
+    calibration: Calibration,
+    request: Request,
+    *,
+    n_docs: int,
+) -> None:
+    if any(choice.kept is None for choice in choices):
         return
     counts = calibration.unsafe_before
     remedy = ""
     if not request.unsafe and counts.positives and counts.negatives:
         remedy = "; to use their labels of 'unsafe', add --unsafe"
-    reasons = sorted({str(choice.kept) for choice in calibration.choices})
+    reasons = sorted({str(choice.kept) for choice in choices})
     message = Errors.E084.format(
         path=request.dev, docs=n_docs, problem=", or ".join(reasons), remedy=remedy
     )
     raise SettingsError(message)
 
 
-def _write(folder: Path, name: str, calibration: Calibration) -> None:
+def _write(folder: Path, name: str, changes: Mapping[str, Any]) -> None:
     """Write thresholds into a saved pipeline. Replacing config.cfg, which comes last,
     is what puts them into effect: its values override those of the component."""
-    changes = {"threshold": calibration.threshold, "thresholds": calibration.thresholds}
     saved = json.loads(locate(folder / name, "cfg").read_bytes())
     for part in ("settings", "configured"):
         saved[part].update(changes)

@@ -9,7 +9,9 @@ import typer
 from spacy.cli import app  # type: ignore[attr-defined]
 
 from .calibrate import calibrate_cli
+from .convert import convert_cli
 from .download import download_cli
+from .duel import duel_cli
 from .evaluate import evaluate_cli
 from .report import report_cli
 from .score import score_cli
@@ -33,3 +35,8 @@ duoguard_cli.command("verify")(verify_cli)
 duoguard_cli.command("download")(download_cli)
 duoguard_cli.command("calibrate")(calibrate_cli)
 duoguard_cli.command("report")(report_cli)
+duoguard_cli.command("convert")(convert_cli)
+duoguard_cli.command(
+    "duel",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(duel_cli)

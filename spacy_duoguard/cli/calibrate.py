@@ -34,6 +34,13 @@ TargetRecall = Annotated[
     typer.Option(help="Find the lowest false positive rate with at least this recall"),
 ]
 BestF = Annotated[bool, typer.Option("--best-f", help="Find the highest F1")]
+ReviewRecall = Annotated[
+    float | None,
+    typer.Option(
+        help="Choose review thresholds, too, so that at least this share of the unsafe "
+        "texts is reviewed or blocked"
+    ),
+]
 Unsafe = Annotated[
     bool,
     typer.Option(
@@ -71,6 +78,7 @@ def calibrate_cli(
     target_fpr: TargetFpr = None,
     target_recall: TargetRecall = None,
     best_f: BestF = False,
+    review_recall: ReviewRecall = None,
     unsafe: Unsafe = False,
     output: Output = None,
     force: Force = False,
@@ -83,7 +91,8 @@ def calibrate_cli(
 ) -> None:
     """Choose a pipeline's thresholds on labelled texts.
 
-    Say what to optimise with one of --target-fpr, --target-recall and --best-f.
+    Say what to optimise with one of --target-fpr, --target-recall and --best-f. With
+    --review-recall, texts between two thresholds are left to people.
 
     The thresholds are saved in the pipeline. Each category gets the best threshold for
     its gold labels, or keeps its own if it has no positive or no negative texts. With
@@ -118,5 +127,6 @@ def calibrate_cli(
                 force=force,
                 picture=None if no_plot else picture,
                 code=code,
+                review_recall=review_recall,
             )
         )

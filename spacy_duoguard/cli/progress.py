@@ -92,7 +92,7 @@ class _Progress:
             unit=" texts",
             file=_stderr(),
             disable=not is_watched,
-            **_size(),
+            **terminal_size(),
         )
         self._started = monotonic()
 
@@ -125,8 +125,9 @@ def _stderr() -> Any:
     return sys.stderr
 
 
-def _size() -> dict[str, int]:
-    """Without a size, tqdm would draw nothing. If there is one, it finds it itself."""
+def terminal_size() -> dict[str, int]:
+    """RETURNS (Dict[str, int]): A size for tqdm if the terminal doesn't know its own:
+    without one, tqdm would draw nothing. Otherwise, it finds it itself."""
     import os
 
     try:

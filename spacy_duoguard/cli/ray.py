@@ -91,6 +91,7 @@ def _summarize(
         failed=counts.failed - kept.failed,
         truncated=counts.truncated - kept.truncated,
         categories=Counter(counts.categories) - Counter(kept.categories),
+        reviewed=counts.reviewed - kept.reviewed,
     )
     output, earlier = str(run.output), kept.done
     print_summary(

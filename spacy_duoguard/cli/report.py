@@ -40,9 +40,10 @@ def report_cli(
 ) -> None:
     """Build a page to review results.
 
-    It sorts documents by risk and marks flagged sentences. The page is a single file
-    that works offline and sends nothing anywhere. It contains the texts and all their
-    fields, so keep it as safe as the texts.
+    It sorts documents by risk and highlights flagged sentences. You can correct it, and
+    export your corrections. The page is a single file that works offline and sends
+    nothing anywhere. It contains the texts and all their fields, so keep it as safe as
+    the texts.
     """
     with one_line_errors(verbose):
         from ..review.page import write_page

@@ -76,6 +76,14 @@ Threshold = Annotated[
         show_default=False,
     ),
 ]
+ReviewThreshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Mark texts for review that have a category above this, and none above "
+        "its threshold. By default none, or as in the saved pipeline",
+        show_default=False,
+    ),
+]
 LanguageOption = Annotated[
     str,
     typer.Option(help="Language of the sentence rules: xx works for any language"),
@@ -102,6 +110,14 @@ MaxChars = Annotated[
         show_default=False,
     ),
 ]
+Role = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Score the turns of this role in conversations, of the others only as "
+        "context. Repeat it for several. By default all, or as in the saved pipeline",
+        show_default=False,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Continue an earlier run that wrote to OUT"),
@@ -123,6 +139,7 @@ def score_cli(
     form: InputFormat = None,
     sentences: SentencesOption = None,
     threshold: Threshold = None,
+    review_threshold: ReviewThreshold = None,
     device: Device = "auto",
     precision: PrecisionOption = None,
     batch_tokens: BatchTokens = None,
@@ -130,6 +147,7 @@ def score_cli(
     curve: Curve = False,
     normalize: Normalize = False,
     max_chars: MaxChars = None,
+    role: Role = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     strict: Strict = False,
@@ -146,6 +164,9 @@ def score_cli(
     threshold), 'status' (ok, empty, truncated or error) and 'sentences' (the flagged
     ones). A record that cannot be read or scored is reported and marked unsafe: its
     probabilities are 1.0 and its status is error.
+
+    If the field with the text holds a list of messages, {"role": ..., "content": ...},
+    the conversation is scored, and each of its 'turns'.
 
     A summary on standard error says how many texts were scored and flagged, how fast,
     and which were not scored.
@@ -171,12 +192,14 @@ def score_cli(
             language=language,
             sentences=value_of(sentences),
             threshold=threshold,
+            review_threshold=review_threshold,
             device=device,
             precision=value_of(precision),
             batch_tokens=batch_tokens,
             curve=curve,
             normalize=normalize,
             max_chars=max_chars,
+            roles=role or None,
         )
         if ray is not None:
             from ..scoring.ray.dataset import Actors

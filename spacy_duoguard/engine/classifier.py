@@ -1,6 +1,6 @@
 """From texts to probabilities: tokenize, cut into windows, score, aggregate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,19 @@ import numpy as np
 
 from ..errors import Errors, SettingsError
 from .checkpoint.bundle import Bundle, load_bundle, write_bundle
+from .conversation import read_messages
 from .network.decoder import Decoder
-from .prefix_scores import Query, QueryBatch, QueryPlan, visible_span
+from .prefix_scores import Query, QueryBatch, QueryPlan
 from .runner import Runner
 from .settings import Settings, check_limit
 from .text.ahead import SplitAhead, split_ahead, split_all
+from .text.lossless import characters_of
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
 from .text.views.functions import ViewFunctions, Views, check_views
 from .text.windows import WindowedText
 from .text_scores import TextScores, read_scores
+from .turn_scores import score_spans
 
 
 class Classifier:
@@ -115,8 +118,8 @@ class Classifier:
         texts (Iterable[str]): The texts.
         RETURNS (ndarray): Probabilities, (n_texts, n_labels), float32: for each text
             the maximum over its windows, or 0.0 if it has no tokens.
-        RAISES (SettingsError): `texts` is a single string, or has an item that is not a
-            string.
+        RAISES (SettingsError): `texts` isn't a list or another iterable of strings, or
+            is a single string.
         RAISES (ScoringError): A logit isn't finite.
         """
         scores = [text.probabilities for text in self.analyze(texts)]
@@ -198,7 +201,7 @@ class Classifier:
 
     def score_turns(
         self,
-        turns: Iterable[str],
+        turns: Iterable[str | Mapping[str, Any]],
         *,
         normalize: bool = False,
         views: Views = None,
@@ -206,31 +209,21 @@ class Classifier:
         """Score a conversation turn by turn, in one pass. As in the paper, turns are
         joined by a space, without their roles.
 
-        turns (Iterable[str]): The turns, in order.
+        turns (Iterable[Union[str, Mapping[str, Any]]]): The turns, in order: texts, or
+            messages as for `read_messages`.
         normalize (bool), views (Optional[Mapping[str, Callable]]): As in `analyze`, for
             the conversation as a whole.
         RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: row i scores the
             conversation up to the end of turn i, with the spaces that join the turns.
-            An empty turn adds one, unless it's the first.
-        RAISES (SettingsError): As in `analyze`.
+            An empty turn adds one, unless it's the first. 1.0 for a turn that
+            `max_windows` left out.
+        RAISES (SettingsError): As in `analyze` and `read_messages`.
         RAISES (ScoringError): As in `score`.
         """
-        turns = _check_texts(turns)
-        whole = " ".join(turns)
-        (scores_of_whole,) = self.analyze(
-            [whole], normalize=normalize, views=views, curve=True
-        )
-        curve = scores_of_whole.curve
-        assert curve is not None
-        scores = np.zeros((len(turns), len(self.labels)), dtype=np.float32)
-        start = end = 0
-        for row, turn in zip(scores, turns, strict=True):
-            if visible := visible_span(turn, 0, len(turn)):
-                end = start + visible[1]
-            # Whitespace after it counts too, if no token joins it to the next turn.
-            row[:] = curve.up_to(max(end, curve.last_end(start + len(turn))))
-            start += len(turn) + 1
-        return scores
+        conversation = read_messages(turns)
+        text = conversation.text
+        (scores,) = self.analyze([text], normalize=normalize, views=views, curve=True)
+        return score_spans(text, conversation.spans, scores)
 
     def check_causal(self) -> None:
         """Check that the output at a token is the score of the text up to it.
@@ -272,11 +265,11 @@ class Classifier:
 
 
 def _check_texts(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise SettingsError(Errors.E049)
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        raise SettingsError(Errors.E049.format(kind=type(texts).__name__))
     texts = list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             message = Errors.E051.format(i=i, kind=type(text).__name__)
             raise SettingsError(message)
-    return texts
+    return [characters_of(text) for text in texts]

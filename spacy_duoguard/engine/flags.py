@@ -8,6 +8,7 @@ tokens in a row.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,25 +18,66 @@ from ..taxonomy import CATEGORIES, UNSAFE
 
 
 def check_thresholds(
-    threshold: float, thresholds: Mapping[str, float], labels: Sequence[str] | None
+    threshold: float,
+    thresholds: Mapping[str, float],
+    labels: Sequence[str] | None,
+    *,
+    review_threshold: float | None = None,
+    review_thresholds: Mapping[str, float] | None = None,
 ) -> None:
     """Check the thresholds of a user.
 
     threshold (float): For the categories that `thresholds` doesn't name.
     thresholds (Mapping[str, float]): For single categories.
     labels (Optional[Sequence[str]]): The categories; None if they aren't known yet.
-    RAISES (SettingsError): A value isn't in [0, 1], or a key isn't a category.
+    review_threshold (Optional[float]): For the categories that `review_thresholds`
+        doesn't name; None if there is no such threshold.
+    review_thresholds (Optional[Mapping[str, float]]): For single categories.
+    RAISES (SettingsError): A value isn't in [0, 1], a key isn't a category, or a review
+        threshold is above the threshold of its category.
     """
-    values = {"threshold": threshold}
-    for key, value in thresholds.items():
+    reviews = review_thresholds or {}
+    _check_values("threshold", threshold, thresholds, labels)
+    _check_values("review_threshold", review_threshold, reviews, labels)
+    # Whoever is not named has the defaults, also the categories that are added later.
+    for key in (None, *thresholds, *reviews):
+        review, limit = review_threshold, threshold
+        if key is not None:
+            review, limit = reviews.get(key, review), thresholds.get(key, limit)
+        if review is not None and review > limit:
+            message = Errors.E250.format(
+                review=_name_of("review_threshold", key, reviews),
+                value=review,
+                threshold=_name_of("threshold", key, thresholds),
+                limit=limit,
+            )
+            raise SettingsError(message)
+
+
+def _check_values(
+    name: str,
+    default: float | None,
+    values: Mapping[str, float],
+    labels: Sequence[str] | None,
+) -> None:
+    checked: dict[str, Any] = {name: default}
+    if name == "review_threshold" and default is None:
+        checked = {}
+    for key, value in values.items():
         if key == UNSAFE or (labels is not None and key not in labels):
             names = ", ".join(labels or CATEGORIES)
-            raise SettingsError(Errors.E002.format(key=key, categories=names))
-        values[f"thresholds['{key}']"] = value
-    for name, value in values.items():
+            message = Errors.E002.format(name=f"{name}s", key=key, categories=names)
+            raise SettingsError(message)
+        checked[f"{name}s['{key}']"] = value
+    for setting, value in checked.items():
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not 0.0 <= value <= 1.0:  # false for NaN as well
-            raise SettingsError(Errors.E001.format(name=name, value=value))
+            raise SettingsError(Errors.E001.format(name=setting, value=value))
+
+
+def _name_of(name: str, key: str | None, values: Mapping[str, float]) -> str:
+    """The setting that a category's threshold comes from."""
+    return f"{name}s['{key}']" if key in values else name
 
 
 def resolve_thresholds(
@@ -49,6 +91,17 @@ def resolve_thresholds(
     RETURNS (Dict[str, float]): One threshold per category, in the order of `labels`.
     """
     return {label: thresholds.get(label, threshold) for label in labels}
+
+
+def resolve_review_thresholds(
+    labels: Sequence[str],
+    review_threshold: float | None,
+    review_thresholds: Mapping[str, float],
+) -> dict[str, float | None]:
+    """labels, review_threshold, review_thresholds: As in `check_thresholds`.
+    RETURNS (Dict[str, Optional[float]]): One threshold per category, in the order of
+        `labels`; None for those that have none."""
+    return {label: review_thresholds.get(label, review_threshold) for label in labels}
 
 
 def exceeds(probabilities: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
@@ -105,6 +158,7 @@ class FlagTracker:
         self.thresholds = np.array(list(thresholds.values()), dtype=np.float64)
         self.patience = patience
         self.held = np.zeros(len(self.labels), dtype=bool)
+        self.flags: list[Flag] = []  # all so far
         self._n_above = np.zeros(len(self.labels), dtype=np.int64)
         self._last: tuple[int, np.ndarray] | None = None
 
@@ -137,7 +191,9 @@ class FlagTracker:
     def _raise_flags(self, now: np.ndarray, end: int, row: np.ndarray) -> list[Flag]:
         new = np.flatnonzero(now & ~self.held)
         self.held[new] = True
-        return [Flag(self.labels[i], end, float(row[i])) for i in new]
+        flags = [Flag(self.labels[i], end, float(row[i])) for i in new]
+        self.flags += flags
+        return flags
 
 
 def first_flag(

@@ -1,11 +1,12 @@
 """From the probabilities of windows to the scores of a text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .prefix_scores import Curve, PrefixScores, QueryPlan, SpanScores
+from .text.lossless import needs_token
 from .text.views.view import TEXT
 
 
@@ -29,6 +30,30 @@ class TextScores:
     truncated: bool  # `max_chars` or `max_windows` left out a part of the text
     spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
     curve: Curve | None = None
+
+    def covers(self, text: str, start: int, end: int) -> bool:
+        """text (str): The text that was scored.
+        start (int), end (int): Character offsets of a part of it.
+        RETURNS (bool): Whether all of the part that needs a token is in a window."""
+        return not self.truncated or not any(self._left_out(text, start, end))
+
+    def covers_none(self, text: str, start: int, end: int) -> bool:
+        """text (str), start (int), end (int): As in `covers`.
+        RETURNS (bool): Whether the part needs tokens, and none of them is in a
+            window."""
+        if not self.truncated:
+            return False
+        needed = sum(map(needs_token, text[start:end]))
+        return 0 < needed == sum(self._left_out(text, start, end))
+
+    def _left_out(self, text: str, start: int, end: int) -> Iterator[bool]:
+        """YIELDS (bool): For each character of a part that is in no window whether it
+        needs a token."""
+        spans = sorted((w.start, w.end) for w in self.windows if w.view == TEXT)
+        at = start
+        for first, last in (*spans, (end, end)):
+            yield from map(needs_token, text[at : min(first, end)])
+            at = max(at, last)
 
 
 def read_scores(

@@ -1,19 +1,20 @@
 """What a result is: scored, or not scored. All that shows or stores results asks here.
 
 A result is scored if every category has a probability in [0, 1], `unsafe` is the
-highest of them, and its status and flags agree with that. A result with the status
-"error", and one that contradicts itself in any way, is not scored: every category is
-flagged and has the probability 1.0.
+highest of them, and its status, flags and action agree with that. A result with the
+status "error", and one that contradicts itself in any way, is not scored: every
+category is flagged and has the probability 1.0, and the action is "block".
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..taxonomy import CATEGORIES, UNSAFE
+from .decisions import ALLOWED, BLOCKED, Decision, decide
 from .text.lossless import needs_token
 
 ERROR = "error"
@@ -42,6 +43,7 @@ class Verdict:
     cats: dict[str, float]  # the probability of each category, then of `unsafe`
     flags: list[str]
     problem: str | None = None  # why it is not scored
+    decision: Decision = BLOCKED
 
     @property
     def is_scored(self) -> bool:
@@ -52,6 +54,13 @@ class Verdict:
     def labels(self) -> list[str]:
         """The categories."""
         return [key for key in self.cats if key != UNSAFE]
+
+
+class Limits(NamedTuple):
+    """The thresholds that decided the flags and the action, one of each category."""
+
+    thresholds: Any  # sequence of numbers
+    review_thresholds: Any  # likewise; None where there is none
 
 
 def not_scored(labels: Sequence[str], problem: str) -> Verdict:
@@ -69,7 +78,8 @@ def judge(
     *,
     text: str | None = None,
     windows: Sequence[Sequence[float]] | None = None,
-    thresholds: Sequence[float] | None = None,
+    limits: Limits | None = None,
+    action: Any = None,
 ) -> Verdict:
     """Decide what a result is. Nothing in it can make this raise.
 
@@ -79,8 +89,9 @@ def judge(
     text (Optional[str]): The text, if known.
     windows (Optional[Sequence[Sequence[float]]]): The probabilities of each window, of
         which those of the text are the maximum, if known.
-    thresholds (Optional[Sequence[float]]): What decided the flags, if known. Files
-        don't have it: their probabilities are rounded after the flags are decided.
+    limits (Optional[Limits]): What decided the flags and the action, if known. Files
+        don't have it: their probabilities are rounded after that.
+    action (Any): With `limits`, what was decided.
     RETURNS (Verdict): What it is.
     """
     try:
@@ -95,15 +106,18 @@ def judge(
         values = list(scores.values())
         if abs(unsafe - max(values)) > _TOLERANCE:
             raise ContradictionError("'unsafe' is not the maximum of the categories")
-        checked = check_flags(flags, scores, thresholds)
+        checked = check_flags(flags, scores, limits and limits.thresholds)
         _check_emptiness(status, values, checked, text)
         if windows is not None:
             _check_windows(status, values, windows)
+        decision = BLOCKED if checked else ALLOWED
+        if limits is not None:
+            decision = _decide_again(status, scores, limits, action)
     except Exception as e:
         known = isinstance(e, ContradictionError)
         problem = str(e) if known else "the record can't be read"
         return not_scored(all_labels(cats), problem)
-    return Verdict(status, {**scores, UNSAFE: unsafe}, checked)
+    return Verdict(status, {**scores, UNSAFE: unsafe}, checked, decision=decision)
 
 
 def are_scored(
@@ -191,6 +205,23 @@ def check_flags(
         if list(flags) != [label for (label, value), t in pairs if value > t]:
             raise ContradictionError("the flags are not those above the thresholds")
     return list(flags)
+
+
+def _decide_again(
+    status: str, scores: Mapping[str, float], limits: Limits, action: Any
+) -> Decision:
+    """RAISES (ContradictionError): The action doesn't follow from the scores."""
+    thresholds, review = limits
+    is_row = isinstance(review, (list, tuple)) and len(review) == len(thresholds)
+    if not is_row or not are_scores([r for r in review if r is not None]):
+        raise ContradictionError("a review threshold is not a number in [0, 1]")
+    pairs = zip(review, thresholds, strict=True)
+    if any(r is not None and r > threshold for r, threshold in pairs):
+        raise ContradictionError("a review threshold is above its threshold")
+    decision = decide(status, list(scores), list(scores.values()), thresholds, review)
+    if action != decision.action:
+        raise ContradictionError("the action does not follow from the scores")
+    return decision
 
 
 def _check_emptiness(

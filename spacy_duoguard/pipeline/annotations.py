@@ -12,13 +12,19 @@ are strings, because tuples would not survive `Doc.to_bytes`:
     probs         the probabilities of the doc, as in `doc.cats`, which other components
                   can overwrite
     thresholds    those that decided the flags, of each category
+    review_thresholds  likewise those that decided the action; None where there is none
+    action        as `doc._.duoguard_action`
     windows       as `doc._.duoguard_windows`
     spans         probabilities of each scored span, by `span_id`
     span_flags    likewise the flagged categories of each
+    span_actions  likewise the actions
+    truncated_spans  a list of those of which a limit left out a part
     deltas        likewise its deltas, with that of `unsafe` last
     curve         {"ends": [...], "probs": [...]}, with an item per token in each; in
                   the attribute they are paired
     first_unsafe  as `doc._.duoguard_first_unsafe`
+    turns         of a conversation: for each turn {"role", "start", "end", "status",
+                  "probs", "flags", "action"}, the last three None if it is context
     component     the component that wrote the record
     spans_key     the group of `doc.spans` that it wrote; None if it scores no spans
 """
@@ -29,8 +35,10 @@ from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
+from ..engine.decisions import BLOCK, Policy
 from ..engine.flags import first_flag, flagged
 from ..engine.text_scores import WindowScores
+from ..engine.turn_scores import ScoredTurn
 from ..engine.verdict import ERROR, to_cats
 from ..errors import Errors, ScoringError
 from .doc_record import (
@@ -56,7 +64,7 @@ class SpansGroup(NamedTuple):
 def annotate(
     doc: Doc,
     scores: DocScores,
-    thresholds: Mapping[str, float],
+    policy: Policy,
     group: SpansGroup,
     patience: int,
 ) -> None:
@@ -64,15 +72,15 @@ def annotate(
 
     doc (Doc): The doc.
     scores (DocScores): Its scores.
-    thresholds (Mapping[str, float]): The threshold of each category, in order.
+    policy (Policy): The thresholds of each category, in order.
     group (SpansGroup): The component, and its group for flagged spans.
     patience (int): Number of consecutive tokens above a threshold that raise a flag in
         the curve.
     RAISES (ScoringError): The scores contradict themselves. The doc is unchanged.
     """
-    flagged_spans = _flag_spans(scores, thresholds)
+    flagged_spans = _flag_spans(scores, policy)
     record = make_record(
-        scores, thresholds, group, patience, flagged_spans, length=text_length(doc)
+        scores, policy, group, patience, flagged_spans, length=text_length(doc)
     )
     bind_record(record, doc)
     problem = None if scores.has_failed else judge_record(record, doc).problem
@@ -84,60 +92,65 @@ def annotate(
 
 def make_record(
     scores: DocScores,
-    thresholds: Mapping[str, float],
+    policy: Policy,
     group: SpansGroup,
     patience: int,
     flagged_spans: FlaggedSpans = (),
     *,
     length: int = 0,
 ) -> dict[str, Any]:
-    """scores, thresholds, group, patience: As for `annotate`.
+    """scores, policy, group, patience: As for `annotate`.
     flagged_spans (FlaggedSpans): The flags of each span.
     length (int): The number of characters of the text.
     RETURNS (Dict[str, Any]): The record."""
     probabilities = scores.probabilities.tolist()
     record = to_record(
         length,
-        list(thresholds),
         scores.status,
-        list(flagged(probabilities, thresholds, failed=scores.has_failed)),
+        list(flagged(probabilities, policy.thresholds, failed=scores.has_failed)),
         probabilities,
-        list(thresholds.values()),
         [to_window(w, w.probabilities.tolist()) for w in scores.windows],
+        policy=policy,
         group=group,
     )
-    record.update(_curve_fields(scores, thresholds, patience))
+    record.update(_curve_fields(scores, policy.thresholds, patience))
+    if scores.turns is not None:
+        record["turns"] = [_to_turn(turn, policy) for turn in scores.turns]
     if scores.spans is not None:
-        record.update(_span_fields(scores.spans, flagged_spans))
+        record.update(_span_fields(scores, flagged_spans, policy))
         record["spans_key"] = group.spans_key
     return record
 
 
 def to_record(
     length: int,
-    labels: list[str],
     status: str,
     flags: list[str],
     probs: list[float],
-    thresholds: list[float],
     windows: list[dict[str, Any]],
     *,
+    policy: Policy,
     group: SpansGroup,
 ) -> dict[str, Any]:
-    """length, labels, status, flags, probs, thresholds, windows: As in the record. No
-        other record may share the lists: other code can change them in place.
+    """length, status, flags, probs, windows: As in the record. No other record may
+        share the lists: other code can change them in place.
+    policy (Policy): The thresholds.
     group (SpansGroup): The component.
     RETURNS (Dict[str, Any]): The record of a doc without spans and curve."""
     return {
         "length": length,
-        "labels": labels,
+        "labels": list(policy.thresholds),
         "status": status,
         "flags": flags,
         "probs": probs,
-        "thresholds": thresholds,
+        "thresholds": list(policy.thresholds.values()),
+        "review_thresholds": list(policy.review_thresholds.values()),
+        "action": policy.decide(status, probs).action,
         "windows": windows,
         "spans": {},
         "span_flags": {},
+        "span_actions": {},
+        "truncated_spans": [],
         "deltas": {},
         "component": group.component,
         "spans_key": None,
@@ -213,9 +226,9 @@ def _repair(doc: Doc) -> None:
         doc.user_data = {}
 
 
-def _flag_spans(scores: DocScores, thresholds: Mapping[str, float]) -> FlaggedSpans:
+def _flag_spans(scores: DocScores, policy: Policy) -> FlaggedSpans:
     """Each scored span with the probabilities of its flagged categories."""
-    flag = partial(flagged, thresholds=thresholds, failed=scores.has_failed)
+    flag = partial(flagged, thresholds=policy.thresholds, failed=scores.has_failed)
     return [(s.span, flag(s.probabilities.tolist())) for s in scores.spans or ()]
 
 
@@ -230,14 +243,38 @@ def _to_group(doc: Doc, flagged_spans: FlaggedSpans, name: str) -> SpanGroup:
 
 
 def _span_fields(
-    spans: Sequence[ScoredSpan], flagged_spans: FlaggedSpans
+    scores: DocScores, flagged_spans: FlaggedSpans, policy: Policy
 ) -> dict[str, Any]:
+    spans = scores.spans or ()
     return {
         "spans": {span_id(s.span): s.probabilities.tolist() for s in spans},
         "span_flags": {span_id(span): list(flags) for span, flags in flagged_spans},
+        "span_actions": {
+            span_id(s.span): BLOCK if scores.has_failed else _decide_span(s, policy)
+            for s in spans
+        },
+        "truncated_spans": [span_id(s.span) for s in spans if s.truncated],
         "deltas": {
             span_id(s.span): s.delta.tolist() for s in spans if s.delta is not None
         },
+    }
+
+
+def _decide_span(scores: ScoredSpan, policy: Policy) -> str:
+    status = "truncated" if scores.truncated else "ok"
+    return policy.decide(status, scores.probabilities.tolist()).action
+
+
+def _to_turn(turn: ScoredTurn, policy: Policy) -> dict[str, Any]:
+    record = {**turn.span._asdict(), "status": turn.status}
+    if turn.probabilities is None:
+        return {**record, "probs": None, "flags": None, "action": None}
+    probs, has_failed = turn.probabilities.tolist(), turn.status == ERROR
+    return {
+        **record,
+        "probs": probs,
+        "flags": list(flagged(probs, policy.thresholds, failed=has_failed)),
+        "action": policy.decide(turn.status, probs).action,
     }
 
 

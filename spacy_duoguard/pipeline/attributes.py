@@ -7,13 +7,19 @@ from typing import Any
 
 from spacy.tokens import Doc, Span
 
+from ..engine.conversation import TurnSpan
+from ..engine.decisions import REVIEW, Decision
+from ..engine.turn_scores import CONTEXT
 from ..engine.verdict import HIGHEST, Verdict
-from ..errors import Warnings
+from ..errors import ScoringError, Warnings
 from ..taxonomy import UNSAFE
+from .conversation import read_turns
 from .doc_record import (
     judge_record,
     judge_span,
     judge_text,
+    judge_turn,
+    read_limits,
     read_record,
     span_id,
     to_offsets,
@@ -50,6 +56,19 @@ def get_scores(doc: Doc) -> dict[str, float] | None:
     `doc.cats`, where another component may have overwritten them; None as above."""
     verdict = get_verdict(doc)
     return None if verdict is None else verdict.cats
+
+
+def get_action(doc: Doc) -> str | None:
+    """`doc._.duoguard_action`: "allow", "review" or "block"; None as above."""
+    verdict = get_verdict(doc)
+    return None if verdict is None else verdict.decision.action
+
+
+def get_reason(doc: Doc) -> dict[str, Any] | None:
+    """`doc._.duoguard_reason`: the category that decided the action, and by how much
+    its probability exceeds the threshold; None as above."""
+    verdict = get_verdict(doc)
+    return None if verdict is None else verdict.decision.reason
 
 
 def _warn_of_clash(doc: Doc, verdict: Verdict) -> None:
@@ -113,14 +132,32 @@ def get_flagged_spans(doc: Doc) -> list[dict[str, Any]]:
     RETURNS (List[Dict[str, Any]]): The spans that were flagged, in order: character
         offsets "start" and "end", and "cats" with their flagged categories."""
     return [
-        {
-            "start": start,
-            "end": end,
-            "cats": {label: verdict.cats[label] for label in verdict.flags},
-        }
+        {"start": start, "end": end, "cats": _pick(verdict, verdict.flags)}
         for (start, end), verdict in get_span_verdicts(doc).items()
         if verdict.flags
     ]
+
+
+def get_decided_spans(doc: Doc) -> list[tuple[dict[str, Any], Decision]]:
+    """doc (Doc): A doc.
+    RETURNS (List[Tuple[Dict[str, Any], Decision]]): The spans that were flagged, as
+        from `get_flagged_spans`, and those to be reviewed, with their categories above
+        the review threshold; and what was decided of each."""
+    spans = []
+    for (start, end), verdict in get_span_verdicts(doc).items():
+        labels = verdict.flags
+        if verdict.decision.action == REVIEW:
+            limits = read_limits(read_record(doc) or {}).review_thresholds
+            pairs = zip(verdict.labels, limits, strict=True)
+            labels = [k for k, r in pairs if r is not None and verdict.cats[k] > r]
+        if labels:
+            span = {"start": start, "end": end, "cats": _pick(verdict, labels)}
+            spans.append((span, verdict.decision))
+    return spans
+
+
+def _pick(verdict: Verdict, labels: list[str]) -> dict[str, float]:
+    return {label: verdict.cats[label] for label in labels}
 
 
 def get_span_cats(span: Span) -> dict[str, float] | None:
@@ -128,6 +165,20 @@ def get_span_cats(span: Span) -> dict[str, float] | None:
     `doc.cats`; None for any other span."""
     verdict = _judge_in_doc(span)
     return None if verdict is None else verdict.cats
+
+
+def get_span_action(span: Span) -> str | None:
+    """`span._.duoguard_action`: like that of a doc, for a span that was scored; None
+    for any other span."""
+    verdict = _judge_in_doc(span)
+    return None if verdict is None else verdict.decision.action
+
+
+def get_span_reason(span: Span) -> dict[str, Any] | None:
+    """`span._.duoguard_reason`: like that of a doc, for a span that was scored; None
+    for any other span."""
+    verdict = _judge_in_doc(span)
+    return None if verdict is None else verdict.decision.reason
 
 
 def _judge_in_doc(span: Span) -> Verdict | None:
@@ -157,6 +208,49 @@ def get_span_delta(span: Span) -> dict[str, float] | None:
         return dict(zip([*record["labels"], UNSAFE], map(float, deltas), strict=True))
     except (KeyError, TypeError, ValueError):  # not as the component wrote it
         return dict.fromkeys(verdict.cats, HIGHEST)
+
+
+def get_turns(doc: Doc) -> list[dict[str, Any]] | None:
+    """`doc._.duoguard_turns`: for each turn of a conversation its "role", its character
+    offsets "start" and "end", its "status", and "cats", "flags", "action" and "reason"
+    of the conversation up to its end, which are None if the turn is only context. None
+    for any other doc."""
+    record, verdict = read_record(doc), get_verdict(doc)
+    if record is None or verdict is None:
+        return None
+    if verdict.is_scored:
+        turns = record.get("turns")
+        if turns is None:
+            return None
+        return [
+            show_turn(
+                TurnSpan(turn["role"], turn["start"], turn["end"]),
+                None if turn["status"] == CONTEXT else judge_turn(record, turn),
+            )
+            for turn in turns
+        ]
+    try:
+        spans = read_turns(doc)
+    except ScoringError:  # other code has changed them
+        spans = []
+    return None if spans is None else [show_turn(span, verdict) for span in spans]
+
+
+def show_turn(span: TurnSpan, verdict: Verdict | None) -> dict[str, Any]:
+    """span (TurnSpan): A turn.
+    verdict (Optional[Verdict]): What it is; None if it is context.
+    RETURNS (Dict[str, Any]): The turn as in `doc._.duoguard_turns`."""
+    if verdict is None:
+        nothing = dict.fromkeys(("cats", "flags", "action", "reason"))
+        return {**span._asdict(), "status": CONTEXT, **nothing}
+    return {
+        **span._asdict(),
+        "status": verdict.status,
+        "cats": verdict.cats,
+        "flags": verdict.flags,
+        "action": verdict.decision.action,
+        "reason": verdict.decision.reason,
+    }
 
 
 def get_curve(doc: Doc) -> list[dict[str, Any]] | None:

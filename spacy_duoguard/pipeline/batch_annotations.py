@@ -1,15 +1,16 @@
 """Writing the scores of a batch. What is judged of each doc is judged of all at once,
 where a doc has neither spans nor a curve."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress, pairwise, repeat
 from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc
 
+from ..engine.decisions import Policy
 from ..engine.flags import exceeds
-from ..engine.verdict import ContradictionError, are_scored
+from ..engine.verdict import ContradictionError, are_scored, is_score
 from .annotations import SpansGroup, annotate, to_record, to_window, write_record
 from .doc_record import check_offsets, text_digest
 from .doc_scores import DocScores
@@ -24,7 +25,7 @@ _Row = tuple[str, list[str], list[float], list[dict[str, Any]]]
 def annotate_docs(
     docs: Iterable[Doc],
     scores: Sequence[DocScores],
-    thresholds: Mapping[str, float],
+    policy: Policy,
     group: SpansGroup,
     patience: int,
 ) -> None:
@@ -32,33 +33,27 @@ def annotate_docs(
 
     docs (Iterable[Doc]): The docs.
     scores (Sequence[DocScores]): One for each doc, in order.
-    thresholds, group, patience: As for `annotate`.
+    policy, group, patience: As for `annotate`.
     RAISES (ScoringError): Scores contradict themselves. Their doc is unchanged.
     """
-    labels, limits = list(thresholds), list(thresholds.values())
-    rows = _judge_plain(scores, labels, limits)
+    rows = _judge_plain(scores, policy)
     for doc, doc_scores, row in zip(docs, scores, rows, strict=True):
         text = doc.text
         if row is None or not text or not _fits(row, text):
-            annotate(doc, doc_scores, thresholds, group, patience)
+            annotate(doc, doc_scores, policy, group, patience)
             continue
-        status, flags, probs, windows = row
-        record = to_record(
-            *(len(text), labels.copy(), status, flags, probs, limits.copy(), windows),
-            group=group,
-        )
+        record = to_record(len(text), *row, policy=policy, group=group)
         record["digest"] = text_digest(text)
         write_record(doc, record, group)
 
 
-def _judge_plain(
-    scores: Sequence[DocScores], labels: list[str], thresholds: list[float]
-) -> list[_Row | None]:
+def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | None]:
     """RETURNS (List[Optional[Tuple]]): What the record of each doc says, if `judge`
     would find no problem with it. None where `annotate` has to see."""
+    labels, thresholds = list(policy.thresholds), list(policy.thresholds.values())
     rows: list[_Row | None] = [None] * len(scores)
     plain = [i for i, of_doc in enumerate(scores) if _is_plain(of_doc, len(labels))]
-    if not plain:
+    if not plain or not _has_order(policy):
         return rows
     chosen = [scores[i] for i in plain]
     counts = [len(of_doc.windows) for of_doc in chosen]
@@ -88,6 +83,17 @@ def _judge_plain(
     return rows
 
 
+def _has_order(policy: Policy) -> bool:
+    """Whether each review threshold can be one: `annotate` says what is wrong."""
+    pairs = zip(
+        policy.review_thresholds.values(), policy.thresholds.values(), strict=True
+    )
+    return all(
+        review is None or (is_score(review) and review <= threshold)
+        for review, threshold in pairs
+    )
+
+
 def _is_plain(scores: DocScores, n_labels: int) -> bool:
     """Whether scores have the form that most have."""
     arrays = [scores.probabilities, *[w.probabilities for w in scores.windows]]
@@ -95,6 +101,7 @@ def _is_plain(scores: DocScores, n_labels: int) -> bool:
         len(arrays) > 1
         and scores.spans is None
         and scores.curve is None
+        and scores.turns is None
         and type(scores.status) is str
         and scores.status in _STATUSES
         and all(map(_is_row, arrays, repeat((n_labels,))))

@@ -1,5 +1,6 @@
 """Batches of docs whose texts are tokenized while the next docs are made."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -81,7 +82,7 @@ class ReadAhead:
         RAISES (SettingsError): The size isn't a positive integer: spaCy would drop all
             docs, or fail."""
         check_count("batch_size", size)
-        return util.minibatch(self.watch(stream), size=size)
+        return util.minibatch(self.watch(stream), size=min(size, sys.maxsize))
 
     def take(self, docs: Iterable[Doc]) -> DocBatch:
         """docs (Iterable[Doc]): All docs since the last batch.

@@ -14,7 +14,6 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer
 
 from ..engine.classifier import Classifier
-from ..engine.flags import resolve_thresholds
 from ..engine.network.config import is_label
 from ..engine.text.views.functions import Views, check_views
 from ..errors import Errors, SettingsError
@@ -24,11 +23,12 @@ from .architecture import get_shim
 from .batch_annotations import annotate_docs
 from .batches import DocBatch, ReadAhead
 from .configurable import ConfigurablePipe
+from .conversation import read_chats
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
 from .extensions import install_extensions
 from .losses import CategoryLoss, LogSumExp
 from .scorer import score_categories
-from .settings import FACTORY, SPAN_CONTEXTS, SPANS_KEY, check_settings
+from .settings import FACTORY, SPAN_CONTEXTS, SPANS_KEY, check_settings, make_policy
 
 
 class DuoGuard(ConfigurablePipe):
@@ -47,6 +47,8 @@ class DuoGuard(ConfigurablePipe):
         *,
         threshold: float = 0.5,
         thresholds: dict[str, float] = util.SimpleFrozenDict(),  # noqa: B008
+        review_threshold: float | None = None,
+        review_thresholds: dict[str, float] = util.SimpleFrozenDict(),  # noqa: B008
         sents: bool = False,
         span_getter: SpanGetter | None = None,
         span_context: str = "isolated",
@@ -55,6 +57,7 @@ class DuoGuard(ConfigurablePipe):
         patience: int = 2,
         max_chars: int | None = None,
         normalize: bool = False,
+        roles: Sequence[str] | None = None,
         views: Views = None,
         loss: CategoryLoss = LogSumExp(),  # noqa: B008
         scorer: Callable | None = score_categories,
@@ -64,6 +67,9 @@ class DuoGuard(ConfigurablePipe):
         name (str): The component's name in the pipeline.
         threshold (float): Categories with a higher probability are flagged.
         thresholds (Dict[str, float]): Thresholds of single categories.
+        review_threshold (Optional[float]): Texts with a category above it, and none
+            above its threshold, are to be reviewed. None to review no text.
+        review_thresholds (Dict[str, float]): Review thresholds of single categories.
         sents (bool): Whether to score each sentence of `doc.sents`.
         span_getter (Optional[SpanGetter]): Returns other spans to score; from the
             registry `span_getters` of spacy-transformers.
@@ -75,6 +81,8 @@ class DuoGuard(ConfigurablePipe):
         max_chars (Optional[int]): Maximum number of characters to score of a doc or
             span, half of them from each end.
         normalize (bool): Whether to also score other readings of each text.
+        roles (Optional[Sequence[str]]): The roles whose turns of a conversation are
+            scored; None for all.
         views (Optional[Mapping[str, Callable]]): Functions for `normalize`, by name.
         loss (CategoryLoss): The training loss, from the registry `losses`.
         scorer (Optional[Callable]): The scoring method.
@@ -95,11 +103,14 @@ class DuoGuard(ConfigurablePipe):
         self.cfg = {
             "threshold": threshold,
             "thresholds": dict(thresholds),
+            "review_threshold": review_threshold,
+            "review_thresholds": dict(review_thresholds),
             "spans_key": spans_key,
             "curve": curve,
             "patience": patience,
             "max_chars": max_chars,
             "normalize": normalize,
+            "roles": roles if roles is None else list(roles),
         }
         get_shim(model).views = check_views(views)
         check_settings(self.cfg)
@@ -111,21 +122,6 @@ class DuoGuard(ConfigurablePipe):
     def classifier(self) -> Classifier:
         """RETURNS (Classifier): The engine, loaded on first use."""
         return get_shim(self.model).classifier
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The categories, without `unsafe`."""
-        return get_shim(self.model).labels
-
-    @property
-    def label_data(self) -> list[str]:
-        """RETURNS (List[str]): The labels for `initialize`, saved by `init labels`."""
-        return list(self.labels)
-
-    @property
-    def is_resizable(self) -> bool:
-        """RETURNS (bool): True, since categories can be added."""
-        return True
 
     def __call__(self, doc: Doc) -> Doc:
         """doc (Doc): The doc to score, in place.
@@ -158,19 +154,22 @@ class DuoGuard(ConfigurablePipe):
         batch, spans = DocBatch.of(docs), None
         if self.span_getter is not None:
             spans = get_spans(self.span_getter, list(batch), name=self.name)
-        texts, curve = batch.read_texts(), self.cfg["curve"]
-        queries = DocQueries.of(texts, spans, in_context=self.in_context, curve=curve)
+        queries = DocQueries.of(
+            batch.read_texts(),
+            spans,
+            in_context=self.in_context,
+            curve=self.cfg["curve"],
+            chats=read_chats(batch, self.cfg["roles"]),
+        )
         answers = get_shim(self.model).answer(queries.queries, self.cfg, batch.ahead)
         return queries.read(answers)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:
         """docs (Iterable[Doc]): The docs to write to.
         scores (Sequence[DocScores]): Their scores, from `predict`."""
-        labels, cfg = self.labels, self.cfg
-        check_settings(cfg, labels)
-        limits = resolve_thresholds(labels, cfg["threshold"], cfg["thresholds"])
-        group = SpansGroup(self.name, cfg["spans_key"])
-        annotate_docs(docs, scores, limits, group, cfg["patience"])
+        policy = make_policy(self.cfg, self.labels)
+        group = SpansGroup(self.name, self.cfg["spans_key"])
+        annotate_docs(docs, scores, policy, group, self.cfg["patience"])
 
     def add_label(self, label: str) -> int:
         """Add a category, before `unsafe`. Its weights start as the mean of the twelve,

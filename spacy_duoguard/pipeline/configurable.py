@@ -32,11 +32,29 @@ class ConfigurablePipe(TrainablePipe):
 
     threshold = Setting()
     thresholds = Setting()
+    review_threshold = Setting()
+    review_thresholds = Setting()
     spans_key = Setting()
     curve = Setting()
     patience = Setting()
     max_chars = Setting()
     normalize = Setting()
+    roles = Setting()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The categories, without `unsafe`."""
+        return get_shim(self.model).labels
+
+    @property
+    def label_data(self) -> list[str]:
+        """RETURNS (List[str]): The labels for `initialize`, saved by `init labels`."""
+        return list(self.labels)
+
+    @property
+    def is_resizable(self) -> bool:
+        """RETURNS (bool): True, since categories can be added."""
+        return True
 
     @property
     def cfg(self) -> dict[str, Any]:

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc, Span
 
+from ..engine.conversation import TurnSpan
 from ..engine.text.lossless import needs_token
+from ..engine.turn_scores import CONTEXT
 from ..engine.verdict import (
     ERROR,
     ContradictionError,
+    Limits,
     Verdict,
     all_labels,
     judge,
     not_scored,
     to_cats,
 )
+from .conversation import read_turns
 
 KEY = "duoguard"
 
@@ -64,8 +68,8 @@ def text_digest(text: str) -> str:
 def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
     """record (Mapping[str, Any]): The record of a doc.
     doc (Doc): The doc.
-    RETURNS (Verdict): What the doc is. It is not scored if one of its spans, or its
-        curve, contradicts itself."""
+    RETURNS (Verdict): What the doc is. It is not scored if one of its spans or turns,
+        or its curve, contradicts itself."""
     verdict = judge_text(record, doc)
     if not verdict.is_scored:
         return verdict
@@ -73,6 +77,7 @@ def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
         for key in {**record["spans"], **record["span_flags"]}:
             if problem := judge_span(record, key).problem:
                 raise ContradictionError(problem)
+        _check_turns(record, doc)
         if "curve" in record:
             _check_curve(record, len(verdict.labels), text_length(doc))
     except Exception as e:
@@ -85,14 +90,14 @@ def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
 def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
     """record (Mapping[str, Any]), doc (Doc): As in `judge_record`.
     RETURNS (Verdict): What the text of the doc is, whatever its spans are."""
-    cats, windows, thresholds = None, None, None
+    cats, windows, limits = None, None, None
     status, problem = record.get("status"), None
     if not isinstance(status, str):  # such as an array
         status = None
     try:
         cats = to_cats(record["labels"], record["probs"])
         windows = [window["probs"] for window in record["windows"]]
-        thresholds = list(record["thresholds"])
+        limits = read_limits(record)
         if status != ERROR:
             _check_text(record, doc)
     except ContradictionError as e:
@@ -107,8 +112,16 @@ def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
         record.get("flags"),
         text=doc.text if status == "empty" or not len(doc) else None,
         windows=windows,
-        thresholds=thresholds,
+        limits=limits,
+        action=record.get("action"),
     )
+
+
+def read_limits(record: Mapping[str, Any]) -> Limits:
+    """record (Mapping[str, Any]): The record of a doc.
+    RETURNS (Limits): The thresholds that decided.
+    RAISES (KeyError / TypeError): The record is damaged."""
+    return Limits(list(record["thresholds"]), list(record["review_thresholds"]))
 
 
 def _check_text(record: Mapping[str, Any], doc: Doc) -> None:
@@ -149,11 +162,41 @@ def judge_span(record: Mapping[str, Any], key: str) -> Verdict:
     try:
         to_offsets(key)
         cats = to_cats(record["labels"], record["spans"][key])
-        flags = record["span_flags"][key]
+        flags, action = record["span_flags"][key], record["span_actions"][key]
+        status = "truncated" if key in record["truncated_spans"] else "ok"
+        limits = read_limits(record)
     except Exception:  # not as the component wrote it
         labels = all_labels(record.get("labels"))
         return not_scored(labels, "the scores of a span can't be read")
-    return judge("ok", cats, flags, thresholds=record["thresholds"])
+    return judge(status, cats, flags, limits=limits, action=action)
+
+
+def judge_turn(record: Mapping[str, Any], turn: Mapping[str, Any]) -> Verdict:
+    """record (Mapping[str, Any]): The record of a doc that is scored.
+    turn (Mapping[str, Any]): One of its turns, which isn't context.
+    RETURNS (Verdict): What the turn is."""
+    cats = to_cats(record["labels"], turn["probs"])
+    values = turn["status"], cats, turn["flags"]
+    return judge(*values, limits=read_limits(record), action=turn["action"])
+
+
+def _check_turns(record: Mapping[str, Any], doc: Doc) -> None:
+    """RAISES (ContradictionError): The turns can't be those of the conversation."""
+    spans, turns = read_turns(doc), record.get("turns")
+    if spans is None and turns is None:
+        return
+    stated = [TurnSpan(t["role"], t["start"], t["end"]) for t in turns or ()]
+    if spans is None or stated != spans:
+        raise ContradictionError("the turns are those of another conversation")
+    for turn in turns or ():
+        values = [turn[key] for key in ("probs", "flags", "action")]
+        if turn["status"] == CONTEXT:
+            if values != [None, None, None]:
+                raise ContradictionError("a turn is context, but has scores")
+            continue
+        problem = judge_turn(record, turn).problem
+        if problem is not None and turn["status"] != ERROR:
+            raise ContradictionError(problem)
 
 
 def _check_curve(record: Mapping[str, Any], n_labels: int, length: int) -> None:

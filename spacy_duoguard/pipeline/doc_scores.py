@@ -1,13 +1,16 @@
 """From docs and spans to queries for the engine, and from its answers to scores."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
 
-from ..engine.prefix_scores import Curve, Query
+from ..engine.conversation import TurnSpan
+from ..engine.prefix_scores import Curve, Query, SpanScores
 from ..engine.text_scores import TextScores, WindowScores
+from ..engine.turn_scores import ScoredTurn, score_turns
 from ..errors import Errors, ScoringError, SettingsError
 
 # As in spacy-transformers' registry `span_getters`.
@@ -21,6 +24,7 @@ class ScoredSpan:
     span: Span
     probabilities: np.ndarray  # (n_labels,)
     delta: np.ndarray | None  # (n_labels + 1,), last `unsafe`; None for isolated spans
+    truncated: bool = False  # a limit left out a part of it
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class DocScores:
     windows: tuple[WindowScores, ...]
     spans: tuple[ScoredSpan, ...] | None  # None if no spans are scored
     curve: Curve | None  # None if no curve is stored
+    turns: tuple[ScoredTurn, ...] | None = None  # None if it isn't a conversation
 
     @property
     def has_failed(self) -> bool:
@@ -60,6 +65,14 @@ class DocScores:
 
 
 @dataclass(frozen=True)
+class Chats:
+    """Which docs are conversations."""
+
+    turns: Sequence[Sequence[TurnSpan] | None]  # of each doc; None if it isn't one
+    roles: Collection[str] | None = None  # those whose turns are scored; None: all
+
+
+@dataclass(frozen=True)
 class DocQueries:
     """The queries to the engine: one for each doc, then one for each span that is
     scored as a text of its own."""
@@ -67,6 +80,8 @@ class DocQueries:
     queries: list[Query]
     spans: list[Sequence[Span] | None]  # of each doc; None if no spans are scored
     isolated: list[slice]  # of each doc: its spans in `queries`; empty if in context
+    chats: "Chats"
+    curve: bool  # whether the docs keep their curves
 
     @classmethod
     def of(
@@ -76,6 +91,7 @@ class DocQueries:
         *,
         in_context: bool,
         curve: bool,
+        chats: "Chats | None" = None,
     ) -> "DocQueries":
         """texts (Sequence[str]): The text of each doc.
         spans (Optional[Sequence[Sequence[Span]]]): The spans of each doc, None if none
@@ -83,28 +99,41 @@ class DocQueries:
         in_context (bool): Score spans in the pass of their doc, not as texts of their
             own.
         curve (bool): Whether to score the docs up to each token.
+        chats (Optional[Chats]): Which of the docs are conversations.
         RETURNS (DocQueries): The queries."""
         groups: list[Sequence[Span] | None] = [*spans] if spans else [None] * len(texts)
+        chats = chats or Chats([None] * len(texts))
+        # The curve tells what a text scores up to the end of each turn.
+        curves = [curve or turns is not None for turns in chats.turns]
         if in_context:
-            pairs = zip(texts, groups, strict=True)
-            queries = [query_in_context(*pair, curve=curve) for pair in pairs]
-            return cls(queries, groups, [slice(0)] * len(texts))
-        queries = [Query(text, curve=curve) for text in texts]
+            rows = zip(texts, groups, curves, strict=True)
+            queries = [query_in_context(t, g, curve=c) for t, g, c in rows]
+            return cls(queries, groups, [slice(0)] * len(texts), chats, curve)
+        pairs = zip(texts, curves, strict=True)
+        queries = [Query(text, curve=with_curve) for text, with_curve in pairs]
         isolated = []
         for group in groups:
             start = len(queries)
             queries += [Query(span.text) for span in group or ()]
             isolated.append(slice(start, len(queries)))
-        return cls(queries, groups, isolated)
+        return cls(queries, groups, isolated, chats, curve)
 
     def read(self, answers: Sequence[TextScores]) -> list[DocScores]:
         """answers (Sequence[TextScores]): One for each query, in order.
         RETURNS (List[DocScores]): One for each doc."""
-        texts = answers[: len(self.spans)]
-        return [
-            _read_doc(text, spans, answers[part])
-            for text, spans, part in zip(texts, self.spans, self.isolated, strict=True)
-        ]
+        scores = []
+        rows = zip(self.spans, self.isolated, self.chats.turns, strict=True)
+        for i, (spans, part, turns) in enumerate(rows):
+            text, answer = self.queries[i].text, answers[i]
+            of_doc = _read_doc(text, answer, spans, answers[part])
+            if turns is not None:
+                of_doc = replace(
+                    of_doc,
+                    turns=score_turns(text, turns, answer, self.chats.roles),
+                    curve=answer.curve if self.curve else None,
+                )
+            scores.append(of_doc)
+        return scores
 
 
 def query_in_context(
@@ -119,7 +148,10 @@ def query_in_context(
 
 
 def _read_doc(
-    text: TextScores, spans: Sequence[Span] | None, isolated: Sequence[TextScores]
+    whole: str,
+    text: TextScores,
+    spans: Sequence[Span] | None,
+    isolated: Sequence[TextScores],
 ) -> DocScores:
     """The scores of spans are in `text` if they were scored in context, or else in
     `isolated`. If a limit leaves out a span in context, it has no scores; if it cuts an
@@ -127,7 +159,7 @@ def _read_doc(
     scored = None
     if spans is not None:
         scored = tuple(
-            ScoredSpan(span, scores.probabilities, getattr(scores, "delta", None))
+            _read_span(span, scores, text, whole)
             for span, scores in zip(spans, text.spans or isolated, strict=True)
             if scores is not None
         )
@@ -135,6 +167,22 @@ def _read_doc(
     if text.truncated or any(scores.truncated for scores in isolated):
         status = "truncated"
     return DocScores(status, text.probabilities, text.windows, scored, text.curve)
+
+
+def _check_group(returned: Any) -> Iterable[Any]:
+    """RAISES (ScoringError): What a span getter returned isn't a list, nor like one."""
+    if not isinstance(returned, Iterable):
+        raise ScoringError(Errors.E320.format(kind=type(returned).__name__))
+    return returned
+
+
+def _read_span(
+    span: Span, scores: SpanScores | TextScores, text: TextScores, whole: str
+) -> ScoredSpan:
+    if isinstance(scores, TextScores):
+        return ScoredSpan(span, scores.probabilities, None, scores.truncated)
+    is_whole = text.covers(whole, span.start_char, span.end_char)
+    return ScoredSpan(span, scores.probabilities, scores.delta, not is_whole)
 
 
 def get_sentences(docs: list[Doc]) -> list[list[Span]]:
@@ -161,7 +209,7 @@ def get_spans(
         that doc.
     """
     try:
-        spans = [list(group) for group in getter(docs)]
+        spans = [list(_check_group(group)) for group in _check_group(getter(docs))]
     except ValueError as e:
         if "[E030]" in str(e):  # spaCy's "sentence boundaries unset"
             raise SettingsError(unset.format(name=name)) from e

@@ -8,25 +8,35 @@ from spacy.tokens import Doc, Span
 
 from ..errors import Errors, SettingsError
 from .attributes import (
+    get_action,
     get_curve,
     get_first_unsafe,
     get_flags,
+    get_reason,
     get_scores,
+    get_span_action,
     get_span_cats,
     get_span_delta,
+    get_span_reason,
     get_status,
+    get_turns,
     get_windows,
 )
 
 _EXTENSIONS: tuple[tuple[type[Doc] | type[Span], str, Callable[..., Any]], ...] = (
     (Doc, "duoguard_flags", get_flags),
     (Doc, "duoguard_status", get_status),
+    (Doc, "duoguard_action", get_action),
+    (Doc, "duoguard_reason", get_reason),
     (Doc, "duoguard_cats", get_scores),
     (Doc, "duoguard_windows", get_windows),
     (Doc, "duoguard_curve", get_curve),
     (Doc, "duoguard_first_unsafe", get_first_unsafe),
+    (Doc, "duoguard_turns", get_turns),
     (Span, "duoguard_cats", get_span_cats),
     (Span, "duoguard_delta", get_span_delta),
+    (Span, "duoguard_action", get_span_action),
+    (Span, "duoguard_reason", get_span_reason),
 )
 
 # For `Language.factory`.

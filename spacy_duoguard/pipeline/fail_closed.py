@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 
+from ..engine.decisions import Policy
 from ..engine.fallbacks import HALVED, Fallbacks, describe
 from ..errors import Errors, ScoringError
 from ..taxonomy import CATEGORIES
@@ -31,9 +32,14 @@ def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
 
     component (DuoGuard): The component.
     docs (List[Doc]): The docs.
+    RAISES (ScoringError): Something among them isn't a doc.
     """
+    others = [doc for doc in docs if not isinstance(doc, Doc)]
+    to_mark = [doc for doc in docs if isinstance(doc, Doc)] if others else docs
     has_spans = getattr(component, "span_getter", None) is not None
-    _mark_failed(component, docs, () if has_spans else None)
+    _mark_failed(component, to_mark, () if has_spans else None)
+    if others:
+        raise ScoringError(Errors.E323.format(kind=type(others[0]).__name__))
     try:
         _ = component.classifier
     except Exception:  # the model doesn't load, so there is no point in trying texts
@@ -65,7 +71,11 @@ def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
             score_or_halve(component, half) for half in (docs[:middle], docs[middle:])
         ]
         if all(scored):
-            fallbacks.report(HALVED, cause)
+            try:
+                fallbacks.report(HALVED, cause)
+            except UserWarning as warning:  # a filter made it an error, of no doc
+                handler = component.get_error_handler()
+                handler(component.name, component, [], warning)
         return all(scored)
     return True
 
@@ -92,7 +102,10 @@ def _fail(component: TrainablePipe, doc: Doc) -> None:
             spans = get_spans(getter, [doc], name=component.name)[0]
         except Exception:  # then the getter's error is the one that is reported
             spans = ()
-    _mark_failed(component, [doc], spans)
+    try:
+        _mark_failed(component, [doc], spans)
+    except Exception:  # spans that don't fit the doc any more
+        _mark_failed(component, [doc], ())
 
 
 def _mark_failed(
@@ -111,16 +124,16 @@ def _mark_failed(
         curve=_attempt(lambda: component.cfg["curve"] is not False, True),
     )
     name = _attempt(lambda: component.name, FACTORY)
-    thresholds = dict.fromkeys(labels, 0.0)
+    policy = Policy(dict.fromkeys(labels, 0.0), dict.fromkeys(labels))
     shared = _get_group(component, name)
     records: dict[str, dict[str, Any]] = {}
     for doc in docs:
         group = shared or _find_group(component, doc, name)
         if spans:
-            annotate(doc, scores, thresholds, group, patience=1)
+            annotate(doc, scores, policy, group, patience=1)
             continue
         if (key := group.spans_key) not in records:
-            records[key] = make_record(scores, thresholds, group, patience=1)
+            records[key] = make_record(scores, policy, group, patience=1)
         record = _copy(records[key])
         record["length"] = _attempt(partial(text_length, doc), 0)
         write_record(doc, record, group)

@@ -6,7 +6,7 @@ says what gold `unsafe` means for open categories.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,11 @@ from .doc_scores import query_in_context
 # Gold above this is positive, in training and in the scorer.
 POSITIVE = 0.5
 
+# The key of a group's `attrs` that lists what its entries leave out and is known to be
+# negative, as [start_char, end_char, label]. A group that has it is partial: a span
+# that is neither an entry nor listed there is unknown.
+REJECTED = "rejected"
+
 
 @dataclass(frozen=True)
 class Gold:
@@ -32,6 +37,14 @@ class Gold:
     def is_known(self) -> bool:
         """RETURNS (bool): Whether there is any gold."""
         return self.maximum is not None or not np.isnan(self.truths).all()
+
+    @property
+    def positive(self) -> np.ndarray:
+        """RETURNS (ndarray): (n_labels,) bool, the categories that are positive, or
+        that may be the one that is."""
+        if self.maximum is not None and self.maximum > POSITIVE:
+            return np.isnan(self.truths)
+        return self.truths > POSITIVE
 
 
 @dataclass(frozen=True)
@@ -64,8 +77,28 @@ def training_queries(
         queries.append(query_in_context(doc.text, spans))
         if len(spans) == len(labelled):  # the doc itself is open
             golds.append(Gold(np.full_like(labelled[0].gold.truths, np.nan)))
-        golds += [text.gold for text in labelled]  # the doc comes before its spans
+        n_docs = len(labelled) - len(spans)  # the doc comes before its spans
+        golds += [text.gold for text in labelled[:n_docs]]
+        golds += _golds_up_to(spans, [text.gold for text in labelled[n_docs:]])
     return queries, golds
+
+
+def _golds_up_to(spans: Sequence[Span], golds: Sequence[Gold]) -> list[Gold]:
+    """The gold of the text up to the end of each span. What an earlier span has, that
+    text has too, so it's no example of a text without: the category is open."""
+    if not spans:
+        return []
+    ends = np.array([span.end_char for span in spans])
+    order = np.argsort(ends, kind="stable")
+    positive = np.stack([gold.positive for gold in golds])
+    so_far = np.logical_or.accumulate(positive[order])
+    so_far = so_far[np.searchsorted(ends[order], ends, side="right") - 1]
+    opened = []
+    for gold, before, of_span in zip(golds, so_far, positive, strict=True):
+        truths = gold.truths.copy()
+        truths[before & ~of_span] = np.nan
+        opened.append(replace(gold, truths=truths))
+    return opened
 
 
 def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
@@ -140,12 +173,35 @@ def read_entries(group: Iterable[Span], labels: Sequence[str]) -> list[GoldEntry
     RETURNS (List[GoldEntry]): Its entries.
     RAISES (SettingsError): A label is not a category."""
     entries = [GoldEntry(span.start_char, span.end_char, span.label_) for span in group]
+    _check_labels(entries, labels)
+    return entries
+
+
+def read_rejected(
+    group: Iterable[Span], labels: Sequence[str]
+) -> list[GoldEntry] | None:
+    """group (Iterable[Span]): The span group of a reference doc.
+    labels (Sequence[str]): The categories.
+    RETURNS (Optional[List[GoldEntry]]): What a partial group says is negative. None if
+        the group isn't partial: all that has no entry is negative.
+    RAISES (SettingsError): The list is damaged, or a label is not a category."""
+    listed = getattr(group, "attrs", {}).get(REJECTED)
+    if listed is None:
+        return None
+    try:
+        rejected = [GoldEntry(int(s), int(e), str(label)) for s, e, label in listed]
+    except (TypeError, ValueError) as e:
+        raise SettingsError(Errors.E265.format(key=REJECTED)) from e
+    _check_labels(rejected, labels)
+    return rejected
+
+
+def _check_labels(entries: Iterable[GoldEntry], labels: Sequence[str]) -> None:
     for entry in entries:
         if entry.label != UNSAFE and entry.label not in labels:
             names = ", ".join(labels)
             message = Errors.E067.format(label=entry.label, categories=names)
             raise SettingsError(message)
-    return entries
 
 
 def read_span_group(
@@ -153,7 +209,8 @@ def read_span_group(
 ) -> tuple[list[Gold], int]:
     """Read the gold of the spans of a doc. A span without an entry is negative in all
     categories. If an entry with other offsets overlaps a span, its category is open
-    there: different boundaries don't make the span safe.
+    there: different boundaries don't make the span safe. In a partial group, a category
+    without an entry is only negative if it was rejected (see `REJECTED`), else open.
 
     group (Iterable[Span]): The span group of the reference doc.
     spans (Sequence[Span]): What the span getter returned for the predicted doc.
@@ -162,9 +219,11 @@ def read_span_group(
         that match no span.
     RAISES (SettingsError): A label is not a category.
     """
-    entries = read_entries(group, labels)
+    entries, rejected = read_entries(group, labels), read_rejected(group, labels)
     offsets = [(span.start_char, span.end_char) for span in spans]
     known = set(offsets)
+    if rejected is not None:
+        return _read_partial(entries, rejected, offsets, labels)
     unmatched = [entry for entry in entries if entry[:2] not in known]
     golds = []
     for start, end in offsets:
@@ -180,3 +239,20 @@ def read_span_group(
             cats.update(dict.fromkeys(negative, 0.0))
         golds.append(read_cats(cats, labels))
     return golds, len(unmatched)
+
+
+def _read_partial(
+    entries: Sequence[GoldEntry],
+    rejected: Sequence[GoldEntry],
+    offsets: Sequence[tuple[int, int]],
+    labels: Sequence[str],
+) -> tuple[list[Gold], int]:
+    cats: dict[tuple[int, int], dict[str, float]] = {key: {} for key in offsets}
+    n_unmatched = 0
+    for known, value in ((rejected, 0.0), (entries, 1.0)):
+        for entry in known:
+            if entry[:2] in cats:
+                cats[entry[:2]][entry.label] = value
+            else:
+                n_unmatched += 1
+    return [read_cats(cats[key], labels) for key in offsets], n_unmatched

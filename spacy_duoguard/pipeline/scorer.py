@@ -9,12 +9,13 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Span
 from spacy.training import Example
 
-from ..engine.flags import flagged, resolve_thresholds
+from ..engine.decisions import ALLOW, REVIEW, Policy
+from ..engine.flags import flagged
 from ..engine.verdict import HIGHEST, to_cats
 from ..taxonomy import CATEGORIES, UNSAFE
 from .attributes import get_span_verdicts, get_spans_key, get_verdict
 from .evaluate_table import printed_scores
-from .gold import POSITIVE
+from .gold import POSITIVE, GoldEntry, read_rejected
 from .settings import FACTORY, SPANS_KEY
 
 
@@ -33,6 +34,8 @@ def score_categories(
     *,
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
+    review_threshold: float | None = None,
+    review_thresholds: Mapping[str, float] | None = None,
     labels: Sequence[str] = CATEGORIES,
     spans_key: str = SPANS_KEY,
     prefix: str = FACTORY,
@@ -45,6 +48,9 @@ def score_categories(
     examples (Iterable[Example]): Predicted and reference docs.
     threshold (float): For categories that `thresholds` doesn't name.
     thresholds (Optional[Mapping[str, float]]): For single categories.
+    review_threshold (Optional[float]): For categories that `review_thresholds` doesn't
+        name; None to review none of them.
+    review_thresholds (Optional[Mapping[str, float]]): For single categories.
     labels (Sequence[str]): The categories.
     spans_key (str): The group of `doc.spans` for flagged spans.
     prefix (str): Prefix of the keys.
@@ -52,11 +58,15 @@ def score_categories(
         areas under the ROC and the precision-recall curve (average precision): of
         `unsafe`, of each category, and as macro averages over the categories for which
         they are defined; None if undefined, for example with one class only. And as
-        `{prefix}_score` the F of `unsafe`, 0.0 if undefined; and what `spacy evaluate`
-        prints, see `printed_scores`.
+        `{prefix}_score` the F of `unsafe`, 0.0 if undefined; the figures of the review,
+        see `_score_reviews`; and what `spacy evaluate` prints, see `printed_scores`.
     """
     examples = list(examples)
-    limits = resolve_thresholds(labels, threshold, thresholds or {})
+    policy = Policy.of(
+        labels, threshold, thresholds, review_threshold, review_thresholds
+    )
+    limits = policy.thresholds
+    actions: list[tuple[bool, str]] = []  # with the gold of `unsafe`
     predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
         gold = read_gold(eg.reference.cats, labels)
@@ -69,13 +79,18 @@ def score_categories(
         probabilities = [verdict.cats.get(label, HIGHEST) for label in labels]
         flags = flagged(probabilities, limits, failed=not verdict.is_scored)
         values = to_cats(labels, probabilities)
+        if UNSAFE in gold:
+            decision = policy.decide(verdict.status, probabilities)
+            actions.append((gold[UNSAFE], decision.action))
         for key, truth in gold.items():
             flag = bool(flags) if key == UNSAFE else key in flags
             predictions[key].append(_Prediction(truth, flag, values[key]))
     scores = {key: _score_label(made) for key, made in predictions.items()}
     spans = _score_spans(examples, labels, spans_key)
+    reviews = _score_reviews(actions if policy.has_band else ())
     result = {
         **_summarize(scores, prefix),
+        **{f"{prefix}_review_{key}": value for key, value in reviews.items()},
         **{f"{prefix}_spans_{key}": value for key, value in spans.items()},
     }
     if prefix == FACTORY:  # with another one, there may be a second component
@@ -110,6 +125,21 @@ class _Prediction(NamedTuple):
     truth: bool
     flag: bool
     probability: float
+
+
+def _score_reviews(actions: Sequence[tuple[bool, str]]) -> dict[str, float | None]:
+    """actions (Sequence[Tuple[bool, str]]): Whether each text is unsafe, and its
+        action; none if nothing is reviewed.
+    RETURNS (Dict[str, Optional[float]]): "rate", the share of texts to review; "p", the
+        share of these that are unsafe; "r", the share of unsafe texts that are reviewed
+        or blocked. None if undefined."""
+    reviewed = [truth for truth, action in actions if action == REVIEW]
+    seen = [action != ALLOW for truth, action in actions if truth]
+    return {
+        "rate": len(reviewed) / len(actions) if actions else None,
+        "p": sum(reviewed) / len(reviewed) if reviewed else None,
+        "r": sum(seen) / len(seen) if seen else None,
+    }
 
 
 def _score_label(predictions: Sequence[_Prediction]) -> dict[str, float | None]:
@@ -173,7 +203,8 @@ def _score_spans(
 ) -> dict[str, Any]:
     """Score flagged spans as spaCy's spancat scorer does, and the areas under the
     curves over all scored spans. Docs are left out if the reference lacks the group, or
-    if the component has not scored spans: without gold, or without scores.
+    if the component has not scored spans: without gold, or without scores. Of a partial
+    group, only what is known counts.
 
     RETURNS (Dict[str, Any]): "p", "r", "f", "per_type", "macro_auc" and "macro_auprc".
     """
@@ -185,15 +216,17 @@ def _score_spans(
         if group is None or get_spans_key(eg.predicted) != spans_key:
             continue
         spans = get_span_verdicts(eg.predicted)
+        rejected = read_rejected(group, labels)
         for label in labels:
             gold = {_offsets(span) for span in group if span.label_ == label}
-            found = {key for key, verdict in spans.items() if label in verdict.flags}
+            known = gold | _negatives(rejected, label, spans)
+            found = {key for key in known & spans.keys() if label in spans[key].flags}
             if gold or found:
                 counts.setdefault(label, PRFScore()).score_set(found, gold)
             predictions[label] += [
                 _Prediction(key in gold, True, verdict.cats[label])
                 for key, verdict in spans.items()
-                if label in verdict.cats
+                if label in verdict.cats and key in known
             ]
     areas = [_score_label(made) for made in predictions.values()]
     total = sum(counts.values(), PRFScore())
@@ -203,6 +236,15 @@ def _score_spans(
         "macro_auc": _mean(of_label["auc"] for of_label in areas),
         "macro_auprc": _mean(of_label["auprc"] for of_label in areas),
     }
+
+
+def _negatives(
+    rejected: Sequence[GoldEntry] | None, label: str, spans: Iterable[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """The spans that have no category if they have no entry."""
+    if rejected is None:
+        return set(spans)
+    return {entry[:2] for entry in rejected if entry.label in (label, UNSAFE)}
 
 
 def _offsets(span: Span) -> tuple[int, int]:

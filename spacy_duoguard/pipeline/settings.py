@@ -7,7 +7,9 @@ from typing import Any
 
 from thinc.api import Config
 
+from ..engine.decisions import Policy
 from ..engine.flags import check_thresholds
+from ..engine.network.config import is_storable
 from ..engine.settings import check_count, check_limit
 from ..errors import Errors, SettingsError, Warnings
 
@@ -19,6 +21,8 @@ DEFAULT_CONFIG = Config().from_str(
 [duoguard]
 threshold = 0.5
 thresholds = {}
+review_threshold = null
+review_thresholds = {}
 sents = false
 span_getter = null
 span_context = "isolated"
@@ -27,6 +31,7 @@ curve = false
 patience = 2
 max_chars = null
 normalize = false
+roles = null
 views = null
 scorer = {"@scorers": "spacy-duoguard.scorer.v1"}
 
@@ -56,12 +61,18 @@ SPANS_KEY: str = DEFAULT_CONFIG["spans_key"]
 RUN_TIME_SETTINGS: tuple[str, ...] = (
     "threshold",
     "thresholds",
+    "review_threshold",
+    "review_thresholds",
     "spans_key",
     "curve",
     "patience",
     "max_chars",
     "normalize",
+    "roles",
 )
+
+_BY_CATEGORY = ("thresholds", "review_thresholds")
+_THRESHOLDS = ("threshold", "review_threshold", *_BY_CATEGORY)
 
 
 def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) -> None:
@@ -79,11 +90,38 @@ def check_settings(cfg: Mapping[str, Any], labels: Sequence[str] | None = None) 
     for key, message in (("curve", Errors.E056), ("normalize", Errors.E121)):
         if not isinstance(cfg[key], bool):
             raise SettingsError(message.format(value=cfg[key]))
-    if not isinstance(cfg["spans_key"], str) or not cfg["spans_key"]:
+    _check_roles(cfg["roles"])
+    if not is_storable(cfg["spans_key"]):
         raise SettingsError(Errors.E053.format(value=cfg["spans_key"]))
-    if not isinstance(cfg["thresholds"], Mapping):
-        raise SettingsError(Errors.E107.format(value=cfg["thresholds"]))
-    check_thresholds(cfg["threshold"], cfg["thresholds"], labels)
+    for key in _BY_CATEGORY:
+        if not isinstance(cfg[key], Mapping):
+            raise SettingsError(Errors.E107.format(name=key, value=cfg[key]))
+    check_thresholds(
+        cfg["threshold"],
+        cfg["thresholds"],
+        labels,
+        review_threshold=cfg["review_threshold"],
+        review_thresholds=cfg["review_thresholds"],
+    )
+
+
+def _check_roles(roles: Any) -> None:
+    is_list = isinstance(roles, (list, tuple)) and len(roles) > 0
+    if roles is not None and not (
+        is_list and all(isinstance(role, str) and role for role in roles)
+    ):
+        raise SettingsError(Errors.E255.format(value=roles))
+
+
+def make_policy(cfg: Mapping[str, Any], labels: Sequence[str]) -> Policy:
+    """cfg (Mapping[str, Any]), labels (Sequence[str]): As in `check_settings`.
+    RETURNS (Policy): The thresholds of each category.
+    RAISES (SettingsError): As in `check_settings`."""
+    check_settings(cfg, labels)
+    # Plain copies: a mapping may have other values each time.
+    plain = {**cfg, **{key: dict(cfg[key]) for key in _BY_CATEGORY}}
+    check_settings(plain, labels)
+    return Policy.of(labels, **{key: plain[key] for key in _THRESHOLDS})
 
 
 def _check_names(cfg: Mapping[str, Any]) -> None:
@@ -147,13 +185,12 @@ def restore_settings(
     except (ValueError, KeyError, TypeError) as e:
         message = Errors.E023.format(name=name, problem=type(e).__name__)
         raise SettingsError(message) from e
-    thresholds = changes.get("thresholds")
     for key, value in configured.items():
         if value == first[key]:
             continue
-        changes.pop(key, None)
-        if key == "thresholds" and thresholds is not None:
-            changes[key] = _merge(first[key], thresholds, value)
+        changed = changes.pop(key, None)
+        if key in _BY_CATEGORY and changed is not None:
+            changes[key] = _merge(first[key], changed, value)
         if value == DEFAULT_CONFIG[key]:
             message = Warnings.W003.format(
                 name=name, key=key, saved=first[key], mine=value

@@ -21,6 +21,7 @@ from .gold import (
     foreign_keys,
     read_cats,
     read_entries,
+    read_rejected,
     read_span_group,
     training_queries,
 )
@@ -55,6 +56,7 @@ def initialize(
         gold = read_cats(eg.reference.cats, component.labels)
         group = eg.reference.spans.get(component.cfg["spans_key"], ())
         read_entries(group, component.labels)
+        read_rejected(group, component.labels)
         truths = fill_maximum([gold], np.zeros((1, len(component.labels))))
         if isinstance(component.loss, CategoryLoss):
             component.loss.check(truths)

@@ -1,9 +1,9 @@
-"""Whether the run that wrote some results has finished."""
+"""What the run that wrote some results says about them."""
 
 from pathlib import Path
 
 from ..engine.checkpoint.files import read_json
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Errors, SettingsError
 from ..scoring.run_state import Output
 
 
@@ -21,3 +21,20 @@ def why_incomplete(results: Path) -> str | None:
     if is_finished is True:
         return None
     return "the run was interrupted or is still going on"
+
+
+def check_text_key(results: Path, text_key: str) -> None:
+    """results (Path): A file or folder of results.
+    text_key (str): The field whose texts are to be shown.
+    RAISES (SettingsError): It is known that the texts of another field were scored."""
+    state = Output(results, results.is_dir()).state
+    if not state.exists():
+        return
+    try:
+        known = read_json(state, kind="the state of a run").get("known")
+    except CheckpointError:  # `why_incomplete` says so
+        return
+    scored = known.get("--text-key") if isinstance(known, dict) else None
+    if isinstance(scored, str) and scored != text_key:
+        message = Errors.E324.format(path=results, scored=scored, key=text_key)
+        raise SettingsError(message)

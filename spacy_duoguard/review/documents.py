@@ -9,44 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint.files import is_regular
-from ..engine.verdict import (
-    FAILED,
-    ContradictionError,
-    Verdict,
-    are_scores,
-    check_cats,
-    is_score,
-    judge,
-)
+from ..engine.decisions import Decision
+from ..engine.verdict import FAILED, ContradictionError, judge
 from ..errors import Errors, ResultsError
 from ..scoring.record import BrokenRecordError, can_be_written, list_files
 from ..scoring.result_files import read_results
 from ..scoring.results import FIELDS
 from ..scoring.run_state import Output
-from ..taxonomy import UNSAFE
+from . import decisions
+from .details import (
+    Reading,
+    Sentence,
+    is_offset,
+    read_curve,
+    read_readings,
+    read_sentences,
+    to_dict,
+)
 
-_TOLERANCE = 1e-6  # scores are rounded to as many decimals
 _SUFFIXES = (".jsonl", ".json", ".parquet")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A flagged sentence: its character offsets and its scores."""
-
-    start: int
-    end: int
-    cats: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the text, or a part of it, reads otherwise, and the score of that."""
-
-    view: str
-    start: int
-    end: int
-    unsafe: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +42,7 @@ class Document:
     sentences: tuple[Sentence, ...] = ()
     curve: dict[str, list[Any]] | None = None  # as in the results file
     first_unsafe: int | None = None
+    decision: Decision | None = None
     readings: tuple[Reading, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)  # of the input, to display
     note: str | None = None  # why scoring failed, or why the record is invalid
@@ -135,12 +117,15 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key
-    text = record.get(key)
+    text = record.get("scored_text") or record.get(key)  # of messages, or the text
     text = text if isinstance(text, str) else None
+    hidden = {key, *FIELDS}
+    if decisions.has_decision(record):
+        hidden.update(decisions.FIELDS)
     fields = {
         str(name): _show(name, value)
         for name, value in record.items()
-        if name != key and name not in FIELDS and value is not None
+        if name not in hidden and value is not None
     }
     try:
         return _read_scores(record, number, text, fields)
@@ -158,7 +143,7 @@ def _show(name: Any, value: Any) -> str:
 def _read_scores(
     record: Mapping[str, Any], number: int, text: str | None, fields: dict[str, str]
 ) -> Document:
-    cats = _to_dict(record.get("cats"))
+    cats = to_dict(record.get("cats"))
     verdict = judge(record.get("status"), cats, record.get("flags"), text=text)
     reason = record.get("error")
     if not verdict.is_scored:
@@ -169,7 +154,7 @@ def _read_scores(
     if text is None:
         raise ContradictionError("the record has no text")
     first_unsafe = record.get("first_unsafe")
-    if first_unsafe is not None and not _is_offset(first_unsafe, len(text)):
+    if first_unsafe is not None and not is_offset(first_unsafe, len(text)):
         raise ContradictionError("the offset of the first flag is outside the text")
     document = Document(
         record=number,
@@ -177,10 +162,11 @@ def _read_scores(
         status=verdict.status,
         cats={label: verdict.cats[label] for label in verdict.labels},
         flags=tuple(verdict.flags),
-        sentences=_read_sentences(record.get("sentences"), len(text), verdict),
-        curve=_read_curve(record.get("curve"), len(text)),
-        readings=_read_readings(record.get("read_as"), len(text), verdict),
+        sentences=read_sentences(record.get("sentences"), len(text), verdict),
+        curve=read_curve(record.get("curve"), len(text)),
+        readings=read_readings(record.get("read_as"), len(text), verdict),
         first_unsafe=first_unsafe,
+        decision=decisions.read_decision(record, verdict),
         fields=fields,
     )
     if document.status == "empty" and (document.sentences or document.curve):
@@ -208,84 +194,3 @@ def check_labels(documents: Sequence[Document]) -> list[Document]:
         )
         for document in documents
     ]
-
-
-def _to_dict(cats: Any) -> Any:
-    """The scores of a record or a sentence, as `judge` expects them."""
-    if isinstance(cats, list) and all(map(_is_score_of_category, cats)):
-        pairs, cats = cats, dict(cats)  # a Parquet map
-        if len(cats) < len(pairs):
-            raise ContradictionError("a category has two scores")
-    if isinstance(cats, Mapping):
-        # A Parquet struct has None for the categories that a row doesn't have.
-        return {key: value for key, value in cats.items() if value is not None}
-    return cats
-
-
-def _is_score_of_category(pair: Any) -> bool:
-    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
-
-
-def _read_sentences(
-    sentences: Any, length: int, verdict: Verdict
-) -> tuple[Sentence, ...]:
-    if sentences is None:
-        return ()
-    if not isinstance(sentences, list):
-        raise ContradictionError("the sentences are not a list")
-    checked = []
-    for sentence in sentences:
-        if not isinstance(sentence, Mapping):
-            raise ContradictionError("a sentence is not an object")
-        start: Any = sentence.get("start")
-        end: Any = sentence.get("end")
-        if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
-            raise ContradictionError("a sentence is outside the text")
-        scores = check_cats(_to_dict(sentence.get("cats")))
-        scores.pop(UNSAFE, None)
-        if not scores or not set(scores) <= set(verdict.labels):
-            raise ContradictionError("a sentence has no scores of known categories")
-        checked.append(Sentence(start, end, scores))
-    return tuple(checked)
-
-
-def _is_offset(value: Any, length: int) -> bool:
-    return type(value) is int and 0 <= value <= length
-
-
-def _read_readings(readings: Any, length: int, verdict: Verdict) -> tuple[Reading, ...]:
-    if readings is None:
-        return ()
-    if not isinstance(readings, list):
-        raise ContradictionError("the readings are not a list")
-    checked = []
-    for reading in readings:
-        if not isinstance(reading, Mapping):
-            raise ContradictionError("a reading is not an object")
-        start: Any = reading.get("start")
-        end: Any = reading.get("end")
-        if not (_is_offset(start, length) and _is_offset(end, length) and start < end):
-            raise ContradictionError("a reading is outside the text")
-        view, text = reading.get("view"), reading.get("text")
-        unsafe: Any = reading.get("unsafe")
-        if not (isinstance(view, str) and isinstance(text, str) and is_score(unsafe)):
-            raise ContradictionError("a reading lacks its view, its text or its score")
-        if unsafe > verdict.cats[UNSAFE] + _TOLERANCE:
-            raise ContradictionError("a reading is more unsafe than the record")
-        checked.append(Reading(view, start, end, float(unsafe), text))
-    return tuple(checked)
-
-
-def _read_curve(curve: Any, length: int) -> dict[str, list[Any]] | None:
-    if curve is None:
-        return None
-    try:
-        points = list(zip(curve["end"], curve["unsafe"], strict=True))
-    except (KeyError, TypeError, ValueError) as e:
-        raise ContradictionError("the curve needs a score for each offset") from e
-    ends, scores = [end for end, _ in points], [score for _, score in points]
-    if not all(_is_offset(end, length) for end in ends) or ends != sorted(ends):
-        raise ContradictionError("the curve is outside the text, or out of order")
-    if not are_scores(scores):
-        raise ContradictionError("a score of the curve is not a number in [0, 1]")
-    return {"end": ends, "unsafe": scores} if ends else None

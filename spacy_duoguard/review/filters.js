@@ -3,6 +3,8 @@ const state = {
   query: "",
   categories: new Set(), // indices; empty: all
   status: "",
+  action: "", // allow, review or block
+  marks: "", // a key of MARKS
   flaggedOnly: false,
   threshold: null, // null: the flags of the results file
   order: "risk",
@@ -27,23 +29,34 @@ function matchesText(doc, words) {
   return doc.folded.includes(words);
 }
 
-function riskOf(doc) {
-  if (doc.failed) return 2; // sorts first
-  if (!state.categories.size) return doc.max;
-  return Math.max(...[...state.categories].map((i) => doc.probs[i]));
+const MARKS = {
+  undone: (doc) => doc.markable && !judgeEntry(doc, entryOf(doc)).isDone,
+  done: (doc) => judgeEntry(doc, entryOf(doc)).isDone,
+  begun: (doc) => entries.has(doc.record) && MARKS.undone(doc),
+  differs: (doc) => judgeEntry(doc, entryOf(doc)).isDifferent,
+  notes: (doc) => Object.keys(entryOf(doc).notes).length > 0,
+};
+const MARK_NAMES = Object.keys(MARKS);
+
+function count(counts, name) {
+  counts[name] = (counts[name] ?? 0) + 1;
 }
 
 // RETURNS: the documents to show, sorted, and counts over the search results.
 function applyFilters() {
   const words = fold(state.query.trim());
   const results = docs.filter((doc) => matchesText(doc, words));
-  const statuses = {};
+  const [statuses, actions, marked] = [{}, {}, {}];
   const perCategory = labels.map(() => 0);
   let flagged = 0;
   const shown = [];
   for (const doc of results) {
-    statuses[doc.status] = (statuses[doc.status] ?? 0) + 1;
+    count(statuses, doc.status);
+    count(actions, doc.action);
+    for (const name of MARK_NAMES) if (MARKS[name](doc)) count(marked, name);
     if (state.status && doc.status !== state.status) continue;
+    if (state.action && doc.action !== state.action) continue;
+    if (state.marks && !MARKS[state.marks](doc)) continue;
     const flags = flagsOf(doc);
     for (const i of flags) perCategory[i] += 1;
     if (flags.length) flagged += 1;
@@ -51,11 +64,6 @@ function applyFilters() {
     if (state.categories.size && !flags.some((i) => state.categories.has(i))) continue;
     shown.push(doc);
   }
-  if (state.order === "risk") {
-    const risks = new Map(shown.map((doc) => [doc, riskOf(doc)]));
-    shown.sort((a, b) => risks.get(b) - risks.get(a) || a.record - b.record);
-  } else {
-    shown.sort((a, b) => a.record - b.record);
-  }
-  return { shown, found: results.length, flagged, perCategory, statuses };
+  sortDocuments(shown);
+  return { shown, found: results.length, flagged, perCategory, statuses, actions, marked };
 }

@@ -55,6 +55,9 @@ function makeRow(doc, index, height) {
   const line = make("span", { className: "line" });
   line.append(make("span", { className: "number", text: `#${doc.record}` }));
   if (doc.status !== "ok") line.append(badge(doc.status));
+  if (doc.action) line.append(badge(doc.action));
+  const stage = stageOf(doc);
+  if (stage) line.append(badge(stage));
   line.append(make("span", { className: "names", text: doc.failed ? "not scored" : names }));
   row.append(
     scoreBox(doc, flags.length > 0),
@@ -77,6 +80,11 @@ function scoreBox(doc, flagged) {
 
 function badge(status) {
   return make("span", { className: `badge ${status}`, text: status });
+}
+
+function stageOf(doc) {
+  if (!entries.has(doc.record)) return "";
+  return MARKS.done(doc) ? "done" : "begun";
 }
 
 function dots(flags) {

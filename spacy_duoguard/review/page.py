@@ -5,6 +5,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,21 +15,38 @@ from typing import Any
 
 from ..engine.checkpoint.files import write_aside
 from ..engine.checkpoint.output_paths import check_output
+from ..engine.decisions import Decision
 from ..errors import Errors, ResultsError, Warnings
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
-from .completeness import why_incomplete
+from .completeness import check_text_key, why_incomplete
+from .digest import digest_of
 from .documents import Document, check_labels, list_inputs, read_documents
 
 # In this order: each uses those before it.
 _SCRIPTS: tuple[str, ...] = (
     "records.js",
+    "sentences.js",
+    "marks.js",
+    "store.js",
+    "tabs.js",
+    "steps.js",
     "filters.js",
+    "orders.js",
     "list.js",
     "curve.js",
+    "text.js",
+    "notes.js",
+    "questions.js",
     "document.js",
+    "progress.js",
+    "exchange.js",
     "tip.js",
+    "controls.js",
+    "keys.js",
     "main.js",
 )
+
+_STYLES: tuple[str, ...] = ("page.css", "marks.css")
 
 # Inside a script element, nothing may end it or begin a comment. Line separators and
 # unpaired surrogates aren't valid everywhere.
@@ -48,21 +66,30 @@ def write_page(
     RETURNS (Tuple[int, int]): The number of documents in the results, and how many of
         them were not scored.
     RAISES (ResultsError): The results can't be read.
-    RAISES (SettingsError): The page would replace them, or something that isn't a file.
+    RAISES (SettingsError): The page would replace them, or something that isn't a file,
+        or the texts of another field were scored.
     """
     results, page = Path(results), Path(page)
     inputs = list_inputs(results)
     check_output(page, inputs)
+    check_text_key(results, text_key)
     if reason := why_incomplete(results):
         warnings.warn(Warnings.W019.format(path=results, reason=reason), stacklevel=2)
     documents = check_labels(list(read_documents(results, text_key=text_key)))
     if not documents:
         raise ResultsError(Errors.E150.format(path=results))
-    content = build_page(documents, title=results.name, top=top, incomplete=reason)
+    content = build_page(
+        documents, title=_title_of(results), top=top, incomplete=reason
+    )
     with write_aside(page, mode=_mode_for(inputs)) as aside:
         aside.write_text(content, encoding="utf8")
     failed = sum(document.status == "error" for document in documents)
     return len(documents), failed
+
+
+def _title_of(path: Path) -> str:
+    """The name of a file, which can hold bytes that aren't UTF-8."""
+    return os.fsencode(path.name).decode("utf8", "replace")
 
 
 def _mode_for(inputs: Iterable[Path]) -> int:
@@ -86,12 +113,14 @@ def build_page(
     top (Optional[int]): Show only this many documents, the riskiest ones.
     incomplete (Optional[str]): Why results may be missing.
     RETURNS (str): The HTML of the page."""
-    shown = check_labels(documents)
+    checked = check_labels(documents)
+    shown = list(checked)
     if top is not None and top < len(shown):
         shown.sort(key=lambda document: document.risk, reverse=True)
         shown = sorted(shown[:top], key=lambda document: document.record)
     folder = files(__package__)
-    style = folder.joinpath("page.css").read_text(encoding="utf8")
+    styles = [folder.joinpath(name).read_text(encoding="utf8") for name in _STYLES]
+    style = "".join(styles)
     scripts = [folder.joinpath(name).read_text(encoding="utf8") for name in _SCRIPTS]
     script = '(() => {\n"use strict";\n' + "".join(scripts) + "})();\n"
     values = {
@@ -100,7 +129,7 @@ def build_page(
         "incomplete": _warning(incomplete),
         "style": style,
         "script": script,
-        "data": to_script_json(_data(shown, total=len(documents))),
+        "data": to_script_json(_data(shown, checked, title)),
     }
     template = folder.joinpath("page.html").read_text(encoding="utf8")
     # In one pass, so that a placeholder in the data is not replaced.
@@ -142,15 +171,20 @@ def to_script_json(data: Any) -> str:
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _data(documents: Sequence[Document], *, total: int) -> dict[str, Any]:
+def _data(
+    shown: Sequence[Document], documents: Sequence[Document], source: str
+) -> dict[str, Any]:
+    # Of all documents: marks in the browser belong to a page with `top`, too.
     labels = _labels(documents)
     columns = {label: i for i, label in enumerate(labels)}
     return {
+        "source": source,
+        "digest": digest_of(documents, labels),
         "labels": labels,
         "colors": [COLORS.get(label, OTHER_COLOR) for label in labels],
-        "total": total,
-        "left_out": total - len(documents),
-        "docs": [_to_dict(document, columns) for document in documents],
+        "total": len(documents),
+        "left_out": len(documents) - len(shown),
+        "docs": [_to_dict(document, columns) for document in shown],
     }
 
 
@@ -175,11 +209,13 @@ def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
                 "start": sentence.start,
                 "end": sentence.end,
                 "cats": [[columns[k], v] for k, v in sentence.cats.items()],
+                **({} if sentence.is_flagged else {"review": True}),
             }
             for sentence in document.sentences
         ],
         "curve": document.curve,
         "first_unsafe": document.first_unsafe,
+        **_decision(document.decision, columns),
         "readings": [
             [reading.view, reading.unsafe, reading.text]
             for reading in document.readings
@@ -187,3 +223,12 @@ def _to_dict(document: Document, columns: dict[str, int]) -> dict[str, Any]:
         "fields": document.fields,
         "note": document.note,
     }
+
+
+def _decision(decision: Decision | None, columns: dict[str, int]) -> dict[str, Any]:
+    if decision is None:
+        return {}
+    if decision.category is None:
+        return {"action": decision.action}
+    reason = [columns[decision.category], decision.margin]
+    return {"action": decision.action, "reason": reason}

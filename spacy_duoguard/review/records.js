@@ -1,12 +1,18 @@
 // The embedded results. Texts are only ever set as textContent or attributes.
+const $ = (id) => document.getElementById(id);
 const data = JSON.parse(document.getElementById("data").textContent);
 const { labels, colors, docs } = data;
+const byRecord = new Map(docs.map((doc) => [doc.record, doc]));
+
+const hasActions = docs.some((doc) => doc.action);
 
 for (const doc of docs) {
   doc.failed = doc.status === "error";
+  doc.action ??= doc.failed && hasActions ? "block" : null;
   doc.max = doc.failed ? 1 : Math.max(0, ...doc.probs);
   const flagged = new Set(doc.flags);
   doc.scored = labels.map((_, i) => doc.failed || flagged.has(i));
+  doc.markable = Boolean(doc.text) && doc.status !== "empty";
   doc.folded = null; // set when the text is first searched
 }
 
@@ -16,23 +22,27 @@ function fold(text) {
 }
 
 // Python counts code points, JavaScript counts UTF-16 units.
-// RETURNS: a function that converts offsets into this text from the one to the other.
-function unitsOf(text) {
+// RETURNS: functions that convert offsets into this text from the one to the other.
+function offsetsOf(text) {
   const astral = []; // offsets, in code points, of characters that take two units
   let point = 0;
   for (const character of text) {
     if (character.length === 2) astral.push(point);
     point += 1;
   }
-  return (offset) => {
+  const count = (isBefore) => {
     let low = 0;
     let high = astral.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (astral[middle] < offset) low = middle + 1;
+      if (isBefore(middle)) low = middle + 1;
       else high = middle;
     }
-    return offset + low;
+    return low;
+  };
+  return {
+    toUnits: (points) => points + count((i) => astral[i] < points),
+    toPoints: (units) => units - count((i) => astral[i] + i < units),
   };
 }
 
@@ -41,8 +51,8 @@ function format(score) {
   return (Math.floor(score * 1000 + 1e-9) / 1000).toFixed(3);
 }
 
-function plural(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+function plural(count, noun, nouns = `${noun}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? noun : nouns}`;
 }
 
 // Make an element. `text` is never parsed as markup.

@@ -16,7 +16,7 @@ from ..errors import Errors, SettingsError
 from .compression import compress, decompress, member_sizes
 from .file_names import compression_of
 from .record import BATCH
-from .results import to_plain
+from .results import agree, to_plain
 from .run_state import Mark
 from .watch import check_written
 
@@ -118,7 +118,8 @@ class JsonLinesWriter:
         lines = deque(to_line(result) for result in results)
         while lines and self._to_verify:
             self._n_verified += 1
-            if lines.popleft() != self._to_verify.popleft():
+            line, earlier = lines.popleft(), self._to_verify.popleft()
+            if line != earlier and not agree(json.loads(line), json.loads(earlier)):
                 raise SettingsError(
                     Errors.E131.format(path=self.path, number=self._n_verified)
                 )

@@ -1,6 +1,7 @@
 """Refuse a run that would write into what it reads, by whatever name."""
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -36,12 +37,15 @@ def check_overlap(source: Source, output: Output | None) -> None:
 
 
 def check_replaceable(output: Output) -> None:
-    """Check that nothing else than results is lost if an output is written to.
+    """Check that nothing else than results is lost if an output is written to, and that
+    a folder of results will hold nothing else that is read as results.
 
     output (Output): The output.
-    RAISES (SettingsError): It exists and isn't a regular file with a single name.
+    RAISES (SettingsError): It exists and isn't a regular file with a single name, or is
+        a folder with other files than the parts of a run.
     """
     if output.is_folder:
+        _check_parts(output.path)
         return
     try:
         found = os.stat(output.path)
@@ -54,6 +58,13 @@ def check_replaceable(output: Output) -> None:
         problem = "has other names (hard links), whose content would change, too"
     if problem is not None:
         raise SettingsError(Errors.E221.format(path=output.path, problem=problem))
+
+
+def _check_parts(folder: Path) -> None:
+    for file in sorted(folder.glob("*")):
+        is_read = file.name[0] not in "._"  # as `list_files` decides
+        if is_read and not re.fullmatch(r"part-\d{5,}\.parquet", file.name):
+            raise SettingsError(Errors.E322.format(path=folder, name=file.name))
 
 
 def _check_folder(path: Path, output: Output) -> None:

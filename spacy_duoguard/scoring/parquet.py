@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
@@ -56,7 +56,7 @@ def read_rows(
         schema = pa.schema([field for field in schema if field.name in columns])
     for file in files:
         try:
-            with pa.parquet.ParquetFile(file) as table:
+            with open_parquet(file) as table:
                 for batch in table.iter_batches(_ROWS, columns=columns):
                     for rows, problem in align(batch, schema):
                         if problem is None:
@@ -65,6 +65,14 @@ def read_rows(
                             yield BrokenRecordError(problem)
         except (pa.ArrowException, OSError) as e:
             raise damaged(file, e) from e
+
+
+def open_parquet(path: str | Path) -> Any:
+    """path (str / Path): A Parquet file.
+    RETURNS (pyarrow.parquet.ParquetFile): The file. Reading it checks the checksums of
+        its pages, if it has any."""
+    pa = load_pyarrow()
+    return pa.parquet.ParquetFile(path, page_checksum_verification=True)
 
 
 def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:
@@ -89,28 +97,51 @@ def count_rows(path: Path) -> int:
     return sum(pa.parquet.read_metadata(file).num_rows for file in _parquet_files(path))
 
 
-def input_columns(source: Source) -> "list[pyarrow.Field]":
+class InputColumns(NamedTuple):
+    """The columns of an input."""
+
+    fields: "list[pyarrow.Field]"
+    messages: bool  # whether there are conversations instead of texts
+
+
+def input_columns(source: Source) -> InputColumns:
     """Find the columns of an input. JSON lines are read to the end for this: a field
     becomes a column of numbers or booleans if all its values fit, else of strings.
 
     source (Source): The input.
-    RETURNS (List[pyarrow.Field]): The columns, in order.
+    RETURNS (InputColumns): The columns, in order.
     RAISES (SettingsError): Standard input, which cannot be read twice.
     """
     pa = load_pyarrow()
     if source.form == "parquet":
-        return list(unify_schemas(_parquet_files(Path(source.name))))
+        schema = unify_schemas(_parquet_files(Path(source.name)))
+        return InputColumns(list(schema), holds_messages(schema, source.text_key))
     if source.form == "txt":
-        return [pa.field(source.text_key, pa.string())]
+        return InputColumns([pa.field(source.text_key, pa.string())], False)
     if source.name == STANDARD:
         raise SettingsError(Errors.E141)
     types: dict[str, set[str]] = {}
+    messages = False
     for record in read_text_file(source):
+        messages |= record.conversation is not None
         for key, value in record.fields.items():
             types.setdefault(key, set()).add(_type_name(value))
     if source.form in ("csv", "tsv"):
-        return [pa.field(key, pa.string()) for key in types]
-    return [pa.field(key, _column_type(pa, names)) for key, names in types.items()]
+        return InputColumns([pa.field(key, pa.string()) for key in types], False)
+    fields = [pa.field(key, _column_type(pa, names)) for key, names in types.items()]
+    return InputColumns(fields, messages)
+
+
+def holds_messages(schema: "pyarrow.Schema", text_key: str) -> bool:
+    """schema (pyarrow.Schema): Some columns.
+    text_key (str): The column with the texts.
+    RETURNS (bool): Whether it holds lists, of messages, instead."""
+    i = schema.get_field_index(text_key)
+    types = load_pyarrow().types
+    if i < 0:
+        return False
+    kind = schema.field(i).type
+    return bool(types.is_list(kind) or types.is_large_list(kind))
 
 
 def _type_name(value: Any) -> str:
@@ -138,11 +169,14 @@ def result_columns(
     RETURNS (List[pyarrow.Field]): The columns of results, which follow the input's."""
     pa = load_pyarrow()
     cats = pa.struct([(label, pa.float64()) for label in (*labels, UNSAFE)])
+    reason = pa.struct([("category", pa.string()), ("margin", pa.float64())])
+    decision = [("action", pa.string()), ("reason", reason)] if included.actions else []
     sentence = pa.struct(
         [
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("cats", pa.map_(pa.string(), pa.float64())),
+            *decision,
         ]
     )
     columns = [
@@ -152,7 +186,19 @@ def result_columns(
         ("flags", pa.list_(pa.string())),
         ("status", pa.string()),
         ("sentences", pa.list_(sentence)),
+        *decision,
     ]
+    if included.turns:
+        turn = [
+            ("role", pa.string()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("status", pa.string()),
+            ("cats", cats),
+            ("flags", pa.list_(pa.string())),
+            *decision,
+        ]
+        columns += [("scored_text", pa.string()), ("turns", pa.list_(pa.struct(turn)))]
     if included.curve:
         ends, values = pa.list_(pa.int64()), pa.list_(pa.float64())
         columns.append(("curve", pa.struct([("end", ends), ("unsafe", values)])))

@@ -80,6 +80,8 @@ def _decoded(pa: Any, kind: Any) -> Any:
     for view, plain in (("string_view", pa.string()), ("binary_view", pa.binary())):
         if hasattr(pa, view) and kind.equals(getattr(pa, view)()):
             return plain
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return pa.time64("us")  # Python's times have no nanoseconds
     return kind
 
 

@@ -15,7 +15,7 @@ from ..errors import Errors, SettingsError
 from .parquet import to_table
 from .parquet_schema import load_pyarrow
 from .record import BATCH, PART
-from .results import output_names
+from .results import agree, output_names
 from .run_state import Mark
 from .watch import check_written, identify
 
@@ -88,7 +88,9 @@ class ParquetWriter:
         RAISES (SettingsError): The folder holds other results for these records."""
         if self._to_verify:
             rows = to_table(results, self._schema).to_pylist()
-            if repr(rows) != repr(self._to_verify):
+            if len(rows) != len(self._to_verify) or not all(
+                map(agree, rows, self._to_verify)
+            ):
                 raise self._differs(self.start + len(rows))
             self._to_verify = []
             return

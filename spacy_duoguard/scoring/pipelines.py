@@ -1,6 +1,7 @@
 """Load the pipeline that scores: a checkpoint in a new pipeline, or a saved one."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ class GuardOptions:
     language: str = "xx"  # of the new pipeline, if the model is a checkpoint
     sentences: str | None = None  # "isolated" or "document"
     threshold: float | None = None  # for all categories
+    review_threshold: float | None = None  # for all categories
     device: str = "auto"
     precision: str | None = None
     batch_tokens: int | None = None
     curve: bool = False
     normalize: bool = False
     max_chars: int | None = None  # to score of each text, half of them from each end
+    roles: Sequence[str] | None = None  # whose turns of conversations are scored
 
 
 def is_pipeline(model: str) -> bool:
@@ -69,6 +72,17 @@ def load_guard(options: GuardOptions) -> Language:
     return nlp
 
 
+def load_component(options: GuardOptions) -> Any:
+    """Load only the component, to score texts without making docs.
+
+    options (GuardOptions): How to score.
+    RETURNS (DuoGuard): The last component of the pipeline from `load_guard`.
+    RAISES (DuoGuardError): It cannot be loaded.
+    """
+    nlp = load_guard(options)
+    return nlp.get_pipe(guard_names(nlp)[-1])
+
+
 def load_classifier(options: GuardOptions) -> Classifier:
     """Load only the classifier, to score texts without making docs.
 
@@ -76,9 +90,8 @@ def load_classifier(options: GuardOptions) -> Classifier:
     RETURNS (Classifier): The classifier of the pipeline from `load_guard`.
     RAISES (DuoGuardError): It cannot be loaded.
     """
-    nlp = load_guard(options)
-    guard: Any = nlp.get_pipe(guard_names(nlp)[-1])
-    return guard.classifier
+    classifier: Classifier = load_component(options).classifier
+    return classifier
 
 
 class WholeText:
@@ -162,8 +175,15 @@ def _change_settings(nlp: Language, options: GuardOptions) -> None:
     changes: dict[str, Any] = {}
     if options.threshold is not None:
         changes |= {"threshold": options.threshold, "thresholds": {}}
+    if options.review_threshold is not None:
+        changes |= {
+            "review_threshold": options.review_threshold,
+            "review_thresholds": {},
+        }
     if options.max_chars is not None:
         changes["max_chars"] = options.max_chars
+    if options.roles is not None:
+        changes["roles"] = list(options.roles)
     for name in guard_names(nlp):
         guard: Any = nlp.get_pipe(name)
         guard.cfg.update(changes)

@@ -1,11 +1,12 @@
 """Records: the texts to score, with the fields they came with."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..engine.conversation import Conversation, read_messages
 from ..errors import Errors, SettingsError
 from .file_names import suffix_of
 
@@ -42,6 +43,7 @@ class Record:
     text: str
     problem: str | None = None  # why it cannot be scored; never quotes the text
     line: int | None = None  # of a text file, from 1: where the record begins
+    conversation: Conversation | None = None  # if the field holds messages
 
     @property
     def name(self) -> str:
@@ -93,7 +95,8 @@ def make_record(
                 f"a field is nested more than {_MAX_DEPTH} levels deep, or its name "
                 "has a NUL or an unpaired surrogate"
             )
-        return Record(number, fields, _get_text(fields, text_key), line=line)
+        text, conversation = _get_text(fields, text_key)
+        return Record(number, fields, text, line=line, conversation=conversation)
     except BrokenRecordError as e:
         return Record(number, fields, "", str(e), line)
 
@@ -126,16 +129,28 @@ def make_records(rows: Iterable[Row], text_key: str) -> Iterator[Record]:
         yield make_record(number, row, text_key)
 
 
-def _get_text(fields: dict[str, Any], key: str) -> str:
+def _get_text(fields: dict[str, Any], key: str) -> tuple[str, Conversation | None]:
+    """RETURNS (Tuple[str, Optional[Conversation]]): The text, and the conversation if
+    the field holds a list of messages."""
     if key not in fields:
         raise BrokenRecordError(f"no field '{key}'")
-    text = fields[key]
+    value, conversation = fields[key], None
+    if isinstance(value, list) and value and all(map(_is_object, value)):
+        try:
+            conversation = read_messages(value)
+        except SettingsError as e:
+            raise BrokenRecordError(str(e)) from e
+    text = value if conversation is None else conversation.text
     if not isinstance(text, str):
         kind = "null" if text is None else f"of type '{type(text).__name__}'"
         raise BrokenRecordError(f"'{key}' is {kind}, not a string")
     if not is_unicode(text):
         raise BrokenRecordError("the text has an unpaired surrogate")
-    return text
+    return text, conversation
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def is_unicode(text: str) -> bool:
@@ -179,12 +194,21 @@ def check_unique(columns: list[str], *, name: str) -> None:
 def list_files(path: Path, *suffixes: str) -> list[Path]:
     """path (Path): A file, or a folder of files.
     suffixes (str): The suffixes to look for. ".jsonl" finds "a.jsonl.gz", too.
-    RETURNS (List[Path]): The files with these suffixes by name, without hidden ones."""
-    return [
-        file
-        for file in ([path] if path.is_file() else sorted(path.glob("*")))
-        if suffix_of(file) in suffixes and file.name[0] not in "._"
-    ]
+    RETURNS (List[Path]): The files with these suffixes by name, without hidden ones.
+    RAISES (SettingsError): One of a folder is a pipe, a device or a socket, which might
+        be waited for forever."""
+    if path.is_file():
+        return [path] if _is_listed(path, suffixes) else []
+    files = [file for file in sorted(path.glob("*")) if _is_listed(file, suffixes)]
+    for file in files:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            problem = "it's not a regular file"
+            raise SettingsError(Errors.E139.format(name=file, problem=problem))
+    return files
+
+
+def _is_listed(file: Path, suffixes: Sequence[str]) -> bool:
+    return suffix_of(file) in suffixes and file.name[0] not in "._"
 
 
 def make_batches(items: Iterable[_Item], *, start: int = 0) -> Iterator[list[_Item]]:

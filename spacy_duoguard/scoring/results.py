@@ -10,11 +10,14 @@ from typing import Any
 
 from spacy.tokens import Doc
 
+from ..engine.conversation import Conversation
+from ..engine.decisions import REVIEW, Decision
 from ..engine.verdict import ERROR, STATUSES, Verdict
-from ..pipeline.attributes import get_flagged_spans
+from ..pipeline.attributes import get_decided_spans, show_turn
 from .record import Record
 
-# In the order in which they are written; the last three only on request.
+# In the order in which they are written; those after `sentences` only on request, or
+# for conversations.
 FIELDS: tuple[str, ...] = (
     "record",
     "error",
@@ -22,6 +25,10 @@ FIELDS: tuple[str, ...] = (
     "flags",
     "status",
     "sentences",
+    "action",
+    "reason",
+    "scored_text",
+    "turns",
     "curve",
     "first_unsafe",
     "read_as",
@@ -41,10 +48,11 @@ class Counts:
     failed: int = 0
     truncated: int = 0
     categories: Mapping[str, int] = field(default_factory=dict)  # flags of scored texts
+    reviewed: int = 0  # texts to review
 
     def add(self, results: Sequence[Mapping[str, Any]]) -> "Counts":
-        """results (Sequence[Mapping[str, Any]]): More results: their `status` and
-            `flags` are enough.
+        """results (Sequence[Mapping[str, Any]]): More results: their `status`, `flags`
+            and `action` are enough.
         RETURNS (Counts): The counts with those results."""
         scored = [result for result in results if result["status"] in SCORED]
         flags = Counter(flag for result in scored for flag in result["flags"])
@@ -54,6 +62,7 @@ class Counts:
             self.failed + len(results) - len(scored),
             self.truncated + sum(r["status"] == "truncated" for r in scored),
             Counter(self.categories) + flags,
+            self.reviewed + sum(r.get("action") == REVIEW for r in scored),
         )
 
 
@@ -61,8 +70,10 @@ class Counts:
 class Columns:
     """What results include on request."""
 
+    actions: bool = False  # what to do with each text
     curve: bool = False  # the risk curve
     views: bool = False  # how texts read otherwise
+    turns: bool = False  # for Parquet: whether there are conversations
 
 
 NOTHING = Columns()
@@ -72,19 +83,17 @@ def output_names(names: Sequence[str]) -> list[str]:
     """Rename the fields of an input that have the name of a result's field.
 
     names (Sequence[str]): The names in the input.
-    RETURNS (List[str]): The names in the output, all different: "input_…" where
-        renamed.
+    RETURNS (List[str]): The names in the output: "input_" and the name, where that is
+        the name of a field of results or such a renamed one. Each name depends on
+        nothing else, so that the records of an input agree.
     """
-    taken = set(FIELDS) | set(names)
-    renamed = []
-    for name in names:
-        new = name
-        if name in FIELDS:
-            while new in taken:
-                new = f"input_{new}"
-            taken.add(new)
-        renamed.append(new)
-    return renamed
+    return [f"input_{name}" if _is_result(name) else name for name in names]
+
+
+def _is_result(name: str) -> bool:
+    while name not in FIELDS and name.startswith("input_"):
+        name = name[len("input_") :]
+    return name in FIELDS
 
 
 def _input_fields(record: Record) -> dict[str, Any]:
@@ -106,7 +115,7 @@ def make_result(
         the result.
     """
     result = _input_fields(record)
-    sentences: list[dict[str, Any]] = []
+    sentences: list[tuple[dict[str, Any], Decision]] = []
     points: list[dict[str, Any]] = []
     readings: list[dict[str, Any]] = []
     first: int | None = 0
@@ -114,12 +123,17 @@ def make_result(
         result["record"] = record.number
         result["error"] = verdict.problem
     else:
-        sentences, readings = get_flagged_spans(doc), _readings(doc)
+        sentences, readings = get_decided_spans(doc), _readings(doc)
         points, first = doc._.duoguard_curve or [], doc._.duoguard_first_unsafe
     result["cats"] = _round_all(verdict.cats)
     result["flags"] = verdict.flags
     result["status"] = verdict.status
-    result["sentences"] = [{**s, "cats": _round_all(s["cats"])} for s in sentences]
+    result["sentences"] = [_round_span(*span, columns) for span in sentences]
+    if columns.actions:
+        result |= _round_decision(verdict.decision)
+    if record.conversation is not None:
+        result["scored_text"] = record.text
+        result["turns"] = _make_turns(record.conversation, verdict, doc, columns)
     if columns.curve:
         result["curve"] = {
             "end": [point["end"] for point in points],
@@ -129,6 +143,41 @@ def make_result(
     if columns.views:
         result["read_as"] = readings
     return result
+
+
+def _make_turns(
+    conversation: Conversation, verdict: Verdict, doc: Doc | None, columns: Columns
+) -> list[dict[str, Any]]:
+    """The turns of a conversation. Without scores, none of them is scored."""
+    scored = doc._.duoguard_turns if doc is not None and verdict.is_scored else None
+    if scored is None:
+        scored = [show_turn(span, verdict) for span in conversation.spans]
+    turns = []
+    for turn in scored:
+        action, reason = turn.pop("action"), turn.pop("reason")
+        cats = turn["cats"]
+        turn["cats"] = None if cats is None else _round_all(cats)
+        if columns.actions:
+            margin = None if reason is None else reason["margin"]
+            if margin is not None:
+                reason["margin"] = round_up(margin)
+            turn |= {"action": action, "reason": reason}
+        turns.append(turn)
+    return turns
+
+
+def _round_span(
+    span: Mapping[str, Any], decision: Decision, columns: Columns
+) -> dict[str, Any]:
+    rounded = {**span, "cats": _round_all(span["cats"])}
+    return rounded | (_round_decision(decision) if columns.actions else {})
+
+
+def _round_decision(decision: Decision) -> dict[str, Any]:
+    reason, margin = decision.reason, decision.margin
+    if margin is not None:
+        reason["margin"] = round_up(margin)
+    return {"action": decision.action, "reason": reason}
 
 
 def _readings(doc: Doc) -> list[dict[str, Any]]:
@@ -175,3 +224,11 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     return str(value)
+
+
+def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """one (Mapping[str, Any]), other (Mapping[str, Any]): Two results of a record.
+    RETURNS (bool): Whether they are equal, or one is that of a failure: an error that
+        has passed doesn't show that anything else has changed."""
+    has_failed = ERROR in (one["status"], other["status"])
+    return has_failed or repr(one) == repr(other)

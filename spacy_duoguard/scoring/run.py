@@ -1,7 +1,7 @@
 """Score an input into an output in one process: the formats of both, and the run."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
@@ -210,12 +210,10 @@ def _make_writer(
 ) -> ResultWriter:
     if not output.is_folder:
         return JsonLinesWriter(output.path, earlier)
-    return ParquetWriter(
-        output.path,
-        input_columns(request.source),
-        result_columns(scorer.labels, scorer.columns),
-        earlier,
-    )
+    fields, messages = input_columns(request.source)
+    columns = replace(scorer.columns, turns=messages)
+    results = result_columns(scorer.labels, columns)
+    return ParquetWriter(output.path, fields, results, earlier)
 
 
 def _read_ahead(records: Iterator[Record]) -> Iterator[Record]:

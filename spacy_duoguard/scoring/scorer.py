@@ -9,7 +9,9 @@ from spacy.tokens import Doc
 from ..engine.verdict import Verdict, not_scored
 from ..errors import DuoGuardError, SettingsError
 from ..pipeline.attributes import get_verdict
+from ..pipeline.conversation import make_conversation
 from ..pipeline.registry import guard_names
+from ..pipeline.settings import make_policy
 from .record import Record
 from .results import Columns, make_result
 
@@ -29,7 +31,8 @@ class RecordScorer:
         _ = guard.classifier  # fail now: it is not the fault of a record
         self._guard = guard
         views = bool(guard.cfg["normalize"])
-        self.columns = Columns(curve=curve, views=views)
+        actions = make_policy(guard.cfg, guard.labels).has_band
+        self.columns = Columns(actions=actions, curve=curve, views=views)
         self._problems: dict[int, str] = {}
         nlp.set_error_handler(self._note)  # type: ignore[arg-type]
 
@@ -61,15 +64,16 @@ class RecordScorer:
         pairs = (
             (doc, i)
             for i, record in enumerate(records)
-            if record.problem is None
-            and (doc := self._make_doc(i, record.text)) is not None
+            if record.problem is None and (doc := self._make_doc(i, record)) is not None
         )
         stream = self.nlp.pipe(pairs, as_tuples=True, batch_size=max(len(records), 1))
         return {i: doc for doc, i in stream}
 
-    def _make_doc(self, i: int, text: str) -> Doc | None:
+    def _make_doc(self, i: int, record: Record) -> Doc | None:
         try:
-            return self.nlp.make_doc(text)
+            if record.conversation is not None:
+                return make_conversation(self.nlp, record.conversation)
+            return self.nlp.make_doc(record.text)
         except Exception as e:  # most likely spaCy's character limit
             self._problems[i] = f"no tokens: {type(e).__name__}"
             return None

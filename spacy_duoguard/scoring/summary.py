@@ -31,6 +31,8 @@ def summarize(
     lines = [f"Scored: {_texts(n_scored)} in {seconds:,.1f} s{speed}{kept}"]
     if n_scored:
         lines.append(f"Flagged: {_describe_flags(counts)}")
+    if counts.reviewed:
+        lines.append(f"To review: {_texts(counts.reviewed)}")
     if counts.truncated:
         limits = "by max_chars or max_windows, so a part of them was not scored"
         lines.append(f"Truncated: {_texts(counts.truncated)}, {limits}")

@@ -8,6 +8,8 @@ from support.documents import DOCS, read, sections, table_rows
 
 import spacy_duoguard
 from spacy_duoguard import errors
+from spacy_duoguard.corpora.composed import create_composed_docs
+from spacy_duoguard.corpora.disguise import create_disguise_augmenter
 from spacy_duoguard.engine.download import download_model
 from spacy_duoguard.pipeline.component import DuoGuard
 from spacy_duoguard.scoring.pipelines import GuardOptions
@@ -26,6 +28,8 @@ OBJECTS = {
     "GuardOptions": GuardOptions,
     "ScoreTexts": ScoreTexts,
     "connect": connect,
+    "create_composed_docs": create_composed_docs,
+    "create_disguise_augmenter": create_disguise_augmenter,
     "download_model": download_model,
     "score_dataset": score_dataset,
 }

@@ -14,6 +14,7 @@ LINKING = [
     ROOT / "CHANGELOG.md",
     ROOT / "SECURITY.md",
     ROOT / "examples" / "train" / "README.md",
+    ROOT / "examples" / "duel" / "README.md",
 ]
 
 

@@ -1,5 +1,6 @@
 """The pages on settings and commands list what the code has."""
 
+import dataclasses
 import json
 import re
 
@@ -8,6 +9,7 @@ import typer
 from support.documents import DOCS, read, sections, table_rows
 
 from spacy_duoguard.cli import duoguard_cli
+from spacy_duoguard.duel.settings import SECTIONS
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
 
 CLI = sections(read(DOCS / "cli.md"), 2)
@@ -24,6 +26,23 @@ def test_every_setting_is_in_the_table_with_its_default():
         registered = isinstance(value, dict) and bool(value)
         default = next(iter(value.values())) if registered else json.dumps(value)
         assert rows[f"`{key}`"] == f"`{default}`"
+
+
+def test_every_setting_of_a_duel_is_in_its_table_with_its_default():
+    rows = {
+        name: row[1]
+        for row in table_rows(read(DOCS / "duel.md"))
+        for name in re.findall(r"`(\w+\.\w+)`", row[0])
+    }
+    defaults = {
+        f"{section}.{setting.name}": setting.default
+        for section, kind in SECTIONS.items()
+        for setting in dataclasses.fields(kind)
+    }
+    assert rows.keys() == defaults.keys()
+    for name, default in defaults.items():
+        needed = default in (dataclasses.MISSING, ())
+        assert rows[name] == ("" if needed else f"`{json.dumps(default)}`"), name
 
 
 def test_the_page_has_a_section_for_each_command():

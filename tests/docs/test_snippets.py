@@ -7,9 +7,14 @@ import spacy
 from support.documents import DOCS, PAGES, blocks, read, sections
 from thinc.api import Config
 
+from spacy_duoguard.duel.settings import parse_settings
+
 pytestmark = pytest.mark.filterwarnings("ignore:.W001")
 
 NEEDS = "# needs: "
+
+# The sections of a config of a duel.
+DUEL = ("seeds", "generator", "judge", "filters", "guard", "rounds")
 
 # Sections that a whole config has above those of the component.
 PARENTS = (
@@ -37,8 +42,9 @@ def configs(*sections):
     """The blocks that begin with one of the sections. Each block is in a test."""
     for page in PAGES:
         for i, block in enumerate(blocks(read(page), "ini")):
-            section = block.lstrip("[").split(".")[0]
-            assert section in ("components", "initialize", "training"), block
+            section = block.lstrip("[").partition("]")[0].split(".")[0]
+            known = ("components", "corpora", "initialize", "training", *DUEL)
+            assert section in known, block
             if section in sections:
                 yield pytest.param(block, id=f"{page.stem}-{i}")
 
@@ -71,6 +77,25 @@ def test_score_weights_count_only_what_is_trained(block):
     assert {key for key, weight in combined.items() if weight} == {
         "duoguard_unsafe_auprc"
     }
+
+
+@pytest.mark.parametrize("block", list(configs("corpora")))
+def test_configs_make_a_corpus(block):
+    parents = '[paths]\ntrain = "train.spacy"\n[corpora]\n'
+    if "[corpora.train]\n" not in block:
+        parents += '[corpora.train]\n@readers = "spacy.Corpus.v1"\npath = "a"\n'
+        parents += "gold_preproc = false\nmax_length = 0\nlimit = 0\n"
+    config = Config().from_str(parents + block)
+    (corpus,) = spacy.registry.resolve(config)["corpora"].values()
+    assert callable(corpus)
+
+
+@pytest.mark.parametrize("block", list(configs(*DUEL)))
+def test_configs_make_a_duel(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder-of-a-chat-model").mkdir()
+    seeds = {"train": "seeds.jsonl", "dev": "dev.jsonl"}
+    parse_settings({"seeds": seeds, **Config().from_str(block)})
 
 
 @pytest.mark.parametrize("block", list(configs("components", "initialize")))

@@ -4,10 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import spacy
-from spacy.cli._util import app
 from support.evaluation_files import TEXTS, XSTEST, write_language
-from typer.testing import CliRunner
 
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation.datasets import DATASETS, load_rows
@@ -78,20 +75,6 @@ def test_measures_computed_by_hand():
         auprc=measures.auprc,
         ms=2.0,
     )
-
-
-@pytest.fixture
-def evaluate(qwen2_folder):
-    spacy.registry.cli.get_all()
-
-    def run(folder, *arguments):
-        command = ["duoguard", "evaluate", str(folder), "--model", str(qwen2_folder)]
-        options = ["--device", "cpu", "--precision", "float32"]
-        result = CliRunner().invoke(app, [*command, *options, *map(str, arguments)])
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result.exit_code, result.output
-
-    return run
 
 
 def test_the_table_and_the_json_agree(evaluate, classifier, tmp_path):

@@ -20,10 +20,14 @@ from support.scored import mark, mark_failed
 from support.training import make_examples
 from thinc.api import Adam
 
+from spacy_duoguard.corpora.convert import Request
+from spacy_duoguard.corpora.convert import convert as convert_records
+from spacy_duoguard.corpora.labels import parse_labels
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
 from spacy_duoguard.taxonomy import CATEGORIES
 
 PROJECT = ROOT / "examples" / "train"
+SCRIPTS = ("demo", "sample", "decisions", "compare", "corrections")
 CONFIGS = sorted(PROJECT.glob("configs/*.cfg"))
 
 
@@ -35,7 +39,7 @@ def load(monkeypatch):
     before = set(sys.modules)
     yield importlib.import_module
     for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("demo", "convert", "sample", "decisions", "compare"):
+        if name.split(".")[0] in SCRIPTS:
             del sys.modules[name]
 
 
@@ -44,64 +48,12 @@ def write_lines(path, *records):
     return path
 
 
-# Convert and sample
+# The sample, and a moderator's stand-in
 
 
-def test_convert_keeps_what_is_known(load, tmp_path, capsys):
-    records = [
-        {"text": "Ana Ruiz lives here.", "cats": {"Privacy": 1, "Hate": 0.25}},
-        {"text": "A walk.", "cats": {"unsafe": 0}, "spans": []},
-        {
-            "text": "Ana Ruiz lives here.",
-            "spans": [{"start": 0, "end": 8, "label": "Privacy"}],
-        },
-    ]
-    source, target = write_lines(tmp_path / "a.jsonl", *records), tmp_path / "b/a.spacy"
-    load("convert").main([str(source), str(target), "--lang", "en"])
-    first, second, third = DocBin().from_disk(target).get_docs(spacy.blank("en").vocab)
-    assert first.cats == {"Privacy": 1.0, "Hate": 0.25}
-    assert "duoguard" not in first.spans
-    assert (second.cats, len(second.spans["duoguard"])) == ({"unsafe": 0.0}, 0)
-    (span,) = third.spans["duoguard"]
-    assert (span.text, span.label_, third.cats) == ("Ana Ruiz", "Privacy", {})
-    assert "Privacy: 1 of 1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("record", "problem"),
-    [
-        ({"text": "secret", "cats": {"Hat": 1}}, "'Hat' is not a category"),
-        ({"text": "secret", "cats": {"Hate": 2}}, "not in [0, 1]"),
-        ({"text": "secret", "cats": {"Hate": "yes"}}, "invalid ("),
-        ({"cats": {"Hate": 1}}, "'text'"),
-        ([], "invalid ("),
-        (
-            {"text": "secret", "spans": [{"start": 0, "end": 3, "label": "Hate"}]},
-            "span 0-3 does not match token boundaries",
-        ),
-        (
-            {"text": "secret", "spans": [{"start": 0, "end": 6, "label": "Hat"}]},
-            "'Hat' is not a category",
-        ),
-    ],
-)
-def test_convert_names_the_line_and_not_the_text(load, tmp_path, record, problem):
-    source = write_lines(tmp_path / "a.jsonl", {"text": "fine"}, record)
-    with pytest.raises(SystemExit) as caught:
-        load("convert").main([str(source), str(tmp_path / "a.spacy")])
-    message = str(caught.value)
-    assert "line 2" in message
-    assert problem in message
-    assert "secret" not in message
-    assert not (tmp_path / "a.spacy").exists()
-
-
-def test_convert_takes_labels_of_ones_own(load, tmp_path):
-    source = write_lines(tmp_path / "a.jsonl", {"text": "x", "cats": {"Spoilers": 1}})
-    target = tmp_path / "a.spacy"
-    load("convert").main([str(source), str(target), "--labels", "Spoilers, Spam"])
-    (doc,) = DocBin().from_disk(target).get_docs(spacy.blank("xx").vocab)
-    assert doc.cats == {"Spoilers": 1.0}
+def convert(source, target, labels=""):
+    request = Request(str(source), target, parse_labels(labels, []), language="en")
+    return convert_records(request).reading
 
 
 def test_the_sample_converts_and_overwrites_nothing(load, tmp_path):
@@ -110,12 +62,54 @@ def test_the_sample_converts_and_overwrites_nothing(load, tmp_path):
     names = {path.name for path in assets.iterdir()}
     parts = ("train", "dev", "decisions_train", "decisions_dev")
     assert names == {f"{part}.jsonl" for part in parts}
-    target = tmp_path / "train.spacy"
-    load("convert").main([str(assets / "train.jsonl"), str(target)])
-    assert len(DocBin().from_disk(target)) == 20
+    for part in parts:
+        labels = "publish,review,block" if "decisions" in part else ""
+        source, target = assets / f"{part}.jsonl", tmp_path / f"{part}.spacy"
+        reading = convert(source, target, labels)
+        assert reading.broken == []
+        assert 5 < len(DocBin().from_disk(target)) == len(reading.texts)
     mine = write_lines(assets / "train.jsonl", {"text": "mine"}).read_bytes()
     sample.main([str(assets), "--texts", "5"])
     assert (assets / "train.jsonl").read_bytes() == mine
+
+
+def toxic_chat(folder):
+    """A file with a safe row, an unsafe one twice, and one of no category."""
+    results = [None, {"C9(Hate)": True}, {"C9(Hate)": True}, {"others": True}]
+    rows = [
+        {
+            "prompt": text,
+            "moderation_flag": int(result is not None),
+            "parsed_result": result and {"MODERATION_RESULT": result},
+        }
+        for text, result in zip(
+            ("a dog", "a fox", "a fox", "a cow"), results, strict=True
+        )
+    ]
+    (folder / "En").mkdir()
+    (folder / "En" / "toxic_chat.json").write_text(json.dumps(rows), encoding="utf8")
+
+
+def test_the_stand_in_marks_what_the_gold_says(load, tmp_path):
+    toxic_chat(tmp_path)
+    main, folder = load("corrections").main, tmp_path / "corrections"
+    main(["texts", str(tmp_path), str(folder)])
+    texts = (folder / "texts.jsonl").read_text("utf8").splitlines()
+    results = [{**json.loads(line), "flags": ["Hate"]} for line in texts]
+    write_lines(folder / "results.jsonl", *results)
+    main(["mark", str(tmp_path), str(folder), "--count", "3"])
+    assert (folder / "rest.jsonl").read_text("utf8") == ""
+    reading = convert(folder / "marks.jsonl", tmp_path / "marks.spacy")
+    assert (reading.broken, reading.n_records) == ([], 3 * len(CATEGORIES))
+    docs = DocBin().from_disk(tmp_path / "marks.spacy")
+    cats = {doc.text: doc.cats for doc in docs.get_docs(spacy.blank("en").vocab)}
+    safe = dict.fromkeys(CATEGORIES, 0.0)
+    assert cats == {"a dog": safe, "a fox": {**safe, "Hate": 1.0}}
+    main(["mark", str(tmp_path), str(folder), "--count", "1"])
+    marks = [json.loads(m) for m in (folder / "marks.jsonl").open(encoding="utf8")]
+    rest = [json.loads(m) for m in (folder / "rest.jsonl").open(encoding="utf8")]
+    texts = {mark["text"] for mark in marks} | {line["text"] for line in rest}
+    assert (len(marks), len(rest), len(texts)) == (len(CATEGORIES), 2, 3)
 
 
 # Configs
@@ -132,8 +126,8 @@ def test_configs_are_complete(path):
         return
     assert set(block) == {*DEFAULT_CONFIG, "factory"}
     assert set(block["model"]) == set(DEFAULT_CONFIG["model"])
-    layers = {"head": 0, "full": None, "demo": None}[path.stem]
-    assert block["model"]["trainable_layers"] == layers
+    layers = {"head": 0, "full": None, "demo": None, "demo_disguised": None}
+    assert block["model"]["trainable_layers"] == layers[path.stem]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -144,6 +138,7 @@ def test_score_is_the_quality_of_what_is_trained(path):
         "head": {"duoguard_unsafe_auprc"},
         "full": {"duoguard_unsafe_auprc"},
         "demo": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
+        "demo_disguised": {"duoguard_unsafe_auc", "duoguard_macro_auc"},
         "downstream": {"cats_score"},
     }
     assert counted == expected[path.stem]
@@ -152,7 +147,9 @@ def test_score_is_the_quality_of_what_is_trained(path):
 
 
 def test_there_is_a_config_for_each_way_to_train():
-    assert [path.stem for path in CONFIGS] == ["demo", "downstream", "full", "head"]
+    assert [path.stem for path in CONFIGS] == [
+        *("demo", "demo_disguised", "downstream", "full", "head")
+    ]
 
 
 # What training has changed
@@ -162,6 +159,7 @@ SCORES = {
     "duoguard_unsafe_r": 0.8,
     "duoguard_unsafe_f": 0.85,
     "duoguard_unsafe_fpr": 0.1,
+    "duoguard_unsafe_auc": 0.75,
     "duoguard_unsafe_auprc": 0.7,
     "duoguard_macro_auprc": None,
 }
@@ -204,6 +202,13 @@ def test_compare_starts_from_the_weights_before_training(
     output = capsys.readouterr().out
     assert "model-best is the untrained" not in output
     assert output.split("AUPRC, unsafe")[1].split()[1] == "100.00"
+    before = str(tmp_path / "same")
+    load("compare").main([str(tmp_path / "trained"), dev, "--before", before])
+    other = capsys.readouterr().out
+    assert "untrained" not in other
+    for name in ("AUROC, unsafe", "AUPRC, unsafe", "recall"):
+        figures = [text.split(name)[1].split()[:2] for text in (output, other)]
+        assert figures[0] == figures[1]
 
 
 # The component that learns from scores
@@ -293,6 +298,41 @@ def evaluation_files(tmp_path_factory):
             path = folder / language / f"{name}.json"
             path.write_text(json.dumps(rows), encoding="utf8")
     return folder
+
+
+def test_the_held_out_rows_are_every_fifth_and_all_of_toxic_chat(
+    load, evaluation_files, tmp_path
+):
+    load("demo.held_out").write_held_out(evaluation_files, tmp_path / "held-out")
+    for name, step in (("openai", 5), ("rtp_lx_prompt", 5), ("toxic_chat", 1)):
+        for language in ("En", "Fr", "Es"):
+            path = f"{language}/{name}.json"
+            rows = json.loads((evaluation_files / path).read_text("utf8"))
+            held_out = json.loads((tmp_path / "held-out" / path).read_text("utf8"))
+            assert held_out == rows[::step]
+
+
+def test_the_disguised_demo_learns_from_docs_and_their_texts(load, tmp_path):
+    """What its config reads: composed docs, some of them disguised."""
+    load("demo.corpus")
+    nlp = spacy.blank("xx")
+    docs = [nlp.make_doc(f"the dog walks {i}") for i in range(40)]
+    for i, doc in enumerate(docs):
+        doc.cats = dict.fromkeys(CATEGORIES, 0.9 * (i % 2))
+    DocBin(docs=docs).to_disk(tmp_path / "taught.spacy")
+    config = load_config(PROJECT / "configs" / "demo_disguised.cfg")
+    config["paths"] |= {"taught": str(tmp_path / "taught.spacy"), "data": "unused"}
+    block = config.interpolate()["corpora"]["train"]
+    corpus = spacy.registry.resolve({"corpus": block})["corpus"]
+    spacy.util.fix_random_seed(0)
+    examples = list(corpus(nlp))
+    assert len(examples) == 40
+    composed = [eg for eg in examples if len(list(eg.reference.sents)) > 1]
+    disguised = [eg for eg in examples if "the dog walks" not in eg.text]
+    assert 4 < len(composed) < 20
+    assert 10 < len(disguised) < 30
+    unsafe = [eg for eg in examples if eg.reference.spans["duoguard"]]
+    assert len(unsafe) == 20
 
 
 SETTINGS = {
@@ -517,3 +557,10 @@ def test_demo(project, evaluation_files):
     card = (folder / "README.md").read_text(encoding="utf8")
     assert "| OpenAI Moderation, held out | En | 12 | " in card
     assert "| Hate | 12 of 36 | " in card
+    assert "| base64 | " in card
+    assert "second part" not in card
+    # And a part on disguised texts.
+    options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
+    run(project, "-m", "spacy", "project", "run", "demo-disguised", ".", *options)
+    card = (folder / "README.md").read_text(encoding="utf8")
+    assert "In the second part" in card

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import spacy
 
+from spacy_duoguard.engine.decisions import Policy
 from spacy_duoguard.engine.text_scores import WindowScores
 from spacy_duoguard.engine.verdict import are_scored
 from spacy_duoguard.pipeline.annotations import SpansGroup, annotate
@@ -15,6 +16,8 @@ from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 GROUP = SpansGroup("duoguard", "duoguard")
 LIMITS = {label: i / 12 for i, label in enumerate(CATEGORIES)}
+BAND = {label: i / 24 if i % 2 else None for i, label in enumerate(CATEGORIES)}
+NO_BAND = dict.fromkeys(CATEGORIES)
 VALUES = [np.nan, np.inf, -np.inf, -0.25, 1.25, 0.0, 1.0]
 STATUSES = ["ok", "truncated", "empty", "error", "fine", "", None, 1, ["ok"]]
 
@@ -55,27 +58,38 @@ def outcome(write, doc):
     return doc.user_data["duoguard"], doc.cats, list(doc.cats), dict(doc.spans)
 
 
-@pytest.mark.parametrize("limits", [LIMITS, {**LIMITS, "Hate": np.nan}])
-def test_a_batch_has_the_outcome_of_its_docs_one_by_one(limits):
+@pytest.mark.parametrize(
+    ("limits", "review"),
+    [
+        (LIMITS, NO_BAND),
+        (LIMITS, BAND),
+        ({**LIMITS, "Hate": np.nan}, NO_BAND),
+        (LIMITS, {**BAND, "Hate": np.nan}),
+        (LIMITS, {**BAND, "Hate": 1.0}),
+    ],
+)
+def test_a_batch_has_the_outcome_of_its_docs_one_by_one(limits, review):
+    policy = Policy(limits, review)
+    is_sound = limits is LIMITS and review in (NO_BAND, BAND)
     nlp, draw = spacy.blank("en"), random.Random(0)
     passed = []
     for i in range(600):
         scores, text = draw_scores(draw), "" if i % 9 == 0 else "a b"
         alone, batched = nlp(text), nlp(text)
-        expected = outcome(lambda d, s=scores: annotate(d, s, limits, GROUP, 2), alone)
+        expected = outcome(lambda d, s=scores: annotate(d, s, policy, GROUP, 2), alone)
         found = outcome(
-            lambda d, s=scores: annotate_docs([d], [s], limits, GROUP, 2), batched
+            lambda d, s=scores: annotate_docs([d], [s], policy, GROUP, 2), batched
         )
         assert repr(found) == repr(expected)
         if len(expected) == 4:
             passed.append((scores, text, expected))
     assert (
         len(passed) > 150
-        if limits is LIMITS
+        if is_sound
         else all(scores.status == "error" for scores, *_ in passed)
     )
     docs = [nlp(text) for _, text, _ in passed]
-    annotate_docs(docs, [scores for scores, *_ in passed], limits, GROUP, 2)
+    annotate_docs(docs, [scores for scores, *_ in passed], policy, GROUP, 2)
     for doc, (_, _, expected) in zip(docs, passed, strict=True):
         assert outcome(lambda _: None, doc) == expected
 

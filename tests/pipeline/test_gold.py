@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 import spacy
-from spacy.tokens import Span
+from spacy.tokens import DocBin, Span, SpanGroup
 
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.pipeline.gold import (
+    REJECTED,
+    LabelledText,
     fill_maximum,
     foreign_keys,
     read_cats,
+    read_rejected,
     read_span_group,
+    training_queries,
 )
 
 NAN = float("nan")
@@ -128,3 +132,78 @@ def test_an_entry_of_another_tokenization_is_found_by_its_characters(doc):
 def test_an_entry_of_an_unknown_category(doc, label):
     with pytest.raises(SettingsError, match=rf"E067.*'{label}'.*A, B, C"):
         read_span_group([Span(doc, 0, 2, label=label)], [doc[0:2]], LABELS)
+
+
+def test_in_context_what_an_earlier_span_has_is_open_in_later_ones():
+    """The text up to a later span has the earlier one, so it's no negative example."""
+    nlp = spacy.blank("en")
+    doc = nlp("a b c d")
+    spans = [doc[i : i + 1] for i in range(4)]
+    golds = [
+        read_cats({"unsafe": 0.0}, LABELS),
+        read_cats({"unsafe": 0.0, "A": 1.0}, LABELS),
+        read_cats({"unsafe": 0.0, "B": 1.0}, LABELS),
+        read_cats({"unsafe": 0.0}, LABELS),
+    ]
+    texts = [LabelledText(doc, read_cats({}, LABELS))]
+    texts += map(LabelledText, spans, golds)
+    expected = [[NAN] * 3, [0, 0, 0], [1, 0, 0], [NAN, 1, 0], [NAN, NAN, 0]]
+    _, in_context = training_queries(texts, in_context=True)
+    truths = [gold.truths for gold in in_context]
+    assert np.array_equal(truths, np.array(expected, "f4"), equal_nan=True)
+    # In any order, and apart each span has its gold alone.
+    texts[1:] = texts[:0:-1]
+    _, in_context = training_queries(texts, in_context=True)
+    truths = [gold.truths for gold in in_context][:0:-1]
+    assert np.array_equal(truths, np.array(expected[1:], "f4"), equal_nan=True)
+    _, apart = training_queries(texts, in_context=False)
+    assert [gold.truths.sum() for gold in apart[1:]] == [0, 1, 1, 0]
+
+
+def test_in_context_an_unsafe_span_without_a_category_leaves_later_ones_open():
+    doc = spacy.blank("en")("a b")
+    golds = [read_cats({"unsafe": 1.0, "A": 0.0}, LABELS)]
+    golds.append(read_cats({"unsafe": 0.0}, LABELS))
+    texts = list(map(LabelledText, (doc[:1], doc[1:]), golds))
+    _, (of_doc, first, second) = training_queries(texts, in_context=True)
+    assert not of_doc.is_known
+    assert first.maximum == 1.0
+    assert np.array_equal(second.truths, np.array([0, NAN, NAN], "f4"), equal_nan=True)
+
+
+# Partial groups
+
+
+def partial(doc, entries, rejected):
+    spans = [Span(doc, start, end, label=label) for start, end, label in entries]
+    return SpanGroup(doc, name="duoguard", attrs={REJECTED: rejected}, spans=spans)
+
+
+def test_in_a_partial_group_the_rest_is_open(doc):
+    spans = [doc[0:2], doc[2:4], doc[4:6]]
+    rejected = [[0, 7, "B"], [8, 18, "unsafe"], [1, 3, "A"]]
+    group = partial(doc, [(0, 2, "A"), (3, 4, "C")], rejected)
+    doc.spans["duoguard"] = group
+    (saved,) = DocBin(docs=[doc]).get_docs(doc.vocab)  # attributes are saved
+    for group in (doc.spans["duoguard"], saved.spans["duoguard"]):
+        golds, unmatched = read_span_group(group, spans, LABELS)
+        expected = [[1, 0, NAN], [0, 0, 0], [NAN, NAN, NAN]]
+        for gold, truths in zip(golds, expected, strict=True):
+            assert np.array_equal(gold.truths, np.array(truths, "f4"), equal_nan=True)
+        assert unmatched == 2
+    golds, _ = read_span_group(partial(doc, [], []), spans, LABELS)
+    assert not any(gold.is_known for gold in golds)
+
+
+def test_a_group_without_the_list_is_complete(doc):
+    assert read_rejected(SpanGroup(doc, name="x", spans=[doc[0:2]]), LABELS) is None
+    assert read_rejected([], LABELS) is None
+    assert read_rejected(partial(doc, [], []), LABELS) == []
+
+
+@pytest.mark.parametrize("damaged", [3, [3], [[0, 7]], [["a", 7, "A"]]])
+def test_a_damaged_list(doc, damaged):
+    with pytest.raises(SettingsError, match="E265"):
+        read_rejected(partial(doc, [], damaged), LABELS)
+    with pytest.raises(SettingsError, match="E067"):
+        read_rejected(partial(doc, [], [[0, 7, "D"]]), LABELS)

@@ -162,7 +162,11 @@ def test_they_are_evaluated(added_nlp):
     assert scores["duoguard_f_per_type"]["Spam"]["r"] == 1.0
 
 
-@pytest.mark.parametrize("label", ["unsafe", "", " ", None, 7])
+class MyStr(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("label", ["unsafe", "", " ", None, 7, "\ud800", MyStr("Hate")])
 def test_names_that_cannot_be_categories(make_nlp, label):
     nlp = make_nlp()
     component = nlp.get_pipe("duoguard")

@@ -196,6 +196,21 @@ def test_spans_count_only_where_both_sides_have_the_group():
     assert score_categories([other], spans_key="mine")["duoguard_spans_f"] == 1.0
 
 
+def test_what_a_partial_group_does_not_say_is_not_counted(make_nlp):
+    nlp = make_nlp(sents=True, threshold=0.0)  # all are flagged
+    reference = nlp.make_doc("One dog. Two foxes. No cat. A cow.")
+    reference.spans["duoguard"] = [Span(reference, 0, 3, label="Hate")]
+    reference.spans["duoguard"].attrs["rejected"] = [[9, 19, "Hate"], [9, 19, "Spam"]]
+    nlp.get_pipe("duoguard").add_label("Spam")
+    scores = nlp.evaluate([Example(nlp.make_doc(reference.text), reference)])
+    assert scores["duoguard_spans_per_type"]["Hate"]["p"] == pytest.approx(1 / 2)
+    assert scores["duoguard_spans_per_type"].keys() == {"Hate", "Spam"}
+    assert scores["duoguard_spans_p"] == pytest.approx(1 / 3)
+    reference.spans["duoguard"].attrs["rejected"] = [[9, 19, "unsafe"]]
+    scores = nlp.evaluate([Example(nlp.make_doc(reference.text), reference)])
+    assert scores["duoguard_spans_p"] == pytest.approx(1 / 14)
+
+
 def test_sentences_are_scored_in_a_pipeline(make_nlp):
     nlp = make_nlp(sents=True, threshold=0.0)
     reference = nlp.make_doc("One dog. Two foxes.")

@@ -10,7 +10,14 @@ from support.checkpoints import LLAMA, make_tokenizer
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.device import resolve_device, resolve_precision
-from spacy_duoguard.errors import CheckpointError, DuoGuardError, Errors, SettingsError
+from spacy_duoguard.engine.streaming.stream import Stream
+from spacy_duoguard.errors import (
+    CheckpointError,
+    DuoGuardError,
+    Errors,
+    ScoringError,
+    SettingsError,
+)
 from spacy_duoguard.pipeline import architecture
 from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG, RUN_TIME_SETTINGS
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -179,11 +186,14 @@ def test_every_error_has_its_code_and_no_two_share_one():
 VALUES = {
     "threshold": 0.25,
     "thresholds": {"Hate": 0.25},
+    "review_threshold": 0.25,
+    "review_thresholds": {"Hate": 0.2},
     "spans_key": "risks",
     "curve": True,
     "patience": 3,
     "max_chars": 12,
     "normalize": True,
+    "roles": ["user"],
 }
 
 
@@ -213,10 +223,19 @@ def test_a_threshold_that_is_set_on_the_component_flags(make_nlp):
         ("thresholds", {"Hat": 0.5}, "E002"),
         ("thresholds", None, "E107"),
         ("spans_key", "", "E053"),
+        ("spans_key", "\ud800", "E053"),
         ("curve", "x", "E056"),
         ("patience", 0, "E004"),
         ("max_chars", 0, "E004"),
         ("normalize", 1, "E121"),
+        ("review_threshold", 1.5, "E001"),
+        ("review_threshold", 0.6, "E250"),
+        ("review_thresholds", {"Hat": 0.1}, "E002"),
+        ("review_thresholds", None, "E107"),
+        ("review_thresholds", {"Hate": 0.6}, "E250"),
+        ("roles", [], "E255"),
+        ("roles", "user", "E255"),
+        ("roles", ["user", ""], "E255"),
     ],
 )
 def test_a_value_is_checked_when_it_is_set_on_the_component(
@@ -253,3 +272,47 @@ def test_settings_that_are_damaged_are_not_saved(make_nlp, tmp_path):
         nlp.to_disk(tmp_path / "nlp")
     with pytest.raises(SettingsError, match="E001"):
         component.to_bytes()
+
+
+class Lying(dict):
+    """A mapping that shows other values than it holds, or none."""
+
+    def items(self):
+        return {}.items()
+
+    def get(self, key, default=None):
+        return 0.99999
+
+    __getitem__ = get
+
+
+def test_a_mapping_decides_by_the_values_that_were_checked(make_nlp):
+    nlp = make_nlp(threshold=0.0)
+    expected = nlp("The dog sleeps.")._.duoguard_flags
+    assert expected == list(CATEGORIES)
+    guard = nlp.get_pipe("duoguard")
+    for cfg in (guard.cfg, guard):
+        setting = Lying({"Hate": 0.0})
+        if cfg is guard:
+            guard.thresholds = setting
+        else:
+            cfg["thresholds"] = setting
+        assert nlp("The dog sleeps.")._.duoguard_flags == expected
+    stream = Stream(guard.classifier, threshold=0.0, thresholds=Lying({"Hate": 0.0}))
+    first, last = stream.push("The dog sleeps."), stream.close()
+    flags = (*first.flags, *last.flags)
+    assert {flag.category for flag in flags} == set(CATEGORIES)
+
+
+def test_what_is_no_doc_costs_the_docs_no_mark(make_nlp):
+    nlp = make_nlp()
+    docs = [nlp.make_doc("a"), None, nlp.make_doc("b")]
+    with pytest.raises(ScoringError, match=r"E323.*'NoneType'"):
+        list(nlp.get_pipe("duoguard").pipe(docs))
+    assert [doc.cats["unsafe"] for doc in docs if doc is not None] == [1.0, 1.0]
+
+
+def test_a_batch_may_be_larger_than_any_memory(make_nlp):
+    nlp = make_nlp()
+    docs = nlp.get_pipe("duoguard").pipe([nlp.make_doc("a")], batch_size=10**20)
+    assert [doc._.duoguard_status for doc in docs] == ["ok"]

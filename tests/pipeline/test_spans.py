@@ -132,6 +132,38 @@ def test_spans_of_an_earlier_run_go(make_nlp):
     assert next(iter(doc.sents))._.duoguard_cats is None
 
 
+@pytest.mark.parametrize("getter", [lambda docs: None, lambda docs: [None]])
+def test_a_span_getter_that_returns_no_list(make_nlp, getter):
+    nlp = make_nlp()
+    nlp.get_pipe("duoguard").span_getter = getter
+    with pytest.raises(ScoringError, match=r"E320.*NoneType"):
+        nlp("The dog sleeps.")
+
+
+def test_spans_that_no_longer_fit_the_doc_cost_that_doc_alone(make_nlp):
+    nlp, handled = make_nlp(), []
+    nlp.set_error_handler(lambda name, proc, docs, error: handled.append(docs))
+
+    made = {}
+
+    def getter(docs):
+        for doc in docs:
+            if doc.text not in made:
+                made[doc.text] = [doc[:2], doc[2:]]
+                if doc.text.startswith("Bad"):
+                    with doc.retokenize() as retokenizer:
+                        retokenizer.merge(doc[:3])
+        return [made[doc.text] for doc in docs]
+
+    nlp.get_pipe("duoguard").span_getter = getter
+    texts = ["The dog sleeps.", "Bad dogs sleep too.", "A fox jumps."]
+    docs = list(nlp.pipe(texts))
+    assert [doc.text for doc in docs] == texts
+    assert [doc._.duoguard_status for doc in docs] == ["ok", "error", "ok"]
+    assert set(docs[1].cats.values()) == {1.0}
+    assert [[doc.text for doc in group] for group in handled] == [[texts[1]]]
+
+
 def test_a_custom_span_getter(make_nlp):
     nlp = make_nlp()
     nlp.get_pipe("duoguard").span_getter = lambda docs: [

@@ -1,47 +1,15 @@
 """The review page in a real Chromium: what reviewers can do, and texts can't."""
 
 import json
-import shutil
 import time
 
 import pytest
+from support.review_page import HOSTILE, record
 
 from spacy_duoguard.review.page import write_page
 from spacy_duoguard.taxonomy import CATEGORIES
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs Playwright: pip install playwright"
-)
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
-
-HOSTILE = [
-    "<script>window.hacked = 1</script>",
-    "<img src=x onerror='window.hacked = 1'>",
-    "</script><script>window.hacked = 1</script>",
-    "<!--<script>",
-    "<svg onload='window.hacked = 1'><a href='javascript:window.hacked=1'>x</a>",
-    "<iframe src='https://example.org/'></iframe><link href=//example.org/a.css>",
-    "{{script}} &lt;b&gt; \u2028 \u202e desrever \0 \ud800 end",
-]
-
-
-def record(text, *, scores=None, status="ok", sentences=(), **more):
-    cats = {**dict.fromkeys(CATEGORIES, 0.1), **(scores or {})}
-    return {
-        "text": text,
-        "cats": {**cats, "unsafe": max(cats.values())},
-        "flags": [label for label in CATEGORIES if cats[label] > 0.5],
-        "status": status,
-        "sentences": [
-            {"start": start, "end": end, "cats": cats} for start, end, cats in sentences
-        ],
-        **more,
-    }
-
+pytestmark = pytest.mark.browser
 
 EMOJI = "🙂🙂 Good morning. 🙂 I hate you all. Bye."
 RECORDS = [
@@ -59,44 +27,6 @@ RECORDS = [
     record("Left out.", status="truncated", scores={"Privacy": 0.7}),
     *(record(text) for text in HOSTILE),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Open the page of some records. Whatever the test does, there must be no console
-    message, no error, no request but the file, and no script from a text."""
-    opened = []
-
-    def open_it(records=RECORDS, *, width=1400, anchor="", **context):
-        results, target = tmp_path / "results.jsonl", tmp_path / "page.html"
-        lines = (json.dumps(record) for record in records)
-        results.write_text("\n".join(lines), encoding="utf8")
-        write_page(results, target)
-        size = {"width": width, "height": 800}
-        page = browser.new_context(viewport=size, **context).new_page()
-        page.set_default_timeout(20_000)
-        seen = []
-        page.on("console", lambda message: seen.append(message.text))
-        page.on("pageerror", lambda error: seen.append(str(error)))
-        page.on("request", lambda request: seen.append(request.url))
-        page.goto(f"{target.as_uri()}{anchor}")
-        opened.append((page, seen))
-        return page
-
-    yield open_it
-    for page, seen in opened:
-        assert [entry for entry in seen if "/page.html" not in entry] == []
-        assert len(seen) == 1  # the file itself
-        assert page.evaluate("window.hacked") is None
-        page.context.close()
 
 
 def count(page):
@@ -118,7 +48,7 @@ def slide(page, value):
 
 
 def test_the_list_is_sorted_by_risk_with_failures_first(open_page):
-    page = open_page()
+    page = open_page(RECORDS)
     assert rows(page)[:4] == [4, 2, 6, 3]
     assert count(page) == "13 of 13 documents · 3 flagged"
     assert "1 not scored" in page.locator("#summary").inner_text()
@@ -145,7 +75,7 @@ def test_a_failure_comes_before_a_score_of_one(open_page):
 
 
 def test_filters(open_page):
-    page = open_page()
+    page = open_page(RECORDS)
     category(page, "Hate").click()
     assert rows(page) == [4, 2]
     category(page, "Privacy").click()
@@ -174,7 +104,7 @@ def test_filters(open_page):
 
 
 def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
-    page = open_page()
+    page = open_page(RECORDS)
     number = category(page, "Privacy").locator(".number")
     assert number.inner_text() == "2"  # one document and the failure
     slide(page, 0.44)
@@ -188,7 +118,7 @@ def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
 
 
 def test_the_right_characters_are_marked_after_emoji(open_page):
-    page = open_page(anchor="#record-2")
+    page = open_page(RECORDS, anchor="#record-2")
     mark = page.locator("mark")
     text = "node => [...node.childNodes].find(n => n.nodeType === 3).data"
     assert mark.evaluate(text) == EMOJI[19:33] == "I hate you all"
@@ -211,11 +141,11 @@ def test_overlapping_sentences(open_page):
     assert page.locator("mark").evaluate_all(texts) == ["ab", "cde", "fghi"]
     tips = page.locator("mark").evaluate_all("nodes => nodes.map(m => m.dataset.tip)")
     assert tips[1] == "Hate 0.900 · Privacy 0.800 · Hate 0.700"
-    assert page.locator(".text").evaluate("node => node.lastChild.data") == "jk"
+    assert page.locator(".text").evaluate("node => node.lastChild.textContent") == "jk"
 
 
 def test_curve_and_fields(open_page):
-    page = open_page(anchor="#record-2")
+    page = open_page(RECORDS, anchor="#record-2")
     assert page.locator("svg .first").count() == 1
     note = page.locator("figure .note").inner_text()
     assert (
@@ -223,11 +153,11 @@ def test_curve_and_fields(open_page):
     )  # truncated, not rounded
     page.keyboard.press("k")
     assert page.locator("figure").count() == 0
-    open_page(anchor="#record-1").locator(".fields", has_text="Ada").wait_for()
+    open_page(RECORDS, anchor="#record-1").locator(".fields", has_text="Ada").wait_for()
 
 
 def test_keys(open_page):
-    page = open_page()
+    page = open_page(RECORDS)
 
     def head():
         return page.locator("article h2").inner_text().split("\n")[0].split(" ")[1]
@@ -288,7 +218,7 @@ def test_the_policy_refuses_markup_and_requests(browser, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_pages_show_the_list_or_the_document(open_page, scheme):
-    page = open_page(width=390, color_scheme=scheme)
+    page = open_page(RECORDS, width=390, color_scheme=scheme)
     assert page.locator("article").is_hidden()
     page.locator(".row", has_text="#2").click()
     assert page.locator(".list").is_hidden()

@@ -3,13 +3,14 @@
 import json
 import os
 import stat
+import sys
 
 import pytest
 import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
-from spacy_duoguard.errors import CheckpointError, ResultsError, SettingsError
+from spacy_duoguard.errors import ResultsError, SettingsError
 from spacy_duoguard.review.page import write_page
 from spacy_duoguard.taxonomy import CATEGORIES
 
@@ -76,7 +77,7 @@ def test_a_pipe_among_the_results_is_refused(tmp_path, results):
     folder.mkdir()
     results.rename(folder / "b.jsonl")
     os.mkfifo(folder / "a.jsonl")
-    with pytest.raises(CheckpointError, match="E108"):
+    with pytest.raises(SettingsError, match=r"E139.*regular file"):
         write_page(folder, tmp_path / "page.html")
 
 
@@ -133,3 +134,20 @@ def test_errors_of_the_system_are_coded(results, tmp_path):
     assert (code, "E230" in output, "Errno" in output) == (1, True, False), output
     assert "missing" in output
     assert "No such file or directory" in output
+
+
+def test_texts_that_were_not_scored_are_not_shown_beside_the_scores(results, tmp_path):
+    state = results.with_name(f"{results.name}.run.json")
+    state.write_text('{"finished": true, "known": {"--text-key": "body"}}')
+    with pytest.raises(SettingsError, match=r"E324.*'body', not of those in 'text'"):
+        write_page(results, tmp_path / "page.html")
+    state.write_text('{"finished": true, "known": {"--text-key": "text"}}')
+    write_page(results, tmp_path / "page.html")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux")
+def test_a_name_that_is_not_utf_8(results, tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.jsonl")
+    results.rename(odd)
+    write_page(odd, tmp_path / "page.html")
+    assert "caf\ufffd.jsonl" in (tmp_path / "page.html").read_text(encoding="utf8")

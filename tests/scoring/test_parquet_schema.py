@@ -136,6 +136,27 @@ def test_texts_are_read_however_they_are_stored(run, folder, tmp_path, kind):
     assert rows[0]["cats"] == pytest.approx(rows[3]["cats"], abs=1e-5)
 
 
+def test_a_page_that_its_checksum_says_is_damaged_is_refused(run, tmp_path):
+    source = tmp_path / "in.parquet"
+    options = {"use_dictionary": False, "write_statistics": False}
+    table = pa.table({"text": ["I will kill you."]})
+    parquet.write_table(
+        table, source, write_page_checksum=True, compression="none", **options
+    )
+    source.write_bytes(source.read_bytes().replace(b"kill", b"love"))
+    with pytest.raises(ValueError, match=r"E139.*damaged"):
+        run(source, tmp_path / "out.jsonl")
+
+
+def test_nanoseconds_are_not_left_out(run, folder, tmp_path):
+    times = pa.array([1_000_000_001, 1_000_000_000], pa.time64("ns"))
+    run(folder(text=["a", "b"], at=times), tmp_path / "out.jsonl")
+    first, second = results_of(tmp_path / "out.jsonl")
+    assert first["status"] == "error"
+    assert "'at' does not fit into time64[us]" in first["error"]
+    assert (second["status"], second["at"]) == ("ok", "00:00:01")
+
+
 def test_times_of_different_units_keep_their_values(folder):
     moment = datetime.datetime(2026, 11, 25, 12, 30, 0, 250_000)
     for unit in ("ms", "us"):
@@ -153,6 +174,14 @@ def test_what_would_be_left_out_of_a_folder_is_refused(run, folder, tmp_path, na
     parquet.write_table(pa.table({"text": ["b"]}), other)
     top = name.split("/")[0]
     with pytest.raises(ValueError, match=rf"E225.*'{top}', which"):
+        run(source, tmp_path / "out.jsonl", model="no such model")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_a_folder_is_refused(run, folder, tmp_path):
+    source = folder(text=["a"])
+    os.mkfifo(source / "b.parquet")
+    with pytest.raises(ValueError, match=r"E139.*b\.parquet: it's not a regular file"):
         run(source, tmp_path / "out.jsonl", model="no such model")
 
 

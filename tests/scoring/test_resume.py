@@ -8,10 +8,13 @@ import sys
 import time
 
 import pytest
-from support.runs import contents, parts, write_texts
+from support.runs import contents, parts, results_of, write_texts
 
+from spacy_duoguard.engine.verdict import not_scored
 from spacy_duoguard.scoring.record import BATCH, PART, make_batches
+from spacy_duoguard.scoring.results import make_result
 from spacy_duoguard.scoring.run import open_source, read_records
+from spacy_duoguard.scoring.scorer import RecordScorer
 
 
 def test_batches_begin_at_fixed_positions(source):
@@ -57,6 +60,39 @@ def test_a_grown_input_is_continued(run, source, tmp_path, small_parts, name, mo
     run(grown, out, resume=True)
     run(grown, fresh)
     assert contents(out) == contents(fresh)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.parquet"])
+@pytest.mark.parametrize("fails", [0, 1])
+def test_an_error_that_passes_does_not_keep_a_run_from_being_resumed(
+    start, run, source, tmp_path, small_parts, monkeypatch, name, fails
+):
+    """It happens in the first run, or while the resumed one verifies its last batch."""
+    whole, out = tmp_path / f"whole-{name}", tmp_path / name
+    run(source, whole)
+    score = RecordScorer.score
+
+    def fail(self, records):
+        results = score(self, records)
+        for i, record in enumerate(records):
+            if record.number == BATCH + 9:
+                failed = not_scored(self.labels, "broken")
+                results[i] = make_result(record, failed, None, self.columns)
+        return results
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordScorer, "score", fail if fails == 0 else score)
+        steps = start(source, out)
+        for _ in range(3):
+            next(steps)
+        steps.close()
+        patch.setattr(RecordScorer, "score", fail if fails == 1 else score)
+        run(source, out, resume=True)
+    expected, got = results_of(whole), results_of(out)
+    differ = [i for i in range(len(got)) if got[i] != expected[i]]
+    assert len(got) == len(expected)
+    assert differ == ([BATCH + 8] if fails == 0 else [])
+    assert all(got[i]["status"] == "error" for i in differ)
 
 
 def test_incomplete_parquet_parts_are_written_again(start, run, tmp_path):

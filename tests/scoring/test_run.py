@@ -8,7 +8,10 @@ import sys
 
 import pytest
 import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from spacy.cli._util import app
+from support.runs import results_of
 from typer.testing import CliRunner
 
 from spacy_duoguard.scoring.results import FIELDS, output_names
@@ -306,9 +309,9 @@ def test_fields_with_names_of_results_are_renamed(score, tmp_path):
     (result,) = read(tmp_path / "out.jsonl")
     kept = {key: value for key, value in result.items() if key not in KEYS}
     assert kept == {
-        "input_input_cats": 1,
+        "input_cats": 1,
         "text": "a",
-        "input_cats": 2,
+        "input_input_cats": 2,
         "input_record": "r",
         "input_curve": [],
     }
@@ -316,6 +319,33 @@ def test_fields_with_names_of_results_are_renamed(score, tmp_path):
     names = output_names([*FIELDS, *(f"input_{name}" for name in FIELDS)])
     assert len(set(names)) == len(names)
     assert not set(names) & set(FIELDS)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.from_regex(r"(input_){0,3}(error|status|text|id)", fullmatch=True)),
+    st.data(),
+)
+def test_the_new_name_of_a_field_depends_on_no_other_field(names, data):
+    names = list(dict.fromkeys(names))
+    renamed = dict(zip(names, output_names(names), strict=True))
+    assert len(set(renamed.values())) == len(names)
+    assert not set(renamed.values()) & set(FIELDS)
+    some = [name for name in names if data.draw(st.booleans())]
+    assert output_names(some) == [renamed[name] for name in some]
+
+
+def test_records_with_different_fields_share_the_columns_of_parquet(score, tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    rows = [
+        {"text": "a", "error": "mine"},
+        {"text": "b", "error": "mine too", "input_error": 5},
+    ]
+    source = write_json(tmp_path / "in.jsonl", rows)
+    assert score(source, tmp_path / "out.parquet")[0] == 0
+    results = results_of(tmp_path / "out.parquet")
+    assert [result["input_error"] for result in results] == ["mine", "mine too"]
+    assert [result["input_input_error"] for result in results] == [None, 5]
 
 
 def test_each_mistake_is_explained_in_one_line(score, tmp_path):

@@ -142,6 +142,21 @@ def test_changed_parquet_results_are_refused(run, source, tmp_path, small_parts)
         run(source, out, resume=True)
 
 
+@pytest.mark.parametrize("flag", ["resume", "overwrite"])
+@pytest.mark.parametrize("name", ["extra.parquet", "part-1.parquet", "notes.jsonl"])
+def test_what_no_run_has_written_is_not_counted_as_results(
+    run, source, tmp_path, small_parts, flag, name
+):
+    out = tmp_path / "out.parquet"
+    run(source, out)
+    before = contents(out)
+    shutil.copy(out / "part-00000.parquet", out / name)
+    with pytest.raises(ValueError, match=f"E322.*'{name}'"):
+        run(source, out, **{flag: True})
+    (out / name).unlink()
+    assert contents(out) == before
+
+
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
 @pytest.mark.parametrize("flag", ["resume", "overwrite"])
 def test_a_second_run_into_an_output_is_refused(

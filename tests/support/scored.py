@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spacy_duoguard.engine.decisions import Policy
 from spacy_duoguard.engine.text_scores import WindowScores
 from spacy_duoguard.pipeline.annotations import SpansGroup, annotate
 from spacy_duoguard.pipeline.doc_scores import DocScores, ScoredSpan
@@ -21,11 +22,14 @@ def mark(
     spans=None,
     key="duoguard",
     thresholds=None,
+    review=None,
     status="ok",
 ):
     """Write scores into a doc, in one window. scores: by category; spans: likewise, by
-    tokens (start, end); thresholds: 0.5 by default. RETURNS the doc."""
+    tokens (start, end); thresholds: 0.5 by default; review: none by default. RETURNS
+    the doc."""
     limits = thresholds or dict.fromkeys(labels, 0.5)
+    policy = Policy(limits, {label: (review or {}).get(label) for label in limits})
     labels = list(limits)
     row = to_row(scores, labels)
     scored = None
@@ -36,13 +40,13 @@ def mark(
         )
     windows = (WindowScores(0, len(doc.text), row),) if status != "empty" else ()
     found = DocScores(status, row, windows, scored, None)
-    annotate(doc, found, limits, SpansGroup("duoguard", key), patience=2)
+    annotate(doc, found, policy, SpansGroup("duoguard", key), patience=2)
     return doc
 
 
 def mark_failed(doc, *, labels=CATEGORIES):
     """Write into a doc that it could not be scored. RETURNS the doc."""
     failed = DocScores.failed(len(labels), None, deltas=False, curve=False)
-    limits = dict.fromkeys(labels, 0.0)
-    annotate(doc, failed, limits, SpansGroup("duoguard", "duoguard"), patience=2)
+    policy = Policy.of(labels, 0.0)
+    annotate(doc, failed, policy, SpansGroup("duoguard", "duoguard"), patience=2)
     return doc

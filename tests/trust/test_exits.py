@@ -57,7 +57,7 @@ def lower_and_unflag(record):
 
 
 def drop_a_category(record):
-    for key in ("labels", "probs", "thresholds"):
+    for key in ("labels", "probs", "thresholds", "review_thresholds"):
         record[key] = record[key][1:]
     for window in record["windows"]:
         window["probs"] = window["probs"][1:]
@@ -100,6 +100,16 @@ DAMAGES = {
     "thresholds are missing": delete("thresholds"),
     "thresholds are NaN": put("thresholds", [NAN] * 12),
     "thresholds are NaN without flags": no_limits,
+    "review thresholds are missing": delete("review_thresholds"),
+    "review thresholds are NaN": put("review_thresholds", [NAN] * 12),
+    "review thresholds are too few": put("review_thresholds", [0.1]),
+    "review thresholds are a string": put("review_thresholds", "x" * 12),
+    "a review threshold is above its threshold": put("review_thresholds", 0, 0.9),
+    "the action is missing": delete("action"),
+    "the action is another": put("action", "allow"),
+    "the action is unknown": put("action", "fine"),
+    "truncated spans are None": put("truncated_spans", None),
+    "span actions are missing": delete("span_actions"),
     "a span is lower": of_spans("spans", [0.0] * 12),
     "a span is NaN": of_spans("spans", [NAN] * 12),
     "a span without categories": of_spans("spans", []),
@@ -163,6 +173,8 @@ def assert_not_scored(doc):
     assert doc._.duoguard_status == "error"
     assert doc._.duoguard_cats == ONES
     assert doc._.duoguard_flags == list(CATEGORIES)
+    assert doc._.duoguard_action == "block"
+    assert doc._.duoguard_reason == {"category": None, "margin": None}
     assert doc._.duoguard_windows == []
     assert not doc._.duoguard_curve
     assert doc._.duoguard_first_unsafe in (0, None)
@@ -243,13 +255,17 @@ def test_a_doc_that_was_stored_is_still_scored(nlp, scored, store):
     assert again._.duoguard_status == "ok"
 
 
-FIELDS = ("labels", "status", "flags", "probs", "windows", "thresholds")
+FIELDS = (
+    *("labels", "status", "flags", "probs", "windows", "thresholds"),
+    *("review_thresholds", "action"),
+)
 ODD = st.one_of(
     st.none(),
     st.floats(),
     st.integers(-1, 2),
     st.booleans(),
     st.sampled_from(["ok", "empty", "error", "Hate", "", [], {}, [[]], [0.0] * 12]),
+    st.sampled_from(["allow", "review", "block", [None] * 12]),
     st.lists(st.floats(0, 1), min_size=11, max_size=13),
     st.lists(st.sampled_from(CATEGORIES), max_size=12),
     st.just([*CATEGORIES]),
@@ -271,6 +287,7 @@ def test_no_change_makes_a_doc_look_safer(nlp, scored, data):
     verdict = get_verdict(doc)
     if verdict.is_scored:
         assert (verdict.cats, verdict.flags) == (truth.cats, truth.flags)
+        assert verdict.decision.action == truth.decision.action
     else:
         assert set(verdict.cats.values()) == {1.0}
         assert verdict.flags == verdict.labels

@@ -143,6 +143,19 @@ def test_batches_that_only_succeed_doc_by_doc_are_reported_once(make_nlp, monkey
     assert (fallbacks.halvings, fallbacks.first_cause) == (0, None)
 
 
+def test_a_handler_swallows_the_warning_where_a_filter_makes_it_an_error(
+    make_nlp, monkeypatch
+):
+    nlp, handled = make_nlp(), []
+    nlp.set_error_handler(lambda name, proc, docs, e: handled.append((docs, e)))
+    monkeypatch.setattr(CpuForward, "__call__", only_single_texts(ValueError("broken")))
+    docs = list(nlp.pipe(TEXTS))
+    assert [doc.text for doc in docs] == TEXTS
+    assert {doc._.duoguard_status for doc in docs} == {"ok"}
+    assert {str(error)[:6] for _, error in handled} == {"[W005]"}
+    assert [docs for docs, _ in handled] == [[]] * len(handled)
+
+
 def test_a_bad_text_that_the_handler_sees_is_not_reported_twice(breaking):
     nlp = breaking(ValueError("broken"))
     nlp.set_error_handler(ignore_error)

@@ -25,6 +25,7 @@ from spacy_duoguard.scoring.run import ScoreRequest, open_source, score_file
 
 pytestmark = [
     pytest.mark.slow,  # minutes
+    pytest.mark.filterwarnings("ignore:.W005"),  # batches are halved all the time
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
     pytest.mark.parametrize("n_docs", [10_000, 100_000]),
 ]

@@ -1,11 +1,13 @@
 """The card of the demo checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
 from demo.figures import Figure
 from spacy_duoguard import Classifier
+from spacy_duoguard.evaluation.disguised import ALL, DisguiseReport, LanguageDisguises
+from spacy_duoguard.evaluation.rates import Rate
 from spacy_duoguard.taxonomy import CATEGORIES
 
 _NAMES = {
@@ -13,6 +15,13 @@ _NAMES = {
     RTP_LX: "RTP-LX prompts, held out",
     TOXIC_CHAT: "ToxicChat, out of domain",
 }
+
+_DISGUISED = """\
+In the second part (`configs/demo_disguised.cfg`), a third of such texts stands among \
+safe ones, in the form of documents with span gold, and half of all texts are \
+disguised in the ways that no inverse undoes exactly.
+
+"""
 
 _CARD = """\
 # The demo checkpoint
@@ -67,6 +76,7 @@ their maximum is the teacher's `unsafe`. The decoder starts from word vectors co
 in the training rows and learns from these texts with `spacy train` \
 (`configs/demo.cfg`). Its weights are averaged over the training steps.
 
+{disguised}\
 The settings were chosen on training rows left out for this purpose: those of the \
 decoder on `i % 5 == 1`, those of the teacher on each of the four training parts in \
 turn. The held-out rows weren't used.
@@ -86,6 +96,16 @@ theirs has the highest score:
 
 {categories}
 
+In disguise: the share of unsafe held-out texts that the model scores above 0.6 and \
+that then pass at 0.5, over the three languages, with 95% intervals. `normalize` \
+also scores how a text reads without disguises, and decoded:
+
+{disguises}
+
+Safe texts that are flagged at 0.5, and those that `normalize` adds:
+
+{safe}
+{localisation}
 ## Weaknesses
 
 - It knows words, not meaning: it can flag a harmless sentence with a violent word and \
@@ -96,7 +116,7 @@ taught about jailbreaks, or any topic of the categories without positives.
 differences of 0.02 in AUROC are within chance.
 - Its categories roughly tell what an unsafe text is about, and nothing about a safe \
 one.
-- It wasn't trained on other languages, code or obfuscated spellings.
+- It wasn't trained on other languages, code{unread}.
 - Its probabilities aren't calibrated, and 0.5 is only a default threshold.
 - The texts are web text and prompts with their own social biases, labelled by few \
 people. Mentions of groups alone can raise `Hate`.
@@ -110,6 +130,10 @@ def write_card(
     of_unsafe: Sequence[Figure],
     of_categories: Sequence[Figure],
     top: float,
+    in_disguise: DisguiseReport,
+    localisation: Mapping[str, Mapping[str, float]] | None,
+    *,
+    disguised: bool,
 ) -> None:
     """folder (Path): The folder for `README.md`.
     classifier (Classifier): The stored checkpoint.
@@ -117,6 +141,10 @@ def write_card(
     of_unsafe (Sequence[Figure]): From `measure_unsafe`.
     of_categories (Sequence[Figure]): From `measure_categories`.
     top (float): From `measure_top_category`.
+    in_disguise (DisguiseReport): From `measure_in_disguise`.
+    localisation (Optional[Mapping[str, Mapping[str, float]]]): From
+        `measure_localisation`.
+    disguised (bool): Whether it was trained on disguised texts too.
     """
     config = classifier.decoder.config
     counts = dict(zip(CATEGORIES, positives, strict=True))
@@ -134,6 +162,11 @@ def write_card(
         table=_unsafe_table(of_unsafe),
         categories=_category_table(of_categories),
         top=top,
+        unread="" if disguised else " or obfuscated spellings",
+        disguised=_DISGUISED if disguised else "",
+        disguises=_disguise_table(in_disguise.languages),
+        safe=_safe_table(in_disguise.languages),
+        localisation=_localisation(localisation),
     )
     (folder / "README.md").write_text(card, encoding="utf8")
 
@@ -159,3 +192,53 @@ def _category_table(figures: Sequence[Figure]) -> str:
         numbers = " | ".join(f"{x:.3f}" for x in f.auroc.values())
         lines.append(f"| {f.name} | {f.positives} of {f.texts} | {numbers} |")
     return "\n".join(lines)
+
+
+def _disguise_table(languages: Sequence[LanguageDisguises]) -> str:
+    lines = ["| disguise | as it is | `normalize` |", "| --- | --: | --: |"]
+    for results in zip(*(of.disguises for of in languages), strict=True):
+        cells = [
+            _cell([of.success[reading] for of in results]) for reading in ("text", ALL)
+        ]
+        name = results[0].disguise.name.replace("\\", "\\\\")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(rates: Sequence[Rate]) -> str:
+    rate = Rate(sum(r.count for r in rates), sum(r.total for r in rates))
+    low, high = rate.interval
+    return "–" if rate.value is None else f"{rate.value:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _safe_table(languages: Sequence[LanguageDisguises]) -> str:
+    lines = [
+        "| file | language | texts | flagged | added |",
+        "| --- | --- | --: | --: | --: |",
+    ]
+    for result in languages:
+        for of in result.safe:
+            name = _NAMES[of.filename.removesuffix(".json")]
+            flagged, added = of.flagged["text"], of.added[ALL]
+            cells = (flagged.total, flagged.count, added.count)
+            row = " | ".join(map(str, (name, result.language, *cells)))
+            lines.append(f"| {row} |")
+    return "\n".join(lines)
+
+
+def _localisation(shares: Mapping[str, Mapping[str, float]] | None) -> str:
+    if shares is None:
+        return ""
+    modes = list(next(iter(shares.values())))
+    lines = [
+        "",
+        "How often the sentence with the highest score is the unsafe one, among 5 to "
+        "15 safe ones in 200 made-up documents of held-out texts "
+        "(`examples/benchmarks/find_sentence.py`):",
+        "",
+        f"| language | {' | '.join(modes)} |",
+        f"| --- | {' | '.join('--:' for _ in modes)} |",
+    ]
+    for language, of in shares.items():
+        lines.append(f"| {language} | {' | '.join(f'{of[m]:.3f}' for m in modes)} |")
+    return "\n".join([*lines, ""])

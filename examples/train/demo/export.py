@@ -19,6 +19,7 @@ from demo.figures import (
     measure_top_category,
     measure_unsafe,
 )
+from demo.held_out import measure_in_disguise, measure_localisation
 from demo.teacher import Regressions
 from spacy_duoguard import Classifier
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("pipeline", type=Path, help="trained pipeline")
     parser.add_argument("data", type=Path, help="folder with the evaluation files")
     parser.add_argument("out", type=Path, help="output folder")
+    parser.add_argument(
+        "--disguised", action="store_true", help="trained on disguised texts too"
+    )
     args = parser.parse_args(arguments)
     pipe = spacy.load(args.pipeline).get_pipe("duoguard")
     write_checkpoint(
@@ -58,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_unsafe(args.data, scorers),
         measure_categories(args.data, scorers),
         measure_top_category(args.data, classifier.score),
+        measure_in_disguise(args.data, classifier),
+        measure_localisation(args.data, classifier),
+        disguised=args.disguised,
     )
 
 

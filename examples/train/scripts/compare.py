@@ -1,6 +1,9 @@
 """Compare a trained pipeline with the one before training, and say what to do next.
 
     python scripts/compare.py training/head/model-best corpus/dev.spacy
+    python scripts/compare.py calibrated corpus/dev.spacy --before calibrated-before
+
+The second command compares two saved pipelines, each with its thresholds.
 
 `spacy train` saves the pipeline with the highest SCORE as model-best. That can be the
 untrained one: it is evaluated first, and stays the best if no later step beats it.
@@ -24,6 +27,7 @@ FIGURES = {
     "recall": "duoguard_unsafe_r",
     "F": "duoguard_unsafe_f",
     "false positive rate": "duoguard_unsafe_fpr",
+    "AUROC, unsafe": "duoguard_unsafe_auc",
     "AUPRC, unsafe": "duoguard_unsafe_auprc",
     "AUPRC, categories": "duoguard_macro_auprc",
 }
@@ -37,22 +41,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("trained", type=Path, help="folder of the trained pipeline")
     parser.add_argument("dev", type=Path, help=".spacy file")
+    parser.add_argument(
+        "--before",
+        type=Path,
+        help="folder of another pipeline, instead of the untrained one",
+    )
     parser.add_argument("--gpu-id", type=int, default=-1, help="-1 for the CPU")
     args = parser.parse_args(arguments)
     if args.gpu_id >= 0:
         spacy.require_gpu(args.gpu_id)
     warnings.filterwarnings("ignore", ".*W001")  # each command has shown it
     trained = spacy.load(args.trained)
-    before = evaluate(load_untrained(args.trained, trained), args.dev)
+    other = (
+        load_untrained(args.trained, trained)
+        if args.before is None
+        else spacy.load(args.before)
+    )
+    before = evaluate(other, args.dev)
     after = evaluate(trained, args.dev)
     rows = [
         (name, show(before[key]), show(after[key])) for name, key in FIGURES.items()
     ]
     msg.table(
-        rows, header=("", "untrained", "trained"), divider=True, aligns=("l", "r", "r")
+        rows,
+        header=("", "untrained" if args.before is None else "before", "trained"),
+        divider=True,
+        aligns=("l", "r", "r"),
     )
-    for line in advise(before, after):
-        msg.info(line)
+    if args.before is None:
+        for line in advise(before, after):
+            msg.info(line)
 
 
 def load_untrained(folder: Path, trained: Language) -> Language:

@@ -252,7 +252,16 @@ def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:
 def is_label(name: Any) -> bool:
     """name (Any): The name of a category.
     RETURNS (bool): Whether it is a valid one."""
-    return isinstance(name, str) and bool(name.strip()) and name != UNSAFE
+    return is_storable(name) and bool(name.strip()) and name != UNSAFE
+
+
+def is_storable(name: Any) -> bool:
+    """name (Any): A name that a user gave.
+    RETURNS (bool): Whether it is a string, not of a subclass, which may compare as it
+        likes, that isn't empty and has no unpaired surrogate."""
+    if type(name) is not str or not name:
+        return False
+    return name.encode("utf8", "ignore").decode("utf8") == name
 
 
 def _size(data: Mapping[str, Any], key: str, *, default: int | None = None) -> int:

@@ -1,11 +1,10 @@
 """The windows of one stream: what to compute next, and the scores of the text so
 far."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from ..classifier import Classifier
+from ..decisions import Policy
 from ..flags import Flag, FlagTracker
 from ..network.kv_cache import Extension, KeyValueCache
 from .incremental_tokenizer import IncrementalTokenizer
@@ -26,16 +25,21 @@ class StreamReader:
         self,
         classifier: Classifier,
         cache: KeyValueCache,
-        thresholds: Mapping[str, float],
+        policy: Policy,
         patience: int,
     ) -> None:
         """classifier (Classifier): Its windows and its tokenizer are used.
         cache (KeyValueCache): Holds a slot for each open window.
-        thresholds (Mapping[str, float]), patience (int): As in `FlagTracker`.
+        policy (Policy): The thresholds of each category.
+        patience (int): As in `FlagTracker`.
         """
         tokenizer = classifier.tokenizer
         self.text = IncrementalTokenizer(tokenizer)
-        self.tracker = FlagTracker(thresholds, patience)
+        self.tracker = FlagTracker(policy.thresholds, patience)
+        review = policy.review_thresholds.items()
+        never = np.inf  # above all probabilities
+        limits = {key: never if value is None else value for key, value in review}
+        self.review_tracker = FlagTracker(limits, patience)
         self.prefix = tokenizer.prefix
         self.window = classifier.settings.window - len(self.prefix)
         self.stride = classifier.settings.stride
@@ -108,14 +112,17 @@ class StreamReader:
         self._waiting = self._waiting[len(tokens) :]
         self.n_read += len(tokens)
 
-    def settle(self) -> list[Flag]:
-        """Check for flags the tokens that nothing later can change.
+    def settle(self) -> tuple[list[Flag], list[Flag]]:
+        """Check the tokens that nothing later can change.
 
-        RETURNS (List[Flag]): The new flags.
+        RETURNS (Tuple[List[Flag], List[Flag]]): The new flags, and the new categories
+            above their review thresholds.
         """
         n_new = self._n_final - self.n_settled
         prefixes, self._so_far = self._fold(n_new)
-        flags = self.tracker.read(self._ends[:n_new].tolist(), prefixes)
+        ends = self._ends[:n_new].tolist()
+        flags = self.tracker.read(ends, prefixes)
+        reviews = self.review_tracker.read(ends, prefixes)
         if n_new:
             self._last = prefixes[-1]
         self.n_settled = self._n_final
@@ -123,17 +130,19 @@ class StreamReader:
         for number in list(self.slots):
             if number * self.stride + self.window <= self.n_settled:
                 self.cache.close(self.slots.pop(number))
-        return flags
+        return flags, reviews
 
-    def close(self) -> list[Flag]:
+    def close(self) -> tuple[list[Flag], list[Flag]]:
         """End the text.
 
-        RETURNS (List[Flag]): The new flags.
+        RETURNS (Tuple[List[Flag], List[Flag]]): As from `settle`.
         """
         self._n_final = self.text.close()
-        flags = self.settle() + self.tracker.close()
+        flags, reviews = self.settle()
+        flags += self.tracker.close()
+        reviews += self.review_tracker.close()
         self.release()
-        return flags
+        return flags, reviews
 
     def release(self) -> None:
         """Free the slots."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..decisions import ALLOWED, BLOCKED, Decision
 from ..flags import Flag
 from ..verdict import ERROR, HIGHEST, judge, to_cats
 
@@ -16,6 +18,20 @@ class StreamScores:
     probabilities: np.ndarray  # (n_labels,) float32, of the text so far
     flags: tuple[Flag, ...]  # the new flags
     status: str  # "ok", "empty" (no tokens so far) or "error"
+    reviews: tuple[Flag, ...] = ()  # the new categories above their review thresholds
+    decision: Decision = ALLOWED  # by all flags so far
+
+    @property
+    def action(self) -> str:
+        """RETURNS (str): "block" once anything was flagged, "review" once a category
+        was above its review threshold, else "allow"."""
+        return self.decision.action
+
+    @property
+    def reason(self) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): The category that led to the action, and by how
+        much its probability was above the threshold; None before that."""
+        return self.decision.reason
 
     @property
     def unsafe(self) -> float:
@@ -29,7 +45,7 @@ class StreamScores:
         RETURNS (StreamScores): Those of a text that could not be scored."""
         ones = np.full(len(labels), HIGHEST, dtype=np.float32)
         every = tuple(Flag(label, offset, HIGHEST) for label in labels)
-        return cls(ones, every, ERROR)
+        return cls(ones, every, ERROR, decision=BLOCKED)
 
     def find_problem(self, labels: Sequence[str]) -> str | None:
         """labels (Sequence[str]): The categories.

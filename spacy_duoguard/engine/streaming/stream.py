@@ -4,21 +4,21 @@ The keys and values of a window are cached, so that all pushes together cost abo
 pass. Windows are those of the text so far: while two overlap, both are extended.
 """
 
-import codecs
 import threading
 from collections.abc import Mapping, Sequence
 
-import torch
-
 from ...errors import Errors, ScoringError, SettingsError
 from ..classifier import Classifier
+from ..decisions import Policy, decide_by_flags
 from ..fallbacks import HALVED, describe
-from ..flags import Flag, check_thresholds, resolve_thresholds
+from ..flags import Flag, check_thresholds
 from ..network.device import batch_tokens
 from ..network.inference import Forward
-from ..network.kv_cache import CachedAttention, KeyValueCache, pack_extensions
+from ..network.kv_cache import KeyValueCache
 from ..network.threads import leave_parents_threads
 from ..settings import check_count
+from .chunk_decoder import ChunkDecoder, check_chunks
+from .extend import extend
 from .reader import StreamReader
 from .scores import StreamScores
 
@@ -33,6 +33,8 @@ class StreamBatch:
         *,
         threshold: float = 0.5,
         thresholds: Mapping[str, float] | None = None,
+        review_threshold: float | None = None,
+        review_thresholds: Mapping[str, float] | None = None,
         patience: int = 2,
         normalize: bool = False,
     ) -> None:
@@ -40,6 +42,9 @@ class StreamBatch:
             while a stream is open.
         threshold (float): A category is flagged above it.
         thresholds (Optional[Mapping[str, float]]): Thresholds of single categories.
+        review_threshold (Optional[float]): A category asks for a review above it; None
+            if none does.
+        review_thresholds (Optional[Mapping[str, float]]): Those of single categories.
         patience (int): Number of consecutive tokens for which a category must be above
             its threshold.
         normalize (bool): Refused: a reading can change with what follows.
@@ -48,12 +53,20 @@ class StreamBatch:
         """
         if normalize:
             raise SettingsError(Errors.E212)
-        thresholds = thresholds or {}
-        check_thresholds(threshold, thresholds, classifier.labels)
+        thresholds = dict(thresholds or {})
+        review_thresholds = dict(review_thresholds or {})
+        check_thresholds(
+            threshold,
+            thresholds,
+            classifier.labels,
+            review_threshold=review_threshold,
+            review_thresholds=review_thresholds,
+        )
         check_count("patience", patience)
         classifier.check_causal()
         self.classifier = classifier
-        self.thresholds = resolve_thresholds(classifier.labels, threshold, thresholds)
+        limits = threshold, thresholds, review_threshold, review_thresholds
+        self.policy = Policy.of(classifier.labels, *limits)
         self.patience = patience
         self.cache = KeyValueCache(classifier.decoder, classifier.settings.window)
         self._forward: Forward | None = None
@@ -74,7 +87,8 @@ class StreamBatch:
         RETURNS (List[StreamScores]): One for each stream. If one fails, the others are
             scored all the same; its probabilities are 1.0, every category is flagged,
             its status is "error", and it takes no more text.
-        RAISES (SettingsError): A stream is closed, given twice, or of another batch.
+        RAISES (SettingsError): A stream is closed, given twice, or of another batch, or
+            `chunks` isn't a list of chunks.
         """
         self._check(streams, chunks)
         with self._lock:
@@ -91,12 +105,10 @@ class StreamBatch:
     def _check(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
     ) -> None:
+        check_chunks(chunks)
         distinct = len({id(stream) for stream in streams})
         if not distinct == len(streams) == len(chunks):
             raise SettingsError(Errors.E090.format(n=len(streams), chunks=len(chunks)))
-        for chunk in chunks:
-            if not isinstance(chunk, (str, bytes, bytearray)):
-                raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
         for stream in streams:
             if stream.batch is not self:
                 raise SettingsError(Errors.E091)
@@ -127,30 +139,7 @@ class StreamBatch:
         while waiting := [s.reader for s in streams if s.reader.n_waiting]:
             share = max(1, tokens // len(waiting))
             for first in range(0, len(waiting), tokens):
-                self._step(forward, waiting[first : first + tokens], share)
-
-    def _step(
-        self, forward: Forward, readers: Sequence[StreamReader], share: int
-    ) -> None:
-        """Extend each text by at most `share` tokens, in one forward pass."""
-        plans = [reader.plan(share) for reader in readers]
-        extensions = [extension for plan in plans for extension in plan]
-        order = sorted(range(len(extensions)), key=lambda i: -len(extensions[i].ids))
-        ordered = [extensions[i] for i in order]
-        with torch.inference_mode():
-            attention = CachedAttention(self.cache, ordered)
-            packed = pack_extensions(ordered, self.cache.device)
-            logits = forward.extend(packed, attention.layers()).cpu()
-        by_extension = logits.split([len(extension.rows) for extension in ordered])
-        if not logits.isfinite().all():
-            failed = sum(not part.isfinite().all() for part in by_extension)
-            total = len(extensions)
-            raise ScoringError(Errors.E040.format(count=failed, total=total))
-        in_order = dict(zip(order, by_extension, strict=True))
-        scores = torch.cat([in_order[i] for i in range(len(extensions))]).sigmoid()
-        sizes = [sum(len(extension.rows) for extension in plan) for plan in plans]
-        for reader, of_reader in zip(readers, scores.split(sizes), strict=True):
-            reader.read(of_reader.numpy())
+                extend(waiting[first : first + tokens], forward, self.cache, share)
 
     def _current_forward(self) -> Forward:
         """The forward pass, refused if the weights changed while streams are open."""
@@ -182,11 +171,14 @@ class Stream:
         *,
         threshold: float = 0.5,
         thresholds: Mapping[str, float] | None = None,
+        review_threshold: float | None = None,
+        review_thresholds: Mapping[str, float] | None = None,
         patience: int = 2,
         normalize: bool = False,
         batch: StreamBatch | None = None,
     ) -> None:
-        """classifier, threshold, thresholds, patience, normalize: As in `StreamBatch`.
+        """classifier, threshold, thresholds, review_threshold, review_thresholds,
+        patience, normalize: As in `StreamBatch`.
         batch (Optional[StreamBatch]): The batch it belongs to, with its thresholds; set
             by `StreamBatch.open`. By default, it has a batch of its own.
         RAISES (SettingsError): As in `StreamBatch`.
@@ -196,16 +188,18 @@ class Stream:
                 classifier,
                 threshold=threshold,
                 thresholds=thresholds,
+                review_threshold=review_threshold,
+                review_thresholds=review_thresholds,
                 patience=patience,
                 normalize=normalize,
             )
         self.batch = batch
         self.reader = StreamReader(
-            classifier, batch.cache, batch.thresholds, batch.patience
+            classifier, batch.cache, batch.policy, batch.patience
         )
         self.closed = False
         self.error: BaseException | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = ChunkDecoder()
         batch.n_open += 1
 
     def push(self, chunk: str | bytes) -> StreamScores:
@@ -232,20 +226,21 @@ class Stream:
         RAISES (ScoringError): As in `push`.
         """
         if self.closed or self.error is not None:
-            return self._report(())
-        if self._decoder.getstate()[0]:
+            return self._report()
+        last_flags: tuple[Flag, ...] = ()
+        last_reviews: tuple[Flag, ...] = ()
+        if self._decoder.is_waiting:
             self._decoder.reset()
-            last = self.push("\ufffd").flags
-        else:
-            last = ()
+            scores = self.push("\ufffd")
+            last_flags, last_reviews = scores.flags, scores.reviews
         with self.batch._lock:
             try:
-                flags = self.reader.close()
+                flags, reviews = self.reader.close()
             except BaseException as e:  # its flags would be lost
                 self._fail(e)
                 raise
             self._leave()
-        return self._report((*last, *flags))
+        return self._report((*last_flags, *flags), (*last_reviews, *reviews))
 
     def __enter__(self) -> "Stream":
         return self
@@ -258,21 +253,10 @@ class Stream:
     def _take(self, chunk: str | bytes) -> None:
         """Take a chunk, or mark the stream as failed."""
         try:
-            text = chunk if isinstance(chunk, str) else self._decode(chunk)
-            if isinstance(chunk, str) and self._decoder.getstate()[0]:
-                raise ScoringError(Errors.E094)
-            if text:
+            if text := self._decoder.decode(chunk):
                 self.reader.take(text)
         except ScoringError as e:
             self._fail(e)
-
-    def _decode(self, chunk: bytes) -> str:
-        try:
-            return self._decoder.decode(chunk)
-        except UnicodeDecodeError as e:
-            problem = e.reason
-        # Not in the block above: even "from None" keeps that error, and the bytes.
-        raise ScoringError(Errors.E095.format(problem=problem))
 
     def _fail(self, error: BaseException) -> None:
         self.error = error
@@ -285,16 +269,24 @@ class Stream:
             self.batch.n_open -= 1
 
     def _settle(self) -> StreamScores:
-        return self._report(tuple(self.reader.settle()))
+        return self._report(*self.reader.settle())
 
-    def _report(self, flags: tuple[Flag, ...]) -> StreamScores:
-        labels = list(self.batch.thresholds)
+    def _report(
+        self, flags: Sequence[Flag] = (), reviews: Sequence[Flag] = ()
+    ) -> StreamScores:
+        policy, reader = self.batch.policy, self.reader
+        labels = list(policy.thresholds)
         if self.error is None:
-            # A copy, because callers may write into what they get.
-            probabilities = self.reader.probabilities.copy()
-            status = "ok" if self.reader.n_read else "empty"
-            scores = StreamScores(probabilities, flags, status)
+            held = reader.tracker.flags, reader.review_tracker.flags
+            scores = StreamScores(
+                # A copy, because callers may write into what they get.
+                reader.probabilities.copy(),
+                tuple(flags),
+                "ok" if reader.n_read else "empty",
+                tuple(reviews),
+                decide_by_flags(*held, policy),
+            )
             if (problem := scores.find_problem(labels)) is None:
                 return scores
             self._fail(ScoringError(Errors.E181.format(problem=problem)))
-        return StreamScores.failed(labels, self.reader.text.n_chars)
+        return StreamScores.failed(labels, reader.text.n_chars)

@@ -188,3 +188,10 @@ def needs_token(character: str) -> bool:
     if character.isspace() or is_hidden(character):
         return False
     return starts_cluster(character)
+
+
+def characters_of(text: str) -> str:
+    """text (str): A string, maybe of a subclass such as `markupsafe.Markup`, whose own
+        methods can return something other than its characters.
+    RETURNS (str): Its characters."""
+    return str.__str__(text)

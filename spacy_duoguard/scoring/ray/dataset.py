@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...errors import Errors, SettingsError
-from ..parquet import result_columns, to_rows, to_table
+from ..parquet import holds_messages, result_columns, to_rows, to_table
 from ..parquet_schema import load_pyarrow
 from ..pipelines import GuardOptions, load_guard
 from ..record import BATCH, check_columns, make_record
@@ -74,12 +74,36 @@ class ScoreTexts:
     def __call__(self, batch: "pyarrow.Table | Mapping[str, Any]") -> "pyarrow.Table":
         """batch (Union[pyarrow.Table, Mapping[str, ndarray]]): Some rows.
         RETURNS (pyarrow.Table): The same rows in the same order, with results.
-        RAISES (SettingsError): There is no column with the name `text_key`."""
-        pa = load_pyarrow()
-        table = pa.table(dict(batch)) if isinstance(batch, Mapping) else batch
+        RAISES (SettingsError): There is no column with the name `text_key`, or the
+            batch can't become a table."""
+        table = _to_table(batch)
         check_columns(table.schema.names, self.text_key, name="The dataset")
         # The rows of a dataset have no numbers.
         return score_table(self.scorer, table, self.text_key)[0].drop_columns("record")
+
+
+def _to_table(batch: Any) -> "pyarrow.Table":
+    pa = load_pyarrow()
+    if isinstance(batch, pa.Table):
+        return batch
+    if not isinstance(batch, Mapping):
+        problem = f"it has the type '{type(batch).__name__}'"
+        raise SettingsError(Errors.E321.format(problem=problem))
+    columns = {}
+    for name, values in batch.items():
+        # Of NumPy's strings, pyarrow leaves out what follows a NUL.
+        is_text = getattr(getattr(values, "dtype", None), "kind", None) in ("U", "S")
+        try:
+            columns[name] = pa.array(values.tolist() if is_text else values)
+        except (pa.ArrowException, ValueError, OverflowError, TypeError) as e:
+            problem = f"the column {name!r} can't be converted ({type(e).__name__})"
+            # Not chained: the message of the cause can quote a text.
+            raise SettingsError(Errors.E321.format(problem=problem)) from None
+    try:
+        return pa.table(columns)
+    except pa.ArrowException as e:
+        problem = f"its columns don't go together ({type(e).__name__})"
+        raise SettingsError(Errors.E321.format(problem=problem)) from e
 
 
 def score_table(
@@ -109,7 +133,8 @@ def score_table(
             record if problem is None else replace(record, problem=problem)
             for record, problem in zip(records, problems, strict=True)
         ]
-    columns = result_columns(scorer.labels, scorer.columns)
+    turns = holds_messages(table.schema, text_key)
+    columns = result_columns(scorer.labels, replace(scorer.columns, turns=turns))
     results = scorer.score(records)
     scored = to_table(results, columns)
     table = table.rename_columns(output_names(table.schema.names))

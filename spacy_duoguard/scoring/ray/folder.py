@@ -286,4 +286,5 @@ def _add(counts: Counts, outcome: Outcome) -> Counts:
         counts.failed + new.failed,
         counts.truncated + new.truncated,
         Counter(counts.categories) + Counter(new.categories),
+        counts.reviewed + new.reviewed,
     )

@@ -14,6 +14,7 @@ from ...engine.checkpoint.manifest import digest_file
 from ...errors import Errors, SettingsError
 from ..fingerprint import describe
 from ..jsonl import to_line
+from ..parquet import open_parquet
 from ..parquet_schema import align, damaged, load_pyarrow
 from ..pipelines import GuardOptions
 from ..record import BATCH, Record, Source, make_batches, make_record
@@ -210,7 +211,7 @@ def _read_batches(part: Slice) -> "Iterator[pyarrow.RecordBatch]":
     try:
         if stamp_of(path) != part.stamp:
             raise SettingsError(Errors.E186.format(path=path))
-        with pa.parquet.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             groups, before = [], 0  # the row groups with the rows, and the rows before
             at = 0
             for i in range(file.metadata.num_row_groups):

@@ -185,6 +185,55 @@ def test_chunks_that_are_no_text_fail_the_stream(small, chunks, code):
     assert stream.batch.cache.n_slots == len(stream.batch.cache._free)
 
 
+class Escaping(str):
+    """Like `markupsafe.Markup`, of which templates are made: what is added to it, or it
+    is added to, becomes another text. And it says that it's empty."""
+
+    __slots__ = ()
+
+    def __add__(self, other):
+        return "safe"
+
+    __radd__ = __add__
+
+    def __len__(self):
+        return 0
+
+    def __str__(self):
+        return "safe"
+
+
+@pytest.mark.parametrize("kinds", list(itertools.product([str, Escaping], repeat=3)))
+def test_strings_of_a_subclass_are_scored_as_the_characters_they_hold(small, kinds):
+    chunks = ["The dog", " sleeps & a", " fox jumps."]
+    expected = small.score(["".join(chunks)])[0]
+    made = [kind(chunk) for kind, chunk in zip(kinds, chunks, strict=True)]
+    stream = Stream(small)
+    for chunk in made:
+        stream.push(chunk)
+    np.testing.assert_allclose(stream.close().probabilities, expected, atol=1e-5)
+    turns, plain = small.score_turns(made), small.score_turns(chunks)
+    np.testing.assert_allclose(turns, plain, atol=1e-5)
+    scores = small.score(map(kinds[0], chunks))
+    np.testing.assert_allclose(scores, small.score(chunks), atol=1e-5)
+
+
+@pytest.mark.parametrize("chunks", ["ab", b"ab", None, iter("ab")])
+def test_chunks_are_a_list(small, chunks):
+    batch = StreamBatch(small)
+    streams = [batch.open(), batch.open()]
+    with pytest.raises(SettingsError, match=r"E049.*'(str|bytes|NoneType|str.*iter)"):
+        batch.push(streams, chunks)
+    assert batch.push(streams, ["a", "b"])[0].status == "ok"
+
+
+@pytest.mark.parametrize("texts", ["a text", b"a text", None, 5])
+def test_texts_are_a_list(small, texts):
+    for method in (small.score, small.analyze, small.score_turns):
+        with pytest.raises(SettingsError, match=r"E049|E251"):
+            method(texts)
+
+
 def test_a_stream_that_fails_costs_its_mates_nothing(small, monkeypatch):
     batch = StreamBatch(small)
     streams = [batch.open() for _ in range(3)]

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import spacy
 from spacy.cli._util import app
@@ -89,7 +91,6 @@ def test_a_batch_of_rows(options, expect):
 
 
 def test_a_batch_in_rays_default_format_with_sentences(options):
-    numpy = pytest.importorskip("numpy")
     scorer = ScoreTexts({**options, "sentences": "isolated"}, text_key="prompt")
     rows = scorer({"prompt": numpy.array([SENTENCES], dtype=object)}).to_pylist()
     offsets = {(s["start"], s["end"]) for s in rows[0]["sentences"]}
@@ -453,6 +454,31 @@ def test_a_folder_of_parquet(cluster, tmp_path, options, expect):
         else:
             assert row["prompt"] == texts[i]
             assert_same(row, expected)
+
+
+def test_strings_of_numpy_are_scored_whole(options, expect):
+    texts = ["The dog\0 sleeps.", "x"]
+    rows = ScoreTexts(options)({"text": numpy.array(texts)}).to_pylist()
+    assert [row["text"] for row in rows] == texts
+    for row, expected in zip(rows, expect(texts), strict=True):
+        assert_same(row, expected)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        None,
+        ["secret"],
+        {"text": [5, "secret"]},
+        {"text": ["secret", 5]},
+        {"text": ["secret \ud800"]},
+        {"text": ["secret", "x"], "id": [1]},
+    ],
+)
+def test_batches_that_are_no_table_are_refused_without_their_texts(options, batch):
+    with pytest.raises(SettingsError, match="E321") as caught:
+        ScoreTexts(options)(batch)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 @needs_ray

@@ -1,6 +1,7 @@
 """Views of the user's own: functions from a text to how else it reads."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ def read_views(text: str, views: ViewFunctions = ()) -> list[View]:
 def _make_view(name: str, text: str, result: Any) -> View:
     try:
         reading, sources = result
+        if not isinstance(sources, np.ndarray):  # not all of what may never end
+            sources = list(islice(sources, len(reading) + 1))
         starts = np.asarray(sources, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as e:
         raise ScoringError(Errors.E211.format(name=name)) from e

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 
+from .spelling import base_letter
 from .view import Edit
 
 # Symbols that show a letter. Those that only have capitals are read as small letters.
@@ -88,17 +89,21 @@ def read_small_capitals(text: str) -> Iterator[Edit]:
     capitals = small_capitals()
     if capitals.keys().isdisjoint(text):
         return
-    words = []
-    longest = 0
+    words, others = list[Edit](), list[Edit]()
+    longest = n_all = n_letters = 0
     for word in _WORD.finditer(text):
         n_small = sum(character in capitals for character in word[0])
         letters = [capitals.get(character, character) for character in word[0]]
-        is_plain = all(letter in ascii_letters for letter in letters)
-        if is_plain and 0 < len(letters) <= 2 * n_small:
-            words.append(Edit(*word.span(), "".join(letters)))
-            longest = max(longest, n_small)
+        is_plain = all(c in ascii_letters or base_letter(c) for c in letters)
+        n_all, n_letters = n_all + n_small, n_letters + len(letters)
+        if is_plain and n_small:
+            of_capitals = len(letters) <= 2 * n_small
+            edit = Edit(*word.span(), "".join(letters))
+            (words if of_capitals else others).append(edit)
+            longest = max(longest, n_small if of_capitals else 0)
     if longest >= _LEAST_SMALL:
-        yield from words
+        is_whole = 2 * n_all >= n_letters
+        yield from sorted(words + others) if is_whole else words
 
 
 @cache
@@ -117,12 +122,32 @@ def turn_letters(text: str) -> Iterator[Edit]:
     for line in text.splitlines(keepends=True):
         for first, stop in _turned_runs(line, turned, known):
             body = line[first:stop]
-            order = range(start + first, start + stop)
-            if body[-1] not in _STOPS or body[0] in _STOPS:
-                body, order = body[::-1], order[::-1]
             read = "".join(known.get(character, character) for character in body)
-            yield Edit(start + first, start + stop, read, order)
+            order = range(start + first, start + stop)
+            is_reversed = _is_reversed(body, read)
+            if is_reversed:
+                reading, sources = read[::-1], [*order[::-1]]
+            else:
+                reading, sources = read, [*order]
+            if is_reversed is None:  # both
+                reading = f"{read} {read[::-1]}"
+                sources = [*order, order[-1], *order[::-1]]
+            yield Edit(start + first, start + stop, reading, sources)
         start += len(line)
+
+
+def _is_reversed(body: str, read: str) -> bool | None:
+    """Whether upside-down words stand in the order in which they are seen when the page
+    is turned. Signs that end a sentence tell, and capitals, which begin words. None if
+    there is neither, for several words. `read` is the body with its letters turned."""
+    if body[0] in _STOPS or body[-1] in _STOPS:
+        return body[0] in _STOPS
+    words = [word for word in _WORD.findall(read) if len(word) > 1]
+    n_first = sum(word[0].isupper() for word in words) + read[:2].istitle()
+    n_last = sum(word[-1].isupper() for word in words) + read[:-3:-1].istitle()
+    if n_first == n_last and len(words) > 1:
+        return None
+    return n_first <= n_last
 
 
 def _turned_runs(
@@ -130,7 +155,7 @@ def _turned_runs(
 ) -> Iterator[tuple[int, int]]:
     """Runs of words that can be read upside down, and have to be."""
     tokens = list(_TOKEN.finditer(line))
-    fits = [all(c in known or not c.isalnum() for c in token[0]) for token in tokens]
+    fits = [all(c in known or _stays(c) for c in token[0]) for token in tokens]
     odd = [any(character in turned for character in token[0]) for token in tokens]
     is_whole = all(fits)
     i = 0
@@ -152,6 +177,12 @@ def _turned_runs(
             if n_turned >= _LEAST_TURNED and 4 * n_turned >= n_letters:
                 yield span
         i = stop + 1
+
+
+def _stays(character: str) -> bool:
+    """Whether a character that looks like no other one upside down can stand there: all
+    but the plain small letters, which have turned ones."""
+    return not (character.isascii() and (character.islower() or character.isdigit()))
 
 
 @cache

@@ -10,14 +10,16 @@ from .view import Edit
 
 _WORD = re.compile(r"[^\W\d_]+")
 _LEAST_LETTERS = 3  # shorter words are units, such as \u03bcV
+_MOST_LETTERS = 24  # that look like Latin by chance
 _LATIN = "LATIN"
 
 
 def read_lookalikes(text: str) -> list[Edit]:
     """text (str): A text, in NFKC.
     RETURNS (List[Edit]): Words that mix scripts, in a single one, if every letter of
-        another script looks like one of it. Words in one script stay, except in a Latin
-        text in which all words of other scripts look like Latin."""
+        another script looks like one of it. Words in one script stay, except in a
+        text in which all of them look like Latin, and which has Latin words or is long
+        enough that this can't be chance."""
     if text.isascii() or len({script(character) for character in set(text)}) < 2:
         return []
     mixed, foreign = list[Edit](), list[Edit]()
@@ -25,7 +27,7 @@ def read_lookalikes(text: str) -> list[Edit]:
     for word in _WORD.finditer(text):
         scripts = Counter() if word[0].isascii() else _scripts(word[0])
         if not scripts or scripts.keys() == {_LATIN}:
-            n_latin += 1
+            n_latin += len(word[0])
             continue
         targets = (_LATIN, *(name for name, _ in scripts.most_common(2)))
         if len(scripts) == 1:
@@ -37,7 +39,12 @@ def read_lookalikes(text: str) -> list[Edit]:
             mixed.append(Edit(*word.span(), read))
         else:
             foreign.append(Edit(*word.span(), read))
-    if not is_latin or n_latin + len(mixed) <= len(foreign):
+    if not is_latin:
+        return mixed
+    # In any language, so many letters include one that looks like none of Latin.
+    n_foreign = sum(len(edit.text) for edit in foreign)
+    n_latin += sum(len(edit.text) for edit in mixed)
+    if n_latin <= n_foreign < _MOST_LETTERS:
         return mixed
     return sorted(mixed + foreign)
 

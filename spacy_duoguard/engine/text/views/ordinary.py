@@ -17,6 +17,7 @@ from .letters import shown_letter, small_capitals, turned_letters
 from .lookalikes import script
 from .marks import is_mark
 from .spacing import WIDEST
+from .spelling import LEAST_LETTERS, MOST_REPEATS, has_odd_accents
 
 # Classes of characters, one byte each. Letters beyond Latin-1 are "a" in all of them.
 _CONTROLS = "".join(map(chr, (*range(9), *range(14, 28), *range(127, 160), 173)))
@@ -59,6 +60,9 @@ _MIXED_CASE = (
         (b"aA", b"Ad", b"ad", b"dA", b"da", b"e"),
     ),
 )
+# Capitals, small letters, and both.
+_UPPER, _LOWER = ascii_uppercase.encode(), ascii_lowercase.encode()
+_CASES = _table(a=ascii_lowercase, A=ascii_uppercase)
 _Classes = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 
 # A basic Latin letter beside another letter beyond Latin-1.
@@ -99,7 +103,7 @@ def may_differ(text: str) -> tuple[bool, bool]:
     else:
         is_odd, data = _has_odd(text), text.encode("latin-1", _HANDLER)
     data = b"." + data + b"."
-    to_fold = is_odd or _has(data, _TO_FOLD)
+    to_fold = is_odd or _has(data, _TO_FOLD) or _has_odd_spelling(data)
     if not to_fold and _has(data, _WIDE_SPACES):
         to_fold = has_odd_spaces(text)
     to_decode = _has(data, _TO_DECODE)
@@ -116,10 +120,24 @@ def _has(data: bytes, classes: _Classes) -> bool:
     return False
 
 
+def _has_odd_spelling(data: bytes) -> bool:
+    """Whether a text may be in capitals, in alternating case, or repeat its letters."""
+    n_upper = len(data) - len(data.translate(None, _UPPER))
+    if n_upper >= LEAST_LETTERS / 2:
+        n_lower = len(data) - len(data.translate(None, _LOWER))
+        if n_upper >= n_lower or 6 * data.translate(_CASES).count(b"aA") >= n_upper:
+            return True
+    number = int.from_bytes(data, "big")
+    differences = (number ^ (number >> 8)).to_bytes(len(data), "big")
+    return differences.count(0) >= MOST_REPEATS * len(data)
+
+
 def _has_odd(text: str) -> bool:
     """Whether a text has characters that may be disguises, or mixes scripts."""
     others = [character for character in set(text) if not character.isascii()]
     if not all(map(_is_ordinary, others)):
+        return True
+    if has_odd_accents(text):
         return True
     scripts = {script(character) for character in others} - {"LATIN", None}
     # Words of several scripts without upper and lower case are usual.

@@ -20,6 +20,7 @@ from .ordinary import (
     may_differ,
 )
 from .spacing import join_letters
+from .spelling import drop_accents, read_case, read_repeats
 from .view import Edit, View
 
 FOLDED = "folded"
@@ -36,7 +37,14 @@ _BEFORE_NFKC: tuple[_Step, ...] = (
     turn_letters,
     drop_marks,
 )
-_AFTER_NFKC: tuple[_Step, ...] = (join_letters, read_lookalikes, read_digits)
+_AFTER_NFKC: tuple[_Step, ...] = (
+    join_letters,
+    drop_accents,
+    read_lookalikes,
+    read_repeats,
+    read_case,
+    read_digits,
+)
 
 
 def readings(text: str) -> list[View]:

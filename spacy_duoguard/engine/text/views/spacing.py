@@ -33,6 +33,7 @@ def join_letters(text: str) -> Iterator[Edit]:
         ((separator, _),) = Counter(gaps).most_common(1)
         if len(separator) > WIDEST or not _is_word(text, run, gaps, separator):
             continue
+        yield from _drop_before(text, run[0][0], separator)
         for gap, ((_, start), (end, _)) in zip(gaps, pairwise(run), strict=True):
             kept = _between_words(gap, separator)
             if kept or gap == separator:
@@ -87,6 +88,16 @@ def _is_word(
     return n_short > 1 and not separator.isspace() and not is_listing
 
 
+def _drop_before(text: str, start: int, separator: str) -> Iterator[Edit]:
+    """Drop the separator after the sign that begins the first word."""
+    size = len(separator)
+    sign = start - size - 1
+    if sign < 0 or text[start - size : start] != separator:
+        return
+    if _SIGN.match(text, sign) and (not sign or text[sign - 1].isspace()):
+        yield Edit(start - size, start, "")
+
+
 def _drop_after(text: str, end: int, separator: str) -> Iterator[Edit]:
     """Drop the separators before the signs that end the last word."""
     size = len(separator)
@@ -96,14 +107,14 @@ def _drop_after(text: str, end: int, separator: str) -> Iterator[Edit]:
 
 
 def _between_words(gap: str, separator: str) -> Sequence[int]:
-    """The offsets of what stands between two words: every second character of a gap, if
-    the separators are around each of them, or else what is inside of them."""
-    size = len(separator)
-    kept = range(size, len(gap), size + 1)
-    if len(gap) % (size + 1) == size and all(
-        gap.startswith(separator, i) for i in range(0, len(gap), size + 1)
-    ):
-        return kept
-    start = size if gap.startswith(separator) else 0
-    end = len(gap) - size if gap.endswith(separator) else len(gap)
-    return range(start, end)
+    """The offsets of what stands between two words: all but the separators before each
+    character."""
+    kept = []
+    i = 0
+    while i < len(gap):
+        if gap.startswith(separator, i):
+            i += len(separator)
+        if i < len(gap):
+            kept.append(i)
+        i += 1
+    return kept

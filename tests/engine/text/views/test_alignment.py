@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.disguises import CAPITALS, DISGUISES, PLAIN
+from support.disguises import PLAIN
 
+from spacy_duoguard.disguises.suite import SUITE
 from spacy_duoguard.engine.text.views.readings import decoded, folded, readings
 
 ODD = (
@@ -24,6 +25,7 @@ UNITS = [
     *("\u200c", "\u200e\u05d0", "&amp;", "&#104;", "&", "%68", "%", "\\u0068", "\\x68"),
     *("\\", "68", "68 ", "aB3d", "QUJD", "=", "a0", "0", "$", "ʇ ", "ǝʇɐɥ", "ᴀ", "аb"),
     *("\U000e0061", "\U0001f3f4\U000e0061", "\ufe01", "\U000e0150", "\U0001f1e6", " "),
+    *("É", "aA", "AB c", "aabb ", "éè ", "т"),
     *("a ", "  a", "\n ", "\u2067", "\U0001f170", "x1y ", "Ａ ", "ع\u200c", "w0w "),
 ]
 
@@ -72,7 +74,7 @@ def test_a_hundred_thousand_texts_are_read_without_error():
 
 def stack(seed, n_texts):
     draw = random.Random(seed)
-    functions = [*(function for _, function in DISGUISES.values()), *CAPITALS.values()]
+    functions = [disguise.apply for disguise in SUITE.values()]
     for _ in range(n_texts):
         text = PLAIN[: draw.randint(0, len(PLAIN))]
         for _ in range(draw.randint(1, 3)):
@@ -92,11 +94,13 @@ def stack(seed, n_texts):
         ("percent", "hate", (6, 18)),
         ("letter, x, backspace", "hate", (6, 18)),
         ("dots between letters", "hate", (4, 12)),
+        ("letters three times", "hate", (4, 16)),
+        ("precomposed accents", "hate", (2, 6)),
     ],
 )
 def test_a_word_points_to_where_it_is_disguised(name, word, place):
-    view_name, disguise = DISGUISES[name]
-    (view,) = (v for v in readings(disguise(PLAIN)) if v.name == view_name)
+    disguise = SUITE[name]
+    (view,) = readings(disguise.apply(PLAIN))
     start = view.text.index(word)
     assert view.char_span(start, start + len(word)) == place
 

@@ -6,32 +6,56 @@ import unicodedata
 
 import pytest
 import spacy.lang
-from support.disguises import CAPITALS, DISGUISES, PLAIN, to_selectors
+from support.disguises import CAPITALS, EXACT, PLAIN
 
+from spacy_duoguard.disguises.encodings import to_selectors
+from spacy_duoguard.disguises.suite import SUITE
 from spacy_duoguard.engine.text.views.readings import folded, readings
 
-TEXTS = [PLAIN, "What a nice day, isn't it? I hope so. Will you come along?"]
+TEXTS = [
+    PLAIN,
+    "What a nice day, isn't it? I hope so. Will you come along?",
+    '"Isis is in a taxi", she said. Is it a joke?',
+    "Go and kill them all",
+]
 
 
 def read(text):
     return {view.name: view.text for view in readings(text)}
 
 
-@pytest.mark.parametrize("name", DISGUISES)
+@pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_disguise_is_undone_exactly(name, text):
-    view, disguise = DISGUISES[name]
-    found = read(disguise(text))
-    assert found[view] == text
+    disguise = EXACT[name]
+    disguised = disguise.apply(text)
+    found = read(disguised)[disguise.view]
+    # What carries hidden text stays.
+    assert found.removeprefix("\U0001f600 ") == text
     assert not readings(text)
-    assert not readings(found[view])  # it needs no second time
+    assert not readings(found)  # it needs no second time
 
 
 @pytest.mark.parametrize("name", CAPITALS)
 def test_alphabets_of_capitals_are_read_as_small_letters(name):
-    disguised = CAPITALS[name](PLAIN.lower())
+    disguised = CAPITALS[name].apply(PLAIN)
     assert disguised != PLAIN.lower()
     assert read(disguised) == {"folded": PLAIN.lower()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("numbers for letters", "numbers, every second", "letters three times"),
+        *("letters twice", "capitals", "swapped case", "alternating case"),
+        *("precomposed accents", "words of look-alikes"),
+    ],
+)
+def test_a_text_in_an_odd_spelling_throughout_is_read_as_a_reader_does(name):
+    text = "You are an idiot and they have to hate you for it today."
+    found = read(SUITE[name].apply(text))["folded"]
+    assert found.lower() == text.lower()
+    assert not readings(text)
 
 
 def test_hidden_text_is_read_after_what_carries_it():
@@ -57,6 +81,9 @@ def test_hidden_text_is_read_after_what_carries_it():
         ("\\ud83d\\ude00 \\u{68}i", "\U0001f600 hi"),
         ("&amp;#104;ate", "hate"),
         ("I will ʇɐǝɥ you", "I will heat you"),
+        ("I ʍᴉll ɥǝɐʇ Auɐ", "I will heat Ana"),
+        ("ʇɐǝɥ llᴉʍ I", "I will heat"),
+        ("ʇɐǝɥ noʎ", "taeh uoy you heat"),
         ("\U0001f1ed\U0001f1e6\U0001f1f9", "hat"),
         ("t \t \t w \t \t o  words  h  ere", "t w o words h ere"),
     ],
@@ -108,6 +135,13 @@ def test_the_sentences_of_all_languages_stay_themselves(form):
         "100% sure, 50%off, C:\\users\\new",
         "ısınıp ısıran sınıflı ılı",
         "[ˈkɪlɪŋ ðə ˈɹɛd ˈkæt]",
+        "NASA and ESA said: STOP! The BBC was there, IMHO.",
+        "See getElementById, innerHTML, onClick, iOS, eBay and kWh in McDonald's.",
+        "Aaah, soooo good!!! Hmmm, zzz... www.example.com",
+        "BREAKING NEWS: the mayor of Springfield has resigned this morning.",
+        "Năm nay, đội tuyển bóng đá Việt Nam đã thắng ở nhiều trận đấu.",
+        "Příliš žluťoučký kůň úpěl ďábelské ódy.",
+        "нет, там у нас нет сот",
         "Wi-Fi, USB-кабель и SIM-карта; 5G-сеть",
     ],
 )

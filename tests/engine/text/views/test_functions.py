@@ -74,3 +74,18 @@ def test_what_is_no_reading_is_a_failure_that_quotes_nothing(result):
 def test_what_is_no_view_is_refused(views, problem):
     with pytest.raises(SettingsError, match=f"E210.*{problem}"):
         check_views(views)
+
+
+class Endless:
+    """Offsets of the right number, by their length, that never end."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, i):
+        return 0
+
+
+def test_offsets_that_never_end_are_refused():
+    with pytest.raises(ScoringError, match="E211"):
+        read_views("aaaaa", (("mine", lambda text: ("bbbbb", Endless())),))

@@ -1,0 +1,74 @@
+"""Figures on the held-out rows that other commands measure: texts in disguise, and the
+unsafe sentence of a document."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+
+from demo.data import HELD_OUT, LANGUAGES, N_PARTS, TOXIC_CHAT, TRAINED_ON
+from spacy_duoguard import Classifier
+from spacy_duoguard.evaluation.disguised import DisguiseReport, measure_disguises
+from spacy_duoguard.evaluation.run import evaluate
+
+_N_TEXTS = 100  # to disguise in each language
+_N_CASES = 200
+_BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "find_sentence.py"
+
+
+def write_held_out(data: Path, folder: Path) -> None:
+    """Write the held-out rows as evaluation files, with all of ToxicChat.
+
+    data (Path): The folder with the evaluation files.
+    folder (Path): The output folder, for `evaluate`."""
+    for language in LANGUAGES:
+        (folder / language).mkdir(parents=True)
+        for file in (*TRAINED_ON, TOXIC_CHAT):
+            name = f"{file}.json"
+            rows = json.loads((data / language / name).read_text(encoding="utf8"))
+            if file in TRAINED_ON:
+                rows = rows[HELD_OUT::N_PARTS]
+            text = json.dumps(rows, ensure_ascii=False)
+            (folder / language / name).write_text(text, encoding="utf8")
+
+
+def measure_in_disguise(data: Path, classifier: Classifier) -> DisguiseReport:
+    """data (Path): The folder with the evaluation files.
+    classifier (Classifier): The classifier.
+    RETURNS (DisguiseReport): As from `evaluate --disguises`, on the held-out rows."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_held_out(data, folder)
+        evaluation = evaluate(folder, LANGUAGES, lambda: classifier, model="demo")
+        return measure_disguises(folder, evaluation, classifier, n_texts=_N_TEXTS)
+
+
+def measure_localisation(
+    data: Path, classifier: Classifier
+) -> dict[str, dict[str, float]] | None:
+    """data (Path): The folder with the evaluation files.
+    classifier (Classifier): The classifier.
+    RETURNS (Dict[str, Dict[str, float]]): By language and mode, how often the top
+        sentence is the unsafe one, as from examples/benchmarks/find_sentence.py. None
+        in a copy of the project that doesn't have the benchmark beside it."""
+    if not _BENCHMARK.exists():
+        return None
+    benchmark = _load_benchmark()
+    return {
+        language: benchmark.measure(
+            classifier, benchmark.make_cases(data / language, _N_CASES)
+        )
+        for language in LANGUAGES
+    }
+
+
+def _load_benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(_BENCHMARK.stem, _BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module

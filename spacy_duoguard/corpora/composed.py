@@ -1,0 +1,173 @@
+"""A reader that puts labelled texts among safe ones, with the gold of their spans."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Example
+from spacy.training.augment import dont_augment
+from spacy.training.corpus import FILE_TYPE, walk_corpus
+from spacy.vocab import Vocab
+
+from ..errors import Errors, SettingsError
+from ..pipeline.gold import POSITIVE
+from ..taxonomy import CATEGORIES, UNSAFE
+from .disguise import Augmenter
+from .segments import Parts, sentence_starts
+
+Corpus = Callable[[Language], Iterator[Example]]
+
+
+def create_composed_docs(
+    path: Path,
+    level: float = 1.0,
+    n_safe: Sequence[int] = (2, 10),
+    max_length: int = 0,
+    max_safe: float = POSITIVE,
+    spans_key: str = "duoguard",
+    shuffle: bool = True,
+    augmenter: Augmenter | None = None,
+) -> Corpus:
+    """Create a reader of docs that are composed of labelled texts. Each text of the
+    corpus comes once per epoch, alone or among safe ones. The sentences of such a doc
+    are its texts, or theirs if they are set, and its span group says which are unsafe.
+
+    path (Path): A .spacy file or a folder of them, with gold in `doc.cats`.
+    level (float): The share of texts to put among safe ones.
+    n_safe (Sequence[int]): The least and the most safe texts around one.
+    max_length (int): The maximum number of tokens of a composed doc; 0 for no limit.
+    max_safe (float): The highest value of a category in texts that count as safe.
+    spans_key (str): The group of `doc.spans` for the gold of the spans.
+    shuffle (bool): Whether to shuffle the texts.
+    augmenter (Optional[Callable[[Language, Example], Iterator[Example]]]): Applied to
+        the examples.
+    RETURNS (Callable[[Language], Iterator[Example]]): The reader.
+    RAISES (SettingsError): A setting is out of range.
+    """
+    for name, value in (("level", level), ("max_safe", max_safe)):
+        if not 0 <= value <= 1:
+            raise SettingsError(Errors.E242.format(name=name, value=value))
+    least, most = n_safe if len(n_safe) == 2 else (0, -1)
+    if not 0 <= least <= most:
+        raise SettingsError(Errors.E243.format(value=list(n_safe)))
+    return partial(
+        _read,
+        path=Path(path),
+        level=level,
+        n_safe=(least, most),
+        max_length=max_length,
+        max_safe=max_safe,
+        spans_key=spans_key,
+        shuffle=shuffle,
+        augmenter=augmenter or dont_augment,
+    )
+
+
+def _read(
+    nlp: Language,
+    *,
+    path: Path,
+    level: float,
+    n_safe: tuple[int, int],
+    max_length: int,
+    max_safe: float,
+    spans_key: str,
+    shuffle: bool,
+    augmenter: Augmenter,
+) -> Iterator[Example]:
+    docs = [doc for doc in _read_docs(nlp.vocab, path) if len(doc)]
+    safe = [doc for doc in docs if _is_safe(doc, max_safe)]
+    if level > 0 and not safe:
+        raise SettingsError(Errors.E244.format(path=path, docs=len(docs)))
+    if shuffle:
+        random.shuffle(docs)
+    for doc in docs:
+        parts = [doc]
+        if random.random() < level:
+            parts = _surround(doc, safe, random.randint(*n_safe), max_length)
+        yield from augmenter(nlp, compose(nlp.vocab, parts, spans_key))
+
+
+def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
+    for file in walk_corpus(path, FILE_TYPE):
+        yield from DocBin().from_disk(file).get_docs(vocab)
+
+
+def _is_safe(doc: Doc, max_safe: float) -> bool:
+    """Whether all categories are known, and low."""
+    if any(value > max_safe for value in doc.cats.values()):
+        return False
+    return doc.cats.get(UNSAFE) is not None or doc.cats.keys() >= set(CATEGORIES)
+
+
+def _surround(doc: Doc, safe: Sequence[Doc], count: int, max_length: int) -> list[Doc]:
+    """Safe texts with the doc somewhere between them, as many as fit."""
+    length = len(doc)
+    parts: list[Doc] = []
+    for other in random.choices(safe, k=count):
+        if not max_length or length + len(other) <= max_length:
+            parts.append(other)
+            length += len(other)
+    parts.insert(random.randint(0, len(parts)), doc)
+    return parts
+
+
+def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
+    """Join labelled texts to one.
+
+    vocab (Vocab): The vocabulary.
+    docs (Sequence[Doc]): The texts, with gold in `doc.cats`, and perhaps that of spans.
+    spans_key (str): The group of `doc.spans` for the gold of spans.
+    RETURNS (Example): An example whose predicted doc has the sentences. A category is
+        known if one text has it, or if all texts say whether they do.
+    """
+    parts = Parts(vocab)
+    entries: list[tuple[int, int, str]] = []
+    for i, doc in enumerate(docs):
+        entries += _entries(doc, len(parts), spans_key)
+        is_last = i + 1 == len(docs)
+        parts.add(doc, space=not is_last, sent_starts=sentence_starts(doc))
+    reference = parts.make(sentences=True)
+    reference.cats = merge_cats([doc.cats for doc in docs])
+    reference.spans[spans_key] = [Span(reference, *entry) for entry in entries]
+    return Example(parts.make(sentences=True), reference)
+
+
+def _entries(doc: Doc, offset: int, spans_key: str) -> list[tuple[int, int, str]]:
+    """The unsafe spans of a text: those of its gold, or the whole text."""
+    if spans_key in doc.spans:
+        group = doc.spans[spans_key]
+        return [(offset + s.start, offset + s.end, s.label_) for s in group]
+    labels = [name for name, value in doc.cats.items() if value > POSITIVE]
+    if len(labels) > 1 and UNSAFE in labels:
+        labels.remove(UNSAFE)
+    return [(offset, offset + len(doc), label) for label in labels]
+
+
+def merge_cats(cats: Sequence[dict[str, float]]) -> dict[str, float]:
+    """cats (Sequence[Dict[str, float]]): The gold of texts.
+    RETURNS (Dict[str, float]): The gold of all of them together: what one text has,
+        they have; what none has is known if each text says so."""
+    names = list(dict.fromkeys(name for gold in cats for name in gold))
+    merged = {}
+    for name in names:
+        values = [_known(gold, name) for gold in cats]
+        known = [value for value in values if value is not None]
+        highest = max(known, default=0.0)
+        if highest > POSITIVE or len(known) == len(values):
+            merged[name] = highest
+    return merged
+
+
+def _known(gold: dict[str, float], name: str) -> float | None:
+    """What a text's gold says about a category: 0 if it's safe."""
+    if name in gold:
+        return gold[name]
+    if gold.get(UNSAFE) == 0.0:
+        return 0.0
+    if name == UNSAFE and gold.keys() >= set(CATEGORIES):
+        return max(gold[category] for category in CATEGORIES)
+    return None

@@ -1,0 +1,180 @@
+"""Read labelled records and group them by their texts."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from spacy.tokens import Doc
+
+from ..errors import Errors, ResultsError, SettingsError
+from ..scoring.record import BrokenRecordError, Record, list_files
+from ..scoring.result_files import read_results
+from .annotations import Annotation, Skipped
+from .forms import check_offsets, read_annotation
+from .labels import LabelNames, UnknownLabelError
+from .merge import Policy, merge
+
+_SUFFIXES = (".jsonl", ".json", ".parquet")
+
+
+@dataclass
+class LabelledText:
+    """A text, and what records say about it."""
+
+    doc: Doc
+    annotations: list[tuple[int, Annotation]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Reading:
+    """What was read."""
+
+    texts: dict[str, LabelledText] = field(default_factory=dict)  # by their text
+    n_records: int = 0
+    skipped: Counter[Skipped] = field(default_factory=Counter)
+    broken: list[tuple[str, str]] = field(default_factory=list)  # names and problems
+    unknown: Counter[str] = field(default_factory=Counter)  # labels
+    n_sentences: int = 0  # corrections of sentences, each as a text
+
+
+def read_records(
+    records: Iterable[Record],
+    names: LabelNames,
+    make_doc: Callable[[str], Doc],
+    *,
+    documents: Mapping[int, str] | None = None,
+    strict: bool = False,
+) -> Reading:
+    """Read what records say. One that is broken costs that record alone.
+
+    records (Iterable[Record]): The records.
+    names (LabelNames): The labels that they may use.
+    make_doc (Callable[[str], Doc]): Makes the doc of a text.
+    documents (Optional[Mapping[int, str]]): The texts of the results that the review
+        page showed, by their number. With them, a correction of a sentence labels a
+        span of its document, else it labels a text.
+    strict (bool): Stop at the first broken record.
+    RETURNS (Reading): What was read.
+    RAISES (SettingsError): A record is broken, with `strict`.
+    """
+    reading = Reading()
+    for record in records:
+        reading.n_records += 1
+        try:
+            _read(record, reading, names, make_doc, documents)
+        except UnknownLabelError as e:
+            reading.unknown[e.label] += 1
+        except BrokenRecordError as e:
+            if strict:
+                message = Errors.E270.format(record=record.name, problem=e)
+                raise SettingsError(message) from None
+            reading.broken.append((record.name, str(e)))
+    return reading
+
+
+def _read(
+    record: Record,
+    reading: Reading,
+    names: LabelNames,
+    make_doc: Callable[[str], Doc],
+    documents: Mapping[int, str] | None,
+) -> None:
+    if record.problem is not None:
+        raise BrokenRecordError(record.problem)
+    if not record.text.strip():
+        raise BrokenRecordError("the text is empty")
+    annotation = read_annotation(record.fields, record.text, names)
+    if isinstance(annotation, Skipped):
+        reading.skipped[annotation] += 1
+        return
+    text = record.text
+    if is_sentence(record.fields):
+        if documents is None:
+            reading.n_sentences += 1
+        else:
+            text, annotation = _locate(record, annotation, documents)
+    own = merge([(record.number, annotation)], names.categories, Policy.refuse)
+    if own.conflicts:
+        problem = f"its values contradict each other ('{own.conflicts[0].label}')"
+        raise BrokenRecordError(problem)
+    known = reading.texts.get(text)
+    labelled = LabelledText(make_doc(text)) if known is None else known
+    annotation = _align(labelled.doc, annotation)
+    labelled.annotations.append((record.number, annotation))
+    labelled.records.append(record.fields)
+    reading.texts[text] = labelled
+
+
+def is_sentence(fields: Mapping[str, Any]) -> bool:
+    """fields (Mapping[str, Any]): The fields of a record.
+    RETURNS (bool): Whether it is a correction of a sentence on the review page."""
+    meta = fields.get("meta")
+    return isinstance(meta, Mapping) and meta.get("unit") == "sentence"
+
+
+def _locate(
+    record: Record, annotation: Annotation, documents: Mapping[int, str]
+) -> tuple[str, Annotation]:
+    """Turn what a record says about a sentence into an answer about a span."""
+    meta = record.fields["meta"]
+    number = meta.get("record")
+    document = documents.get(number) if isinstance(number, int) else None
+    if document is None:
+        raise BrokenRecordError("--documents doesn't have the document of its sentence")
+    start, end = meta.get("start"), meta.get("end")
+    check_offsets(start, end, document)
+    if document[start:end] != record.text:
+        raise BrokenRecordError("its sentence isn't there in the document")
+    answers = tuple(a._replace(span=(start, end)) for a in annotation.answers)
+    return document, Annotation(answers)
+
+
+def _align(doc: Doc, annotation: Annotation) -> Annotation:
+    """Check that spans match tokens. The review page shows sentences with the spaces
+    around them, which belong to no span in spaCy."""
+    answers = [
+        answer
+        if answer.span is None
+        else answer._replace(span=_align_span(doc, *answer.span))
+        for answer in annotation.answers
+    ]
+    return Annotation(tuple(answers), annotation.covers_spans)
+
+
+def _align_span(doc: Doc, start: int, end: int) -> tuple[int, int]:
+    if doc.char_span(start, end) is not None:
+        return start, end
+    content = doc.text[start:end]
+    inner_start = start + len(content) - len(content.lstrip())
+    inner_end = end - len(content) + len(content.rstrip())
+    if inner_start < inner_end and doc.char_span(inner_start, inner_end) is not None:
+        return inner_start, inner_end
+    raise BrokenRecordError(
+        f"the span {start}-{end} doesn't match token boundaries of the language "
+        f"'{doc.lang_}'"
+    )
+
+
+def read_documents(path: Path, *, text_key: str) -> dict[int, str]:
+    """Read the texts of results, numbered as on the review page.
+
+    path (Path): What `report` read: a file of results, or a folder of parts.
+    text_key (str): The field that holds the text.
+    RETURNS (Dict[int, str]): The texts by the numbers of their records. Those that
+        can't be read are left out.
+    RAISES (ResultsError): There are none.
+    """
+    texts: dict[int, str] = {}
+    files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
+    results = chain.from_iterable(map(read_results, files))
+    for number, fields in enumerate(results, start=1):
+        text = fields.get(text_key) if isinstance(fields, Mapping) else None
+        if isinstance(text, str):
+            texts[number] = text
+    if not texts:
+        raise ResultsError(Errors.E271.format(path=path, key=text_key))
+    return texts

@@ -1,0 +1,257 @@
+"""Ask a chat endpoint, with the openai client. Every request ends as one answer of a
+known kind: nothing that isn't a complete text is ever taken for one."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DuelError, Errors, SettingsError
+from ..scoring.record import is_unicode
+from .endpoint_url import is_local
+from .prompts import Messages
+from .settings import Endpoint
+
+# What a model said.
+TEXT, REFUSAL, EMPTY, TORN = "text", "refusal", "empty", "torn"
+# What went wrong with a request. These are asked again when a run goes on.
+FAILURES: tuple[str, ...] = (
+    "rate limited",
+    "server error",
+    "timeout",
+    "connection lost",
+    "not JSON",
+    "no choices",
+    "wrong type",
+    "too large",
+    "rejected",
+)
+
+_LIMIT = 2**20  # bytes of an answer
+_MAY_SUCCEED = ("timeout", "connection lost", "not JSON")  # after the headers
+_NO_KEY = "none"  # the client insists on a key
+_LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request."""
+
+    kind: str  # TEXT, REFUSAL, EMPTY, TORN, or one of FAILURES
+    text: str = ""  # only for TEXT
+
+    @property
+    def failed(self) -> bool:
+        """Whether it's the server's fault, not the model's, that there is no text."""
+        return self.kind in FAILURES
+
+
+@contextmanager
+def quiet_clients() -> Iterator[None]:
+    """Keep texts out of logs: at the level DEBUG, HTTP clients log what they send."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def read_key(endpoint: Endpoint, *, section: str) -> str:
+    """endpoint (Endpoint): The server.
+    section (str): Its section in the config, for messages.
+    RETURNS (str): The key, from the environment. Without `api_key_env`, none is sent:
+        not even the one of another service, which the client would find by itself.
+    RAISES (SettingsError): The variable isn't set."""
+    name = endpoint.api_key_env
+    if name is None:
+        return _NO_KEY
+    if not (key := os.environ.get(name)):
+        raise SettingsError(Errors.E291.format(section=section, name=name))
+    return key
+
+
+class Chat:
+    """A server that is asked. Use it inside `open_chat`."""
+
+    def __init__(self, client: Any, endpoint: Endpoint, model: str) -> None:
+        self.client = client
+        self.endpoint = endpoint
+        self.model = model
+
+    async def ask(self, messages: Messages, *, seed: int) -> Answer:
+        """Ask for one answer. At most `retries` more requests are sent if the first one
+        fails: what the client repeats by itself counts.
+
+        messages (List[Dict[str, str]]): The messages.
+        seed (int): What a server that can should seed its sampling with.
+        RETURNS (Answer): What came of it.
+        RAISES (DuelError): The server doesn't know the key or the model.
+        """
+        left = self.endpoint.retries
+        while True:
+            answer, taken = await self._request(messages, seed=seed, retries=left)
+            left -= taken + 1
+            if answer.kind not in _MAY_SUCCEED or left < 0:
+                return answer
+
+    async def _request(
+        self, messages: Messages, *, seed: int, retries: int
+    ) -> tuple[Answer, int]:
+        """RETURNS (Tuple[Answer, int]): The answer, and how many retries it took."""
+        import openai
+
+        request = self.client.with_options(max_retries=retries).chat.completions
+        try:
+            async with request.with_streaming_response.create(
+                model=self.model,
+                messages=messages,
+                temperature=self.endpoint.temperature,
+                top_p=self.endpoint.top_p,
+                max_tokens=self.endpoint.max_tokens,
+                seed=seed,
+                stream=False,
+            ) as response:
+                body = await self._read(response)
+                taken = response.retries_taken
+        except openai.APITimeoutError:
+            return Answer("timeout"), retries
+        except openai.APIConnectionError:
+            return Answer("connection lost"), retries
+        except openai.APIStatusError as e:
+            return Answer(self._kind_of_status(e.status_code)), retries
+        return (body if isinstance(body, Answer) else read_answer(body)), taken
+
+    async def _read(self, response: Any) -> bytes | Answer:
+        """The body of a response, unless it's too large or isn't complete."""
+        try:
+            body = b""
+            async with _limited_to(self.endpoint.timeout):
+                async for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > _LIMIT:
+                        return Answer("too large")
+            return body
+        except (TimeoutError, asyncio.TimeoutError):
+            return Answer("timeout")
+        except Exception:  # the transport's errors: they share no public base class
+            return Answer("connection lost")
+
+    def _kind_of_status(self, status: int) -> str:
+        if status in (401, 403, 404):
+            message = Errors.E292.format(status=status, model=self.model)
+            raise DuelError(message)
+        if status == 429:
+            return "rate limited"
+        return "server error" if status >= 500 or status in (408, 409) else "rejected"
+
+
+@asynccontextmanager
+async def _limited_to(seconds: float) -> AsyncIterator[None]:
+    """`asyncio.timeout`, which Python 3.10 doesn't have."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        if task is not None:
+            task.cancel()
+
+    handle = loop.call_later(seconds, expire)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not expired:
+            raise
+        if task is not None and hasattr(task, "uncancel"):
+            task.uncancel()
+        raise TimeoutError from None
+    finally:
+        handle.cancel()
+
+
+@asynccontextmanager
+async def open_chat(endpoint: Endpoint, *, section: str) -> AsyncIterator[Chat]:
+    """endpoint (Endpoint): The server.
+    section (str): Its section in the config, for messages.
+    YIELDS (Chat): A client of it.
+    RAISES (SettingsError): A key is missing, or the extra isn't installed.
+    RAISES (DuelError): The model isn't given, and the server doesn't name just one."""
+    try:
+        import openai
+    except ImportError as e:
+        raise SettingsError(Errors.E293.format(package="openai")) from e
+    address = endpoint.endpoint or ""
+    # A proxy, or a redirection, would send texts for this machine to another one.
+    http = openai.DefaultAsyncHttpxClient(
+        trust_env=not is_local(address), follow_redirects=False
+    )
+    # Those of another service, which the client would take from the environment.
+    others: Any = {
+        "OpenAI-Organization": openai.Omit(),
+        "OpenAI-Project": openai.Omit(),
+    }
+    client = openai.AsyncOpenAI(
+        base_url=address,
+        api_key=read_key(endpoint, section=section),
+        timeout=endpoint.timeout,
+        max_retries=endpoint.retries,
+        http_client=http,
+        default_headers=others,
+    )
+    async with client:
+        model = endpoint.model or await _only_model(client)
+        yield Chat(client, endpoint, model)
+
+
+async def _only_model(client: Any) -> str:
+    import openai
+
+    try:
+        models = [model.id async for model in client.models.list()]
+    except openai.OpenAIError as e:
+        message = Errors.E294.format(problem=type(e).__name__)
+        raise DuelError(message) from e
+    if len(models) != 1:
+        raise DuelError(Errors.E294.format(problem=f"{len(models)} models"))
+    return str(models[0])
+
+
+def read_answer(body: bytes) -> Answer:
+    """Read the body of a response, trusting nothing in it.
+
+    body (bytes): What the server sent.
+    RETURNS (Answer): A text only if there is a complete one.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return Answer("not JSON")
+    if not isinstance(content, Mapping):
+        return Answer("wrong type")
+    choices = content.get("choices")
+    if choices is None or choices == []:
+        return Answer("no choices")
+    choice = choices[0] if isinstance(choices, list) else None
+    message = choice.get("message") if isinstance(choice, Mapping) else None
+    if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
+        return Answer("wrong type")
+    reason, refusal = choice.get("finish_reason"), message.get("refusal")
+    if reason == "content_filter" or (isinstance(refusal, str) and refusal.strip()):
+        return Answer(REFUSAL)
+    text = message.get("content")
+    if text is None:
+        return Answer(EMPTY)
+    if not isinstance(text, str) or not is_unicode(text):
+        return Answer("wrong type")
+    if not text.strip():
+        return Answer(EMPTY)
+    return Answer(TORN) if reason == "length" else Answer(TEXT, text)

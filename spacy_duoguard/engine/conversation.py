@@ -1,0 +1,127 @@
+"""Conversations: the messages of a chat, as chat APIs have them, and the text that they
+are scored as. Whatever can't be scored is refused, never left out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import Errors, SettingsError
+from .text.lossless import characters_of
+
+# Parts of a content that are text, in OpenAI's chat and responses APIs.
+_TEXT_PARTS = ("text", "input_text", "output_text")
+
+# Those that are not, to name them in a message. Any other name could be anything.
+_OTHER_PARTS = (
+    "image_url",
+    "input_image",
+    "input_audio",
+    "file",
+    "input_file",
+    "refusal",
+)
+
+# What a message can say beside its content.
+_OTHER_CONTENT = (
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "audio",
+    "reasoning_content",
+)
+
+
+class Turn(NamedTuple):
+    """One message of a conversation."""
+
+    role: str | None  # None if only its text was given
+    text: str
+
+
+class TurnSpan(NamedTuple):
+    """A turn in the text of its conversation."""
+
+    role: str | None
+    start: int  # character offsets, half-open
+    end: int
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The turns of a conversation, in order."""
+
+    turns: tuple[Turn, ...]
+
+    @property
+    def text(self) -> str:
+        """RETURNS (str): The texts of the turns, joined by a space as in the DuoGuard
+        paper. Roles are not in it."""
+        return " ".join(turn.text for turn in self.turns)
+
+    @property
+    def spans(self) -> list[TurnSpan]:
+        """RETURNS (List[TurnSpan]): Where each turn is in the text."""
+        spans, start = [], 0
+        for role, text in self.turns:
+            spans.append(TurnSpan(role, start, start + len(text)))
+            start += len(text) + 1
+        return spans
+
+
+def read_messages(messages: Iterable[str | Mapping[str, Any]]) -> Conversation:
+    """Read the messages of a chat.
+
+    messages (Iterable[Union[str, Mapping[str, Any]]]): The messages, in order: each has
+        a "role" and a "content", which is a string, a list of parts
+        `{"type": "text", "text": ...}`, or null. A string is a message without a role.
+    RETURNS (Conversation): Their texts and roles. Parts are joined by a space.
+    RAISES (SettingsError): A message isn't like that, or has something that can't be
+        scored, such as an image or the call of a tool.
+    """
+    if isinstance(messages, (str, bytes)):
+        raise SettingsError(Errors.E049.format(kind=type(messages).__name__))
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        kind = type(messages).__name__
+        raise SettingsError(Errors.E251.format(problem=f"a value of type '{kind}'"))
+    return Conversation(tuple(_read_turn(i, item) for i, item in enumerate(messages)))
+
+
+def _read_turn(i: int, message: Any) -> Turn:
+    if isinstance(message, str):
+        return Turn(None, characters_of(message))
+    if not isinstance(message, Mapping):
+        problem = f"message {i} has the type '{type(message).__name__}'"
+        raise SettingsError(Errors.E251.format(problem=problem))
+    role = message.get("role")
+    if not isinstance(role, str) or not role:
+        raise SettingsError(Errors.E251.format(problem=f"message {i} has no role"))
+    for key in _OTHER_CONTENT:
+        if message.get(key):
+            raise SettingsError(Errors.E253.format(i=i, what=f"'{key}'"))
+    if "content" not in message:
+        raise SettingsError(Errors.E251.format(problem=f"message {i} has no content"))
+    return Turn(characters_of(role), _read_content(i, message["content"]))
+
+
+def _read_content(i: int, content: Any) -> str:
+    if content is None:  # as of a message that only called a tool
+        return ""
+    if isinstance(content, str):
+        return characters_of(content)
+    if not isinstance(content, (list, tuple)):
+        problem = f"the content of message {i} has the type '{type(content).__name__}'"
+        raise SettingsError(Errors.E251.format(problem=problem))
+    return " ".join(_read_part(i, part) for part in content)
+
+
+def _read_part(i: int, part: Any) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind not in _TEXT_PARTS:
+        name = f" of type '{kind}'" if kind in _OTHER_PARTS else ""
+        raise SettingsError(Errors.E253.format(i=i, what=f"a part{name}"))
+    if any(part.get(key) for key in _OTHER_PARTS):  # null in Parquet if it has none
+        raise SettingsError(Errors.E253.format(i=i, what="a part with more than text"))
+    if not isinstance(part.get("text"), str):
+        problem = f"a part of message {i} has no text"
+        raise SettingsError(Errors.E251.format(problem=problem))
+    return characters_of(part["text"])

@@ -1,0 +1,144 @@
+"""What is done with a text, compared with the rule in plain words."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_duoguard.engine.decisions import ACTIONS, BLOCKED, Decision, Policy
+from spacy_duoguard.engine.flags import check_thresholds, flagged
+from spacy_duoguard.engine.verdict import not_scored
+from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.taxonomy import CATEGORIES
+
+# Few distinct values, so that a probability often equals a threshold.
+VALUES = st.sampled_from([0.0, 0.25, 0.3, 0.5, 0.75, 1.0]) | st.floats(0, 1)
+ROWS = st.lists(VALUES, min_size=12, max_size=12)
+
+
+@st.composite
+def policies(draw, *, banded=None):
+    thresholds = draw(ROWS)
+    some = st.booleans() if banded is None else st.just(banded)
+    review = [
+        min(draw(VALUES), threshold) if draw(some) else None for threshold in thresholds
+    ]
+    return Policy(
+        dict(zip(CATEGORIES, thresholds, strict=True)),
+        dict(zip(CATEGORIES, review, strict=True)),
+    )
+
+
+def in_plain_words(status, row, policy):
+    rows = list(
+        zip(
+            row,
+            policy.thresholds.values(),
+            policy.review_thresholds.values(),
+            strict=True,
+        )
+    )
+    if status == "error" or any(p > threshold for p, threshold, _ in rows):
+        return "block"
+    reviews = [(p, review) for p, _, review in rows if review is not None]
+    if any(p > review for p, review in reviews):
+        return "review"
+    return "review" if reviews and status == "truncated" else "allow"
+
+
+@given(policies(), ROWS, st.sampled_from(["ok", "truncated", "error"]))
+def test_the_action_follows_from_the_thresholds(policy, row, status):
+    decision = policy.decide(status, row)
+    assert decision.action == in_plain_words(status, row, policy)
+    flags = flagged(row, policy.thresholds, failed=status == "error")
+    assert (decision.action == "block") == bool(flags)
+
+
+@given(policies(), ROWS, st.sampled_from(["ok", "truncated"]))
+def test_the_reason_is_the_greatest_margin(policy, row, status):
+    action, category, margin = policy.decide(status, row)
+    limits = policy.thresholds
+    if action != "block":
+        limits = {
+            label: limits[label] if review is None else review
+            for label, review in policy.review_thresholds.items()
+        }
+    margins = [p - limit for p, limit in zip(row, list(limits.values()), strict=True)]
+    if category is None:
+        assert (action, status) == ("review", "truncated")
+        assert max(margins) <= 0.0
+        return
+    assert margin == max(margins)
+    assert category == CATEGORIES[margins.index(margin)]
+    assert (margin > 0.0) == (action != "allow")
+
+
+@given(policies(), ROWS, ROWS, st.sampled_from(["ok", "truncated"]))
+def test_a_higher_probability_never_weakens_the_action(policy, row, other, status):
+    higher = np.maximum(row, other).tolist()
+    before, after = policy.decide(status, row), policy.decide(status, higher)
+    assert ACTIONS.index(after.action) >= ACTIONS.index(before.action)
+
+
+@given(policies(), ROWS)
+def test_a_truncated_text_is_never_treated_better(policy, row):
+    whole, part = policy.decide("ok", row), policy.decide("truncated", row)
+    assert ACTIONS.index(part.action) >= ACTIONS.index(whole.action)
+
+
+@given(policies(), ROWS, st.sampled_from(["error", "", "fine", None, 0, ["ok"]]))
+def test_what_is_not_scored_is_blocked(policy, row, status):
+    assert policy.decide(status, row) == BLOCKED
+    assert not_scored(CATEGORIES, "scoring failed").decision == BLOCKED
+
+
+def test_without_review_thresholds_nothing_is_reviewed():
+    policy = Policy.of(CATEGORIES, 0.5)
+    assert not policy.has_band
+    assert policy.decide("truncated", [0.5] * 12).action == "allow"
+    assert policy.decide("truncated", [*[0.0] * 11, 0.6]).action == "block"
+    assert policy.decide("empty", [0.0] * 12) == Decision("allow")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"review_threshold": 0.6}, ["review_threshold (0.6)", "threshold (0.5)"]),
+        ({"review_thresholds": {"Hate": 0.6}}, ["review_thresholds['Hate'] (0.6)"]),
+        (
+            {"review_threshold": 0.4, "thresholds": {"Hate": 0.3}},
+            ["review_threshold (0.4)", "thresholds['Hate'] (0.3)"],
+        ),
+        # Of a category that isn't there yet.
+        (
+            {"review_threshold": 0.4, "thresholds": {"Spam": 0.3}, "labels": None},
+            ["thresholds['Spam'] (0.3)"],
+        ),
+        # All twelve are named, but a category that is added gets the defaults.
+        (
+            {
+                "review_threshold": 0.6,
+                "review_thresholds": dict.fromkeys(CATEGORIES, 0.1),
+            },
+            ["review_threshold (0.6)", "threshold (0.5)"],
+        ),
+    ],
+)
+def test_a_review_threshold_above_its_threshold_is_refused(settings, words):
+    settings = {"threshold": 0.5, "thresholds": {}, "labels": CATEGORIES} | settings
+    with pytest.raises(SettingsError, match="E250") as caught:
+        check_thresholds(**settings)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, "0.3", True, float("nan")])
+def test_a_review_threshold_is_a_probability(value):
+    for settings in (
+        {"review_threshold": value},
+        {"review_thresholds": {"Hate": value}},
+    ):
+        with pytest.raises(SettingsError, match=r"E001.*review_threshold"):
+            check_thresholds(1.0, {}, CATEGORIES, **settings)
+    with pytest.raises(SettingsError, match=r"E002.*review_thresholds.*'Hat'"):
+        check_thresholds(1.0, {}, CATEGORIES, review_thresholds={"Hat": 0.1})
