@@ -1,6 +1,7 @@
 """The forward pass in native kernels."""
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from ctypes import CDLL, byref, c_int64, c_void_p, sizeof
 from typing import cast
@@ -42,6 +43,7 @@ class NativeForward:
         for dtype in {torch.int8} if int8 else dtypes:
             if not library.duoguard_supports(KINDS.get(dtype, -1)):
                 raise SettingsError(Errors.E236.format(precision=dtype))
+        library.duoguard_bytes.restype = c_int64
         self.decoder = decoder
         self.library = library
         self.layout = Layout(decoder, int8=int8, lanes=library.duoguard_lanes())
@@ -50,7 +52,7 @@ class NativeForward:
         self._int8 = int8
         self._steps: CpuForward | None = None
         self._lock = threading.Lock()
-        self._spare: list[Tensor] = []
+        self._spare: deque[Tensor] = deque(maxlen=_SPARE)
         self._rotary = self._tables(512)
 
     def __call__(self, batch: PackedBatch) -> Tensor:
@@ -80,14 +82,13 @@ class NativeForward:
             out=out.data_ptr(),
         )
         model, threads = byref(self.layout.model), self.threads(len(x))
-        self.library.duoguard_bytes.restype = c_int64
         memory = self._borrow(
             self.library.duoguard_bytes(model, byref(described), threads)
         )
         self.library.duoguard_forward(
             model, byref(described), threads, c_void_p(memory.data_ptr())
         )
-        self._give_back(memory)
+        self._spare.append(memory)
         return out[:, :size]
 
     def extend(
@@ -109,19 +110,16 @@ class NativeForward:
     def _borrow(self, size: int) -> Tensor:
         """Memory that was used before, if there is some: new memory has to be cleared
         by the system, page by page."""
-        with self._lock:
-            memory = self._spare.pop() if self._spare else None
+        try:
+            memory = self._spare.pop()
+        except IndexError:
+            memory = None
         if memory is None or len(memory) < size:
             # So that few sizes are asked for.
             memory = torch.empty(
                 1 << max(20, (size - 1).bit_length()), dtype=torch.uint8
             )
         return memory
-
-    def _give_back(self, memory: Tensor) -> None:
-        with self._lock:
-            if len(self._spare) < _SPARE:
-                self._spare.append(memory)
 
     def _tables(self, length: int) -> Rotary:
         return self.decoder.rotary(torch.arange(length), torch.float32)
