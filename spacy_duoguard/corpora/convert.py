@@ -79,7 +79,8 @@ def convert(request: Request) -> Conversion:
     )
     _check_labels(reading)
     docs, conflicts = _merge(reading, request)
-    conversion = Conversion(reading, _divide(docs, request), conflicts)
+    keys = [reading.split_key(text) for text in reading.texts.values()]
+    conversion = Conversion(reading, _divide(docs, keys, request), conflicts)
     for path, members in conversion.corpora.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_aside(path) as aside:
@@ -146,13 +147,16 @@ def describe(conflict: Conflict) -> str:
     return f"'{shorten(conflict.label)}'{where} in records {numbers}"
 
 
-def _divide(docs: Sequence[Doc], request: Request) -> dict[Path, list[Doc]]:
+def _divide(
+    docs: Sequence[Doc], keys: Sequence[str], request: Request
+) -> dict[Path, list[Doc]]:
     outputs = _outputs(request)
     if request.split is None:
         return {outputs[0]: list(docs)}
-    share = request.split
-    dev = [doc for doc in docs if is_dev(doc.text, share)]
-    train = [doc for doc in docs if not is_dev(doc.text, share)]
-    if not train or not dev:
-        raise SettingsError(Errors.E275.format(share=share, count=len(docs)))
-    return dict(zip(outputs, (train, dev), strict=True))
+    parts: tuple[list[Doc], list[Doc]] = ([], [])
+    for doc, key in zip(docs, keys, strict=True):
+        parts[is_dev(key, request.split)].append(doc)
+    if not all(parts):
+        message = Errors.E275.format(share=request.split, count=len(docs))
+        raise SettingsError(message)
+    return dict(zip(outputs, parts, strict=True))

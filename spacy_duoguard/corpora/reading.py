@@ -19,6 +19,10 @@ from .merge import Policy, merge
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")
 
+Unit = tuple[str, int]  # a document of the review page: its results, and its number
+
+_UNITS = ("document", "sentence")
+
 
 @dataclass
 class LabelledText:
@@ -27,6 +31,7 @@ class LabelledText:
     doc: Doc
     annotations: list[tuple[int, Annotation]] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
+    unit: Unit | None = None  # the document that the text is a sentence of
 
 
 @dataclass
@@ -39,6 +44,15 @@ class Reading:
     broken: list[tuple[str, str]] = field(default_factory=list)  # names and problems
     unknown: Counter[str] = field(default_factory=Counter)  # labels
     n_sentences: int = 0  # corrections of sentences, each as a text
+    documents: dict[Unit, str] = field(default_factory=dict)  # corrected ones
+
+    def split_key(self, text: LabelledText) -> str:
+        """text (LabelledText): One of the texts.
+        RETURNS (str): What decides on which side of a split it is: a sentence goes
+            with its document, and with the other sentences of that."""
+        if text.unit is None:
+            return text.doc.text
+        return self.documents.get(text.unit, f"{text.unit[0]}/{text.unit[1]}")
 
 
 def read_records(
@@ -91,12 +105,11 @@ def _read(
     if isinstance(annotation, Skipped):
         reading.skipped[annotation] += 1
         return
-    text = record.text
-    if is_sentence(record.fields):
-        if documents is None:
-            reading.n_sentences += 1
-        else:
-            text, annotation = _locate(record, annotation, documents)
+    text, unit = record.text, unit_of(record.fields)
+    is_part = unit is not None and record.fields["meta"]["unit"] == "sentence"
+    if is_part and documents is not None:
+        text, annotation = _locate(record, annotation, documents)
+        is_part = False
     own = merge([(record.number, annotation)], names.categories, Policy.refuse)
     if own.conflicts:
         problem = f"its values contradict each other ('{own.conflicts[0].label}')"
@@ -107,13 +120,22 @@ def _read(
     labelled.annotations.append((record.number, annotation))
     labelled.records.append(record.fields)
     reading.texts[text] = labelled
+    if is_part:
+        reading.n_sentences += 1
+        labelled.unit = unit
+    elif unit is not None:
+        reading.documents[unit] = text
 
 
-def is_sentence(fields: Mapping[str, Any]) -> bool:
+def unit_of(fields: Mapping[str, Any]) -> Unit | None:
     """fields (Mapping[str, Any]): The fields of a record.
-    RETURNS (bool): Whether it is a correction of a sentence on the review page."""
+    RETURNS (Optional[Tuple[str, int]]): If it is a correction of the review page, the
+        document that it belongs to."""
     meta = fields.get("meta")
-    return isinstance(meta, Mapping) and meta.get("unit") == "sentence"
+    if not isinstance(meta, Mapping) or meta.get("unit") not in _UNITS:
+        return None
+    number = meta.get("record")
+    return str(meta.get("results")), number if isinstance(number, int) else 0
 
 
 def _locate(

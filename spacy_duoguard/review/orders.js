@@ -27,11 +27,17 @@ function chosen() {
   return state.categories.size ? [...state.categories] : labels.map((_, i) => i);
 }
 
-// A document that was not scored sorts first in each order.
+// A document that was not scored sorts first in each order. A flagged sentence or message
+// counts as much as the whole text.
 function riskOf(doc) {
   if (doc.failed) return 2;
-  if (!state.categories.size) return doc.max;
-  return Math.max(...chosen().map((i) => doc.probs[i]));
+  let risk = state.categories.size ? Math.max(...chosen().map((i) => doc.probs[i])) : doc.max;
+  for (const { review, cats } of doc.sentences) {
+    for (const [i, score] of review ? [] : cats) {
+      if (!state.categories.size || state.categories.has(i)) risk = Math.max(risk, score);
+    }
+  }
+  return risk;
 }
 
 function closenessOf(doc) {

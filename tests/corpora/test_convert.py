@@ -166,6 +166,34 @@ def test_corrected_sentences_are_texts_or_spans_of_their_documents(convert, tmp_
     assert rejected == [[24, 32, "Hate"]]
 
 
+def test_the_sentences_of_a_document_stay_with_it(convert):
+    records = []
+    for number in range(1, 61):
+        sentences = [f"Sentence {i} of {number}." for i in range(4)]
+        meta = {"results": "0" * 32, "record": number}
+        if number % 2:  # of the others, only sentences were corrected
+            unit = {"unit": "document", **meta}
+            text = " ".join(sentences)
+            records.append(
+                {"text": text, "label": "Hate", "answer": "reject", "meta": unit}
+            )
+        unit = {"unit": "sentence", **meta, "start": 0, "end": 1}
+        records += [
+            {"text": text, "label": "Hate", "answer": "accept", "meta": unit}
+            for text in sentences
+        ]
+    convert("in.jsonl", "out", "--split", "0.3", records=records)
+    sides = [
+        {text.rsplit(" ", 1)[1] for text in load(f"out/{name}.spacy")}
+        for name in ("train", "dev")
+    ]
+    assert not sides[0] & sides[1]
+    assert 5 < len(sides[1]) < 35
+    documents = {r["text"] for r in records if r["meta"]["unit"] == "document"}
+    dev = documents & load("out/dev.spacy").keys()
+    assert dev == {text for text in documents if is_dev(text, 0.3)}
+
+
 def test_a_sentence_that_is_not_in_its_document_is_named(convert, tmp_path):
     wrong = [mark("I hate you.", "Hate", "accept", record=n) for n in (1, 3)]
     results = [{"text": "A completely different text."}, {"text": DOCUMENT}]
