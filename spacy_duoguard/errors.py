@@ -106,8 +106,8 @@ class Errors:
         "roles whose turns are scored, such as ['user']."
     )
     E110 = (
-        "[E110] kernels ({value!r}) must be {choices}. 'triton' only matters on a CUDA "
-        "device, and has only run in Triton's interpreter so far."
+        "[E110] kernels ({value!r}) must be one of {choices}. 'triton' only matters on "
+        "a CUDA device, and 'native' only on a CPU, where it needs a C compiler."
     )
     E121 = (
         "[E121] normalize ({value!r}) must be true or false. If true, other readings "
@@ -676,6 +676,29 @@ class Errors:
         "[E231] {path} doesn't have results of 'score': no line is a JSON object with "
         "cats, flags or a status. Score the texts first, and use the output."
     )
+    E232 = (
+        "[E232] There are no native kernels for {system}: they are for Linux on x86-64."
+    )
+    E233 = (
+        "[E233] No C compiler is installed ({names}). Install one, or name it in the "
+        "environment variable CC."
+    )
+    E234 = (
+        "[E234] The native kernels can't be compiled or loaded: {problem}. Set CC to "
+        "another compiler, or kernels = 'torch'."
+    )
+    E235 = (
+        "[E235] The folder {folder} for compiled kernels is {problem}. Remove it, or "
+        "set XDG_CACHE_HOME to a folder of your own."
+    )
+    E236 = (
+        "[E236] The native kernels don't multiply {precision} on this processor. Set "
+        "precision = 'float32', or kernels = 'torch'."
+    )
+    E237 = (
+        "[E237] The native kernels compute wrong products here, as a test with a small "
+        "decoder shows. Set CC to another compiler, or kernels = 'torch'."
+    )
     E322 = (
         "[E322] The output folder {path} has '{name}', which no run has written, but "
         "which would be read as results. Move it elsewhere."
@@ -950,6 +973,10 @@ class Warnings:
         "[W013] SCORE, by which the best pipeline is selected, includes figures that "
         "training can't change: {shares}, of {names}. In [training.score_weights], set "
         "{nulls}."
+    )
+    W020 = (
+        "[W020] kernels = 'native' isn't used: {problem} The scores are right, but "
+        "computed by torch, more slowly."
     )
     W019 = (
         "[W019] {path} is incomplete: {reason}. Records may be missing from the page. "

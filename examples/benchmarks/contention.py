@@ -31,6 +31,7 @@ def main() -> None:
     add("model", help="folder or 'demo'")
     add("--texts", type=Path, help="folder with En/, Fr/, Es/ of the evaluation files")
     add("--precision", default="auto")
+    add("--kernels", default="torch")
     add("--seconds", type=float, default=10.0, help="how long each run takes")
     add("--wait-policy", choices=["active", "passive"], help="sets OMP_WAIT_POLICY")
     options = parser.parse_args()
@@ -47,6 +48,7 @@ def main() -> None:
     report = {
         "machine": machine(),
         "model": options.model,
+        "kernels": options.kernels,
         "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "texts_per_second": {
             name: _measure(options, **run) for name, run in runs.items()
@@ -100,7 +102,9 @@ def _score(
     from spacy_duoguard import Classifier
 
     model, precision = options.model, options.precision
-    classifier = Classifier.from_pretrained(model, precision=precision, device="cpu")
+    classifier = Classifier.from_pretrained(
+        model, precision=precision, device="cpu", kernels=options.kernels
+    )
     pool = TextPool(
         options.texts, length=lambda text: len(text.split()) * 3 // 2, seed=seed
     )

@@ -26,12 +26,18 @@ def main() -> None:
     add("model", help="folder or 'demo'")
     add("--threads", type=int, default=torch.get_num_threads())
     add("--precision", default="auto")
+    add("--kernels", default="torch")
     add("--most", type=int, default=MARKS[-1], help="number of docs")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")  # the demo's
     nlp = spacy.blank("xx")
-    model = {"name": options.model, "precision": options.precision, "device": "cpu"}
+    model = {
+        "name": options.model,
+        "precision": options.precision,
+        "device": "cpu",
+        "kernels": options.kernels,
+    }
     nlp.add_pipe("duoguard", config={"model": model})
     rows, start = [], time.perf_counter()
     for number, _ in enumerate(nlp.pipe(_texts(options.most)), start=1):

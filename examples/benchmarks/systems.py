@@ -5,6 +5,7 @@ tokens, so only texts of one window are compared.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 Score = Callable[[Sequence[str]], np.ndarray]
 
-OURS = ("Classifier.score", "nlp.pipe")
+OURS = ("Classifier.score", "Classifier.score, native", "nlp.pipe")
 
 
 def make_system(name: str, folder: Path, cache: Path) -> Score:
@@ -25,6 +26,7 @@ def make_system(name: str, folder: Path, cache: Path) -> Score:
     kind, _, option = name.rpartition(", ")
     makers: dict[str, Callable[..., Score]] = {
         "Classifier.score": _classifier,
+        "Classifier.score, native": partial(_classifier, kernels="native"),
         "nlp.pipe": _component,
         "card's loop": _card_loop,
         "padded to 2,048": _padded_to_the_maximum,
@@ -54,13 +56,25 @@ def system_names() -> list[str]:
 
 def default_systems() -> list[str]:
     """RETURNS (List[str]): The installed systems without those in float32, and without
-    ours in int8 where the hardware doesn't multiply it."""
+    ours in int8 or with native kernels where the hardware doesn't have them."""
     from spacy_duoguard.engine.network.int8_linear import int8_products
 
     without = ["float32"]
     if torch.cuda.is_available() or not int8_products():
         without.append("int8")
-    return [name for name in system_names() if not name.endswith(tuple(without))]
+    names = [name for name in system_names() if not name.endswith(tuple(without))]
+    return names if _native_kernels() else [n for n in names if "native" not in n]
+
+
+def _native_kernels() -> bool:
+    from spacy_duoguard.engine.network.native.build import load_library
+    from spacy_duoguard.errors import SettingsError
+
+    try:
+        load_library()
+    except SettingsError:
+        return False
+    return not torch.cuda.is_available()
 
 
 def takes_long_texts(name: str) -> bool:
@@ -76,12 +90,14 @@ def takes_one_text(name: str) -> bool:
     return not name.endswith(batched) and not name.startswith("padded")
 
 
-def _classifier(folder: Path, precision: str, cache: Path) -> Score:
+def _classifier(
+    folder: Path, precision: str, cache: Path, *, kernels: str = "torch"
+) -> Score:
     from spacy_duoguard import Classifier
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     classifier = Classifier.from_pretrained(
-        str(folder), precision=precision, device=device
+        str(folder), precision=precision, device=device, kernels=kernels
     )
     return classifier.score
 

@@ -1,5 +1,6 @@
 """Train the generator with `trl dpo`, in an environment of its own, over files."""
 
+import json
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -63,6 +64,22 @@ def make_dpo_config(
     }
 
 
+def to_yaml(config: dict[str, Any]) -> str:
+    """Write a config so that TRL's parser, which reads YAML 1.1, reads what srsly's,
+    which reads YAML 1.2, has read: an unquoted `no` would be false, and 5e-06 a string.
+
+    config (Dict[str, Any]): Plain data.
+    RETURNS (str): YAML, with a line for each key.
+    """
+    lines = []
+    for key, value in config.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, float) and "e" in text and "." not in text:
+            text = text.replace("e", ".0e")
+        lines.append(f"{json.dumps(key)}: {text}\n")
+    return "".join(lines)
+
+
 def train_generator(
     model: str, folder: Path, settings: GeneratorSettings, rounds: RoundSettings
 ) -> dict[str, Any]:
@@ -89,7 +106,7 @@ def train_generator(
         output=make_folder(adapter),
         seed=rounds.seed,
     )
-    write_text(folder / "dpo.yml", srsly.yaml_dumps(config))
+    write_text(folder / "dpo.yml", to_yaml(config))
     python = settings.python or ""
     command: list[str | Path] = [
         python,

@@ -87,7 +87,8 @@ class Classifier:
         stride (int): Tokens from the start of one window to the start of the next.
         max_windows (Optional[int]): Maximum number of windows to score per text.
         max_batch_tokens (Optional[int]): Tokens per packed batch.
-        kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
+        kernels (str): "torch", "triton" for fused kernels on a CUDA device, or "native"
+            for kernels that are compiled for the CPU.
         RETURNS (Classifier): Ready to score.
         RAISES (SettingsError): A setting is out of range.
         RAISES (CheckpointError): A file is missing, damaged or not supported.

@@ -6,29 +6,26 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import Errors, SettingsError
+from .network.config import is_storable
 from .text.lossless import characters_of
 
 # Parts of a content that are text, in OpenAI's chat and responses APIs.
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
-# Those that are not, to name them in a message. Any other name could be anything.
-_OTHER_PARTS = (
-    "image_url",
-    "input_image",
-    "input_audio",
-    "file",
-    "input_file",
-    "refusal",
-)
+# What says something about a message or a part, and nothing to its readers. Whatever
+# else has a value is refused: chat APIs add new kinds of content all the time.
+_METADATA = {
+    *("role", "content", "type", "text", "name", "id", "index", "object", "status"),
+    *("model", "created", "created_at", "timestamp", "date", "time", "end_turn"),
+    *("tool_call_id", "cache_control", "channel", "recipient", "weight"),
+}
 
-# What a message can say beside its content.
-_OTHER_CONTENT = (
-    "tool_calls",
-    "function_call",
-    "refusal",
-    "audio",
-    "reasoning_content",
-)
+# Kinds of content to name in a message. Any other name could be anything.
+_KNOWN = {
+    *("image_url", "input_image", "input_audio", "file", "input_file", "refusal"),
+    *("tool_calls", "function_call", "audio", "reasoning_content", "reasoning"),
+    *("thinking", "images", "attachments", "parts", "annotations"),
+}
 
 
 class Turn(NamedTuple):
@@ -93,14 +90,15 @@ def _read_turn(i: int, message: Any) -> Turn:
         problem = f"message {i} has the type '{type(message).__name__}'"
         raise SettingsError(Errors.E251.format(problem=problem))
     role = message.get("role")
-    if not isinstance(role, str) or not role:
+    if not isinstance(role, str) or not (role := characters_of(role)):
         raise SettingsError(Errors.E251.format(problem=f"message {i} has no role"))
-    for key in _OTHER_CONTENT:
-        if message.get(key):
-            raise SettingsError(Errors.E253.format(i=i, what=f"'{key}'"))
+    _check_keys(i, message, but="text")
+    if not is_storable(role):
+        problem = f"the role of message {i} has an unpaired surrogate"
+        raise SettingsError(Errors.E251.format(problem=problem))
     if "content" not in message:
         raise SettingsError(Errors.E251.format(problem=f"message {i} has no content"))
-    return Turn(characters_of(role), _read_content(i, message["content"]))
+    return Turn(role, _read_content(i, message["content"]))
 
 
 def _read_content(i: int, content: Any) -> str:
@@ -117,11 +115,22 @@ def _read_content(i: int, content: Any) -> str:
 def _read_part(i: int, part: Any) -> str:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind not in _TEXT_PARTS:
-        name = f" of type '{kind}'" if kind in _OTHER_PARTS else ""
+        is_known = isinstance(kind, str) and kind in _KNOWN
+        name = f" of type '{kind}'" if is_known else ""
         raise SettingsError(Errors.E253.format(i=i, what=f"a part{name}"))
-    if any(part.get(key) for key in _OTHER_PARTS):  # null in Parquet if it has none
-        raise SettingsError(Errors.E253.format(i=i, what="a part with more than text"))
+    _check_keys(i, part, but="content")
     if not isinstance(part.get("text"), str):
         problem = f"a part of message {i} has no text"
         raise SettingsError(Errors.E251.format(problem=problem))
     return characters_of(part["text"])
+
+
+def _check_keys(i: int, values: Mapping[str, Any], *, but: str) -> None:
+    """values (Mapping[str, Any]): A message, or a part of its content.
+    but (str): What it can't have, although others can.
+    RAISES (SettingsError): It has something else to say than its text. What is empty,
+        such as null in a table, says nothing."""
+    for key, value in values.items():
+        if value and (key not in _METADATA or key == but):
+            what = f"'{key}'" if key in _KNOWN else "more than its text"
+            raise SettingsError(Errors.E253.format(i=i, what=what))

@@ -12,6 +12,7 @@ HALVED = "a batch was divided into smaller ones"
 ATTENTION = "the packed attention kernel isn't used"
 GRAPHS = "a CUDA graph isn't used"
 KERNELS = "the Triton kernels aren't used"
+NATIVE = "the native kernels aren't used"
 
 
 class Fallbacks:

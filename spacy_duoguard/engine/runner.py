@@ -34,7 +34,7 @@ class Runner:
         self.current = CurrentForward(
             decoder,
             int8=settings.precision == "int8",
-            triton=settings.kernels == "triton",
+            kernels=settings.kernels,
             fallbacks=self.fallbacks,
         )
         self.cache: FeatureCache | None = None  # while only the head is trained

@@ -18,7 +18,8 @@ class Settings:
         scores all.
     max_batch_tokens (Optional[int]): Tokens per packed batch; None takes the default
         for the device.
-    kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
+    kernels (str): "torch", "triton" for fused kernels on a CUDA device, or "native"
+        for kernels that are compiled for the CPU.
     RAISES (SettingsError): A value is out of range or unknown.
     """
 

@@ -48,7 +48,8 @@ def create_duoguard(
     max_batch_tokens (Optional[int]): Tokens per packed batch.
     trainable_layers (Optional[int]): What to train: None for all layers, 0 for the
         head, n for the top n layers, the final norm and the head.
-    kernels (str): "torch", or "triton" for fused kernels on a CUDA device.
+    kernels (str): "torch", "triton" for fused kernels on a CUDA device, or "native"
+        for kernels that are compiled for the CPU.
     RETURNS (Model[List[Doc], Floats2d]): From docs to the probabilities of the
         categories, (n_docs, n_labels); in training to their logits.
     RAISES (SettingsError): A setting is out of range or unknown.

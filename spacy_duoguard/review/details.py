@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.decisions import REVIEW
+from ..engine.turn_scores import CONTEXT
 from ..engine.verdict import (
+    ERROR,
     ContradictionError,
     Verdict,
     are_scores,
     check_cats,
     is_score,
+    judge,
 )
 from ..taxonomy import UNSAFE
 
@@ -83,6 +86,39 @@ def read_sentences(
             raise ContradictionError("a sentence has no scores of known categories")
         is_flagged = sentence.get("action") != REVIEW
         checked.append(Sentence(start, end, scores, is_flagged))
+    return tuple(checked)
+
+
+def read_turns(turns: Any, length: int, verdict: Verdict) -> tuple[Sentence, ...]:
+    """turns (Any): The turns of a conversation in a record.
+    length (int), verdict (Verdict): As for `read_sentences`.
+    RETURNS (Tuple[Sentence, ...]): The turns that are flagged, or not scored, or to be
+        reviewed, checked. Each is shown like a sentence.
+    RAISES (ContradictionError): They don't fit the text, or contradict themselves."""
+    if turns is None:
+        return ()
+    if not isinstance(turns, list):
+        raise ContradictionError("the turns are not a list")
+    checked = []
+    for turn in turns:
+        if not isinstance(turn, Mapping):
+            raise ContradictionError("a turn is not an object")
+        start, end = turn.get("start"), turn.get("end")
+        if not (is_offset(start, length) and is_offset(end, length) and start <= end):
+            raise ContradictionError("a turn is outside the text")
+        if turn.get("status") == CONTEXT:
+            continue
+        scores = to_dict(turn.get("cats"))
+        of_turn = judge(turn.get("status"), scores, turn.get("flags"))
+        if not of_turn.is_scored and turn.get("status") != ERROR:
+            raise ContradictionError("the scores of a turn contradict themselves")
+        labels, is_flagged = of_turn.flags, True
+        if not labels and turn.get("action") == REVIEW:
+            highest = max(of_turn.labels, key=of_turn.cats.__getitem__)
+            labels, is_flagged = [highest], False
+        if labels and start < end and set(labels) <= set(verdict.labels):
+            cats = {label: of_turn.cats[label] for label in labels}
+            checked.append(Sentence(start, end, cats, is_flagged))
     return tuple(checked)
 
 

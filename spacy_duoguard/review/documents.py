@@ -24,6 +24,7 @@ from .details import (
     read_curve,
     read_readings,
     read_sentences,
+    read_turns,
     to_dict,
 )
 
@@ -49,8 +50,12 @@ class Document:
 
     @property
     def risk(self) -> float:
-        """RETURNS (float): The highest score of a category; 2.0 if scoring failed."""
-        return 2.0 if self.status == "error" else max(self.cats.values())
+        """RETURNS (float): The highest score of a category, of the text or of a flagged
+        part of it; 2.0 if scoring failed."""
+        if self.status == "error":
+            return 2.0
+        parts = (sentence.cats for sentence in self.sentences if sentence.is_flagged)
+        return max(score for cats in (self.cats, *parts) for score in cats.values())
 
 
 def read_documents(path: Path, *, text_key: str = "text") -> Iterator[Document]:
@@ -120,8 +125,8 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     text = record.get("scored_text") or record.get(key)  # of messages, or the text
     text = text if isinstance(text, str) else None
     hidden = {key, *FIELDS}
-    if decisions.has_decision(record):
-        hidden.update(decisions.FIELDS)
+    if not decisions.has_decision(record):
+        hidden.difference_update(decisions.FIELDS)  # of the input
     fields = {
         str(name): _show(name, value)
         for name, value in record.items()
@@ -162,7 +167,10 @@ def _read_scores(
         status=verdict.status,
         cats={label: verdict.cats[label] for label in verdict.labels},
         flags=tuple(verdict.flags),
-        sentences=read_sentences(record.get("sentences"), len(text), verdict),
+        sentences=(
+            *read_sentences(record.get("sentences"), len(text), verdict),
+            *read_turns(record.get("turns"), len(text), verdict),
+        ),
         curve=read_curve(record.get("curve"), len(text)),
         readings=read_readings(record.get("read_as"), len(text), verdict),
         first_unsafe=first_unsafe,

@@ -42,6 +42,12 @@ function count(counts, name) {
   counts[name] = (counts[name] ?? 0) + 1;
 }
 
+function countMarks(counts, doc) {
+  if (entries.has(doc.record)) {
+    for (const name of MARK_NAMES) if (MARKS[name](doc)) count(counts, name);
+  } else if (doc.markable) count(counts, "undone"); // as most are, so without a look at each
+}
+
 // RETURNS: the documents to show, sorted, and counts over the search results.
 function applyFilters() {
   const words = fold(state.query.trim());
@@ -52,8 +58,8 @@ function applyFilters() {
   const shown = [];
   for (const doc of results) {
     count(statuses, doc.status);
-    count(actions, doc.action);
-    for (const name of MARK_NAMES) if (MARKS[name](doc)) count(marked, name);
+    if (hasActions) count(actions, doc.action);
+    countMarks(marked, doc);
     if (state.status && doc.status !== state.status) continue;
     if (state.action && doc.action !== state.action) continue;
     if (state.marks && !MARKS[state.marks](doc)) continue;
@@ -64,6 +70,5 @@ function applyFilters() {
     if (state.categories.size && !flags.some((i) => state.categories.has(i))) continue;
     shown.push(doc);
   }
-  sortDocuments(shown);
-  return { shown, found: results.length, flagged, perCategory, statuses, actions, marked };
+  return { shown: sortDocuments(shown), found: results.length, flagged, perCategory, statuses, actions, marked };
 }

@@ -76,7 +76,7 @@ if (wanted) {
 $("action-field").hidden = !hasActions;
 $("by-disagreement").disabled = !docs.some((doc) => doc.sentences.length);
 loadEntries();
-tell("hello");
+lookForOthers();
 drawSummary();
 drawNotices();
 drawProgress();

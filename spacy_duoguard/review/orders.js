@@ -2,8 +2,10 @@
 
 // The results hold flags, but no thresholds. A category's threshold is between its highest
 // score without a flag and its lowest score with one.
+let thresholds = null; // read when they are needed
+
 function readThresholds() {
-  return labels.map((_, i) => {
+  thresholds ??= labels.map((_, i) => {
     let low = 0;
     let high = 1;
     for (const doc of docs) {
@@ -14,23 +16,33 @@ function readThresholds() {
     if (low <= 0.5 && 0.5 <= high) return 0.5; // the default
     return high === 1 ? low : low === 0 ? high : (low + high) / 2;
   });
+  return thresholds;
 }
-const thresholds = readThresholds();
+
+function limitOf(label) {
+  return state.threshold ?? readThresholds()[label];
+}
 
 function chosen() {
   return state.categories.size ? [...state.categories] : labels.map((_, i) => i);
 }
 
-// A document that was not scored sorts first in each order.
+// A document that was not scored sorts first in each order. A flagged sentence or message
+// counts as much as the whole text.
 function riskOf(doc) {
   if (doc.failed) return 2;
-  if (!state.categories.size) return doc.max;
-  return Math.max(...chosen().map((i) => doc.probs[i]));
+  let risk = state.categories.size ? Math.max(...chosen().map((i) => doc.probs[i])) : doc.max;
+  for (const { review, cats } of doc.sentences) {
+    for (const [i, score] of review ? [] : cats) {
+      if (!state.categories.size || state.categories.has(i)) risk = Math.max(risk, score);
+    }
+  }
+  return risk;
 }
 
 function closenessOf(doc) {
   if (doc.failed) return 2;
-  const distances = chosen().map((i) => Math.abs(doc.probs[i] - (state.threshold ?? thresholds[i])));
+  const distances = chosen().map((i) => Math.abs(doc.probs[i] - limitOf(i)));
   if (doc.reason && state.threshold === null && chosen().includes(doc.reason[0])) {
     distances.push(Math.abs(doc.reason[1])); // exact
   }
@@ -48,21 +60,18 @@ function disagreementOf(doc) {
   const gaps = chosen().map((i) => {
     const flagged = isFlagged(doc, i);
     if (flagged === ofSentences[i] > 0) return 0;
-    const limit = state.threshold ?? thresholds[i];
-    return Math.max(1e-6, flagged ? doc.probs[i] - limit : ofSentences[i] - doc.probs[i]);
+    return Math.max(1e-6, flagged ? doc.probs[i] - limitOf(i) : ofSentences[i] - doc.probs[i]);
   });
   return Math.max(...gaps);
 }
 
 const ORDERS = { risk: riskOf, closeness: closenessOf, disagreement: disagreementOf };
 
+// RETURNS: the documents in the chosen order; equal ones by risk.
 function sortDocuments(documents) {
-  const measures = state.order === "record" ? [] : [ORDERS[state.order], riskOf];
-  const ranks = new Map(documents.map((doc) => [doc, measures.map((measure) => measure(doc))]));
-  const compare = (a, b) => {
-    const [first, second] = [ranks.get(a), ranks.get(b)];
-    const i = first.findIndex((rank, j) => rank !== second[j]);
-    return i < 0 ? a.record - b.record : second[i] - first[i];
-  };
-  documents.sort(compare);
+  if (state.order === "record") return documents.sort((a, b) => a.record - b.record);
+  const measure = ORDERS[state.order];
+  const ranked = documents.map((doc) => ({ doc, rank: measure(doc), risk: riskOf(doc) }));
+  ranked.sort((a, b) => b.rank - a.rank || b.risk - a.risk || a.doc.record - b.doc.record);
+  return ranked.map(({ doc }) => doc);
 }

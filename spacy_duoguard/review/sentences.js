@@ -1,5 +1,6 @@
 // The sentences of a document: those with scores in the results, those that are marked, and
 // the rest of the text, divided at punctuation and line breaks.
+const MOST = 1000; // the rest of a longer text is not divided, so that it is shown quickly
 const BOUNDARY = /[\n\r\u2028\u2029]+|\p{Sentence_Terminal}+[\p{Pe}\p{Pf}"']*/gu;
 
 // RETURNS: the parts of text[from:to], in UTF-16 units, without the spaces around them.
@@ -43,7 +44,7 @@ function sentencesOf(doc, entry) {
     at = Math.max(at, to);
   }
   rest.push(...divide(doc.text, at, doc.text.length));
-  for (const [from, to] of rest) add(toPoints(from), toPoints(to), null);
+  if (rest.length <= MOST) for (const [from, to] of rest) add(toPoints(from), toPoints(to), null);
   const sentences = [...known.values()].sort(byPosition);
   sentences.forEach((sentence, index) => Object.assign(sentence, { index }));
   return sentences;

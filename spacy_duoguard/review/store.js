@@ -90,7 +90,7 @@ addEventListener("storage", ({ key, newValue, storageArea }) => {
   const doc = byRecord.get(recordOf(key));
   if (!doc) return;
   const entry = newValue === null ? NOTHING : readEntry(doc, newValue);
-  if (!entry) return;
+  if (!entry) return; // not of this page: what is here stays, and replaces it when it changes
   setEntry(doc, entry);
   store.unsaved.delete(doc.record);
   store.changed(doc);

@@ -141,7 +141,9 @@ def holds_messages(schema: "pyarrow.Schema", text_key: str) -> bool:
     if i < 0:
         return False
     kind = schema.field(i).type
-    return bool(types.is_list(kind) or types.is_large_list(kind))
+    lists = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
+    checks = (getattr(types, f"is_{name}", None) for name in lists)
+    return any(check(kind) for check in checks if check is not None)
 
 
 def _type_name(value: Any) -> str:

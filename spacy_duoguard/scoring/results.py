@@ -230,5 +230,5 @@ def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """one (Mapping[str, Any]), other (Mapping[str, Any]): Two results of a record.
     RETURNS (bool): Whether they are equal, or one is that of a failure: an error that
         has passed doesn't show that anything else has changed."""
-    has_failed = ERROR in (one["status"], other["status"])
+    has_failed = ERROR in (one.get("status"), other.get("status"))
     return has_failed or repr(one) == repr(other)

@@ -280,7 +280,9 @@ def test_a_missing_matplotlib_is_reported(saved, dev, tmp_path, monkeypatch):
 
 def test_the_table_has_the_curve_and_the_counts(saved, dev):
     _, output = run(saved, dev, "--best-f", "--no-plot")
-    (row,) = [line for line in output.splitlines() if line.startswith("Hate ")]
+    lines = [line for line in output.splitlines() if line.startswith("Hate ")]
+    row, expected = lines  # in the table of thresholds, and in that of other texts
+    assert re.search(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", expected)
     positives = sum(gold.get("Hate") == 1.0 for gold in GOLD)
     assert row.split()[1:3] == [str(positives), str(30 - positives)]
     assert re.search(r"[▁▂▃▄▅▆▇█0-9]{10}\s*$", row)

@@ -13,6 +13,7 @@ from support.paths import ROOT
 from spacy_duoguard.duel.generator_training import (
     make_dpo_config,
     read_dpo_text,
+    to_yaml,
     train_generator,
 )
 from spacy_duoguard.duel.private_files import write_lines
@@ -70,6 +71,17 @@ def test_a_config_for_trl_holds_ours_and_where_things_are(tmp_path):
         }
     ]
     assert (config["output_dir"], config["seed"]) == (str(tmp_path / "adapter"), 3)
+
+
+def test_the_config_reads_the_same_in_both_versions_of_yaml():
+    """TRL reads YAML 1.1, where an unquoted `no` is false and 5e-06 a string."""
+    yaml = pytest.importorskip("yaml", reason="it reads YAML 1.1")
+    config = srsly.yaml_loads(read_dpo_text(None)) | {"a": "yes", "b": 1e-7, "c": None}
+    assert config["save_strategy"] == "no"
+    text = to_yaml({**config, "d": [{"path": "ü: x"}], "e": 2.5e-3, "f": True})
+    assert yaml.safe_load(text) == srsly.yaml_loads(text)
+    assert yaml.safe_load(text)["learning_rate"] == 5e-6
+    assert yaml.safe_load(text)["save_strategy"] == "no"
 
 
 def test_a_config_of_your_own_is_checked(tmp_path):

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.conversation import Conversation, Turn, read_messages
+from spacy_duoguard.engine.conversation import (
+    _METADATA,
+    Conversation,
+    Turn,
+    read_messages,
+)
 from spacy_duoguard.errors import SettingsError
 
 SECRET = "a-secret"
@@ -62,6 +67,16 @@ def test_what_is_about_a_message_is_no_content():
     assert read_messages([say("a", **more)]).text == "a"
 
 
+@settings(max_examples=200)
+@given(key=st.text(), value=st.sampled_from(["a", 1, ["a"], {"a": "a"}]))
+def test_what_is_not_known_to_be_about_a_message_is_refused(key, value):
+    """Chat APIs add new kinds of content all the time."""
+    assume(key not in _METADATA)
+    for message in ({**say("a"), key: value}, say([{**part("a"), key: value}])):
+        with pytest.raises(SettingsError, match="E253"):
+            read_messages([message])
+
+
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
@@ -82,7 +97,12 @@ def test_what_is_about_a_message_is_no_content():
         ([say([{"type": [SECRET]}])], ["E253", "a part,"]),
         ([say([{"text": SECRET}])], ["E253", "a part,"]),
         ([say([part(None)])], ["E251", "no text"]),
-        ([say([part("a", image_url={"url": SECRET})])], ["E253", "more than text"]),
+        ([say([part("a", image_url={"url": SECRET})])], ["E253", "'image_url'"]),
+        ([say([part("a", content=SECRET)])], ["E253", "more than its text"]),
+        ([say(None, text=SECRET)], ["E253", "more than its text"]),
+        ([say("a", **{SECRET: 1})], ["E253", "more than its text"]),
+        ([say("a", thinking=SECRET)], ["E253", "'thinking'"]),
+        ([say("a", "\ud800")], ["E251", "unpaired surrogate"]),
         ([say(None, tool_calls=[{"x": SECRET}])], ["E253", "'tool_calls'"]),
         ([say("a", function_call={"x": SECRET})], ["E253", "'function_call'"]),
         ([say(None, refusal=SECRET)], ["E253", "'refusal'"]),

@@ -21,6 +21,8 @@ from support.paths import BENCHMARKS, SHARED
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.config import DecoderConfig
+from spacy_duoguard.engine.network.native.build import load_library
+from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation.reference import reference_scores
 
 TOKENIZER = SHARED / "tokenizer" / "qwen2.5" / "tokenizer.json"
@@ -72,8 +74,10 @@ def real_texts(classifier, count):
     return [next(fitting) for _ in range(count)]
 
 
-def load(folder, precision):
-    return Classifier.from_pretrained(str(folder), precision=precision, device="cpu")
+def load(folder, precision, kernels="torch"):
+    return Classifier.from_pretrained(
+        str(folder), precision=precision, device="cpu", kernels=kernels
+    )
 
 
 def test_parity_with_the_reference(folder):
@@ -99,6 +103,27 @@ def test_parity_with_the_reference(folder):
     print(json.dumps(figures))
     assert float32.max() <= 1e-5
     assert ours.mean() <= 1.25 * theirs.mean()
+
+
+def test_parity_of_the_native_kernels(folder):
+    try:
+        load_library()
+    except SettingsError as e:
+        pytest.skip(str(e))
+    exact = load(folder, "float32")
+    texts = real_texts(exact, 100)
+    expected = reference_scores(exact, texts)
+    theirs = abs(reference_scores(exact, texts, dtype=torch.bfloat16) - expected)
+    del exact
+    native = {
+        precision: abs(load(folder, precision, "native").score(texts) - expected)
+        for precision in ("float32", "bfloat16", "int8")
+    }
+    figures = {name: float(drift.mean()) for name, drift in native.items()}
+    print(json.dumps({**figures, "reference_bfloat16": float(theirs.mean())}))
+    assert native["float32"].max() <= 1e-5
+    assert native["bfloat16"].mean() <= 1.25 * theirs.mean()
+    assert native["int8"].mean() <= 0.025
 
 
 def test_bfloat16_hardly_depends_on_batch_mates(folder):

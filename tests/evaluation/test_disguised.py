@@ -146,7 +146,7 @@ def test_the_tables_and_the_pictures(measured, tmp_path):
         *("0.0", "(0.0–43.4)", "0.0", "(0.0–43.4)"),
     ]
     (row,) = [line for line in lines if line.startswith("all files")]
-    assert row.split()[1:5] == ["4", "25.0", "25.0", "(4.6–69.9)"]
+    assert row.split()[2:6] == ["4", "25.0", "25.0", "(4.6–69.9)"]
     (path,) = save_disguise_pictures(report, tmp_path / "pictures")
     assert path.name == "En-disguises.png"
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -197,3 +197,15 @@ def test_all_parts_of_the_gpu_benchmark():
     assert "out of memory" in report["left_out"]
     assert report["parts"]["peers"]["card's loop, bfloat16: tokens/s"] > 0
     assert len(report["parts"]["profile"]) == 10
+
+
+@pytest.mark.slow
+def test_native_kernels_beside_those_of_torch():
+    output = run(
+        "native.py",
+        *("demo", "--precisions", "float32", "--lengths", 5, 130, "--rounds", 2),
+        before="import warnings; warnings.simplefilter('ignore')",
+    )
+    rows = json.loads(output.splitlines()[-1])["rows"]
+    assert [row["tokens"] for row in rows] == [5, 130]
+    assert all(row["native"] > 0 and row["ratio"] > 0 for row in rows)

@@ -38,7 +38,9 @@ def open_page(browser, tmp_path):
         opened.append((page, seen))
         return page
 
-    def open_it(records=None, *, width=1400, anchor="", before="", beside=None, **more):
+    def open_it(
+        records=None, *, width=1400, anchor="", before="", beside=None, top=None, **more
+    ):
         """records (Optional[Iterable[dict]]): None for the page that was written last.
         before (str): A script that runs before those of the page.
         beside (Optional[Page]): Open it as another tab of the browser of this page."""
@@ -46,7 +48,7 @@ def open_page(browser, tmp_path):
         if records is not None:
             lines = (json.dumps(record) for record in records)
             results.write_text("\n".join(lines), encoding="utf8")
-            write_page(results, target)
+            write_page(results, target, top=top)
         size = {"width": width, "height": 800}
         context = (
             beside.context if beside else browser.new_context(viewport=size, **more)

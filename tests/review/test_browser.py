@@ -229,7 +229,7 @@ def test_narrow_pages_show_the_list_or_the_document(open_page, scheme):
     assert not page.evaluate(wider)
     page.get_by_role("button", name="Back to the list").click()
     assert page.locator("article").is_hidden()
-    page.locator("summary").click()
+    page.locator("#more > summary").click()
     assert page.locator("#threshold").is_visible()
     assert not page.evaluate(wider)
 

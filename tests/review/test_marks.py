@@ -165,6 +165,15 @@ def test_sentences_are_marked_on_their_own(page):
     )
 
 
+def test_the_rest_of_a_long_text_is_not_divided(open_page):
+    long = record("I hate you. " + "Yes. " * 1001, sentences=[(0, 11, {"Hate": 0.9})])
+    page = open_page([record("Yes. " * 1000), long], anchor="#record-1")
+    press(page, "a")
+    assert question(page).startswith("Does this sentence 1 of 1000 belong")
+    press(page, "j a")
+    assert question(page).startswith("Does this sentence 1 of 1 belong")
+
+
 def test_a_sentence_without_a_verdict_does_not_count_as_agreement(page):
     press(page, "a a")
     page.keyboard.press("y")

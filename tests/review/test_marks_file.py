@@ -158,6 +158,18 @@ def test_lines_of_others_are_found_by_their_text(open_page):
     assert marks == {key: {"": ".....y..n..."} for key in (":2", ":3")}
 
 
+def test_marks_that_a_page_with_top_leaves_out(open_page):
+    page = open_page(RECORDS)
+    press(page, "n j y")
+    assert len(stored(page)) == 2
+    riskiest = open_page(RECORDS, beside=page, top=1)
+    content, _ = exported(riskiest)
+    assert len(lines_of(content)) == 1
+    assert said(riskiest).endswith(
+        "It lacks the marks of 1 document that this page leaves out."
+    )
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -132,6 +132,17 @@ def test_two_tabs_warn_and_share_their_marks(open_page):
     first.locator("#notices:empty").wait_for(state="attached")
 
 
+def test_the_warning_ends_if_the_other_tab_was_killed(open_page):
+    first = open_page(RECORDS)
+    key = next(k for k in first.evaluate("Object.keys(localStorage)") if "tab" in k)
+    other = first.context.new_page()
+    other.goto("about:blank")
+    other.goto(first.url.replace("page.html", "results.jsonl"))  # the same storage
+    other.evaluate("key => { localStorage[key] = 'here and gone'; }", key)
+    first.locator("#notices", has_text="open in another tab").wait_for()
+    first.locator("#notices:empty").wait_for(state="attached")
+
+
 def test_marks_that_another_page_removes_are_stored_again(open_page):
     first = open_page(RECORDS)
     press(first, "y")

@@ -335,6 +335,24 @@ def test_the_new_name_of_a_field_depends_on_no_other_field(names, data):
     assert output_names(some) == [renamed[name] for name in some]
 
 
+@pytest.mark.parametrize("kind", ["list", "large list", "of two"])
+def test_messages_in_all_kinds_of_lists_have_turns_in_parquet(score, tmp_path, kind):
+    pa = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    from pyarrow import parquet
+
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    kinds = {"list": pa.list_(message), "large list": pa.large_list(message)}
+    column = pa.array(
+        [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]],
+        kinds.get(kind, pa.list_(message, 2)),
+    )
+    parquet.write_table(pa.table({"text": column}), tmp_path / "in.parquet")
+    assert score(tmp_path / "in.parquet", tmp_path / "out.parquet")[0] == 0
+    (result,) = results_of(tmp_path / "out.parquet")
+    assert [turn["role"] for turn in result["turns"]] == ["user", "assistant"]
+    assert result["scored_text"] == "a b"
+
+
 def test_records_with_different_fields_share_the_columns_of_parquet(score, tmp_path):
     pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
     rows = [

@@ -146,8 +146,8 @@ def test_a_bar_is_drawn_whatever_the_terminal_knows_of_its_size(size):
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     code = (
         "from tqdm import tqdm; import sys; from spacy_duoguard.cli import progress; "
-        "bar = tqdm(total=4, file=sys.stderr, **progress._size()); bar.update(4); "
-        "bar.close()"
+        "bar = tqdm(total=4, file=sys.stderr, **progress.terminal_size()); "
+        "bar.update(4); bar.close()"
     )
     run = subprocess.Popen([sys.executable, "-c", code], stderr=writer)
     assert run.wait(timeout=60) == 0

@@ -16,6 +16,7 @@ from .blocked_linear import BlockedGate, BlockedLinear, blocked_products
 from .decoder import Decoder, DecoderLayer, RMSNorm, Rotary
 from .int8_linear import Int8Gate, Int8Linear
 from .packing import PackedBatch
+from .threads import at_most_threads, worth_threads
 
 # Rows of the feed-forward layers computed at once: the inner activations of 512 rows
 # take 5 MB in bfloat16, which a cache holds.
@@ -34,6 +35,8 @@ class CpuForward:
         """
         self.decoder = decoder
         self.layers = [_Layer(layer, int8) for layer in decoder.layers]  # type: ignore[arg-type]
+        weights = decoder.layers.parameters()
+        self._operations = 2 * sum(w.numel() for w in weights if w.ndim > 1)
 
     def __call__(self, batch: PackedBatch) -> Tensor:
         """See `Decoder.forward`."""
@@ -52,17 +55,25 @@ class CpuForward:
     def _pooled(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
     ) -> Tensor:
-        decoder = self.decoder
-        x = decoder.embedding(batch.token_ids).float()
+        layers, total = len(self.layers), len(batch.token_ids)
+        with at_most_threads(worth_threads(total * self._operations / layers)):
+            return self._layers(batch, attends)
+
+    def _layers(
+        self, batch: PackedBatch, attends: Sequence[AttentionFunction]
+    ) -> Tensor:
+        decoder, scored = self.decoder, batch.scored_rows
+        x = decoder.embedding(pad_to_few_sizes(batch.token_ids)).float()
+        positions = pad_to_few_sizes(batch.positions)
         rotaries = {
-            dtype: decoder.rotary(batch.positions, dtype)
+            dtype: decoder.rotary(positions, dtype)
             for dtype in {layer.dtype for layer in self.layers}
         }
         last = len(self.layers) - 1
         for i, (layer, attend) in enumerate(zip(self.layers, attends, strict=True)):
-            rows = batch.scored_rows if i == last else None
+            rows = pad_to_few_sizes(scored) if i == last else None
             x = layer(x, rotaries[layer.dtype], batch, attend, rows)
-        return decoder.norm(x)
+        return decoder.norm(x[: len(scored)])
 
 
 class _Layer:
@@ -91,13 +102,17 @@ class _Layer:
         attend: AttentionFunction,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """x (Tensor): (total, hidden_size), float32.
+        """x (Tensor): (padded, hidden_size), float32. Rows after those of the batch are
+            padding.
         rows (Optional[Tensor]): The rows to return; None for all.
         RETURNS (Tensor): (rows, hidden_size), float32."""
-        query, key, value = self._project(_normed(x, self.input_norm), rotary)
+        projected = self._project(_normed(x, self.input_norm), rotary)
+        query, key, value = (part[: len(batch.token_ids)] for part in projected)
         attended = attend(query, key, value, batch)
         if rows is not None:
             x, attended = x[rows], attended[rows]
+        elif missing := len(x) - len(attended):
+            attended = F.pad(attended, (0, 0, 0, missing))
         x = x + self.o(attended).float()
         for block in x.split(_BLOCK_ROWS):
             block += self.down(self.gate(_normed(block, self.mlp_norm))).float()
@@ -108,6 +123,22 @@ class _Layer:
         rotated = rotary(qkv[:, : self.heads + self.kv_heads])
         query, key = rotated.split([self.heads, self.kv_heads], dim=1)
         return query, key, qkv[:, self.heads + self.kv_heads :]
+
+
+def pad_to_few_sizes(ids: Tensor) -> Tensor:
+    """Pad with zeros to one of few sizes. oneDNN keeps a kernel for each number of rows
+    that it has multiplied, which would take hundreds of MB, and makes a new one for a
+    new number.
+
+    ids (Tensor): (size,), int64.
+    RETURNS (Tensor): (padded,), with at most an eighth more, or 7."""
+    size = len(ids)
+    if size <= 8:
+        padded = 1 << max(0, size - 1).bit_length()
+    else:
+        step = 8 if size <= 128 else 16 if size <= 256 else 32
+        padded = -(-size // step) * step
+    return F.pad(ids, (0, padded - size)) if padded > size else ids
 
 
 def _normed(x: Tensor, norm: RMSNorm) -> Tensor:

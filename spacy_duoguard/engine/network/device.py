@@ -8,7 +8,7 @@ from ...errors import Errors, SettingsError
 from .int8_linear import int8_products
 
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16", "int8")
-KERNELS: tuple[str, ...] = ("torch", "triton")
+KERNELS: tuple[str, ...] = ("torch", "triton", "native")
 
 _DEVICE = re.compile(r"auto|cpu|cuda|cuda:\d+|mps")
 
@@ -37,7 +37,7 @@ def check_kernels(kernels: str) -> None:
     """kernels (str): The setting.
     RAISES (SettingsError): It is not one of `KERNELS`."""
     if kernels not in KERNELS:
-        choices = " or ".join(repr(choice) for choice in KERNELS)
+        choices = ", ".join(repr(choice) for choice in KERNELS)
         raise SettingsError(Errors.E110.format(value=kernels, choices=choices))
 
 

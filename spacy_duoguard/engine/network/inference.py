@@ -9,12 +9,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..fallbacks import Fallbacks
+from ...errors import SettingsError, Warnings
+from ..fallbacks import NATIVE, Fallbacks, describe
+from ..user_warnings import warn_once
 from .attention import AttentionFunction
 from .cpu import CpuForward
 from .cuda import CudaForward
 from .decoder import Decoder
 from .device import check_int8
+from .native.forward import NativeForward
+from .native.probe import make_native
 from .packing import PackedBatch
 from .tensor_versions import TensorVersions
 
@@ -38,12 +42,12 @@ def make_forward(
     decoder: Decoder,
     *,
     int8: bool,
-    triton: bool = False,
+    kernels: str = "torch",
     fallbacks: Fallbacks | None = None,
 ) -> Forward:
     """decoder (Decoder): The decoder, on the device to compute on.
     int8 (bool): Multiply in int8.
-    triton (bool): Use Triton kernels on a CUDA device.
+    kernels (str): "torch", or "triton" on a CUDA device, or "native" on a CPU.
     fallbacks (Optional[Fallbacks]): Counts what can't be used after all.
     RETURNS (Forward): The fastest forward pass for the device.
     RAISES (SettingsError): The device does not multiply int8.
@@ -51,10 +55,24 @@ def make_forward(
     if int8:
         check_int8(decoder.device)
     if decoder.device.type == "cpu":
+        if kernels == "native" and (native := _native(decoder, int8, fallbacks)):
+            return native
         return CpuForward(decoder, int8=int8)
     if decoder.device.type == "cuda":
-        return CudaForward(decoder, fallbacks, triton=triton)
+        return CudaForward(decoder, fallbacks, triton=kernels == "triton")
     return decoder
+
+
+def _native(
+    decoder: Decoder, int8: bool, fallbacks: Fallbacks | None
+) -> NativeForward | None:
+    try:
+        return make_native(decoder, int8=int8)
+    except SettingsError as e:
+        if fallbacks is not None:
+            fallbacks.count(NATIVE, describe(e))
+        warn_once(Warnings.W020.format(problem=e))
+        return None
 
 
 # All of this process, kept alive by their classifiers.
@@ -71,14 +89,14 @@ class CurrentForward:
         decoder: Decoder,
         *,
         int8: bool,
-        triton: bool = False,
+        kernels: str = "torch",
         fallbacks: Fallbacks | None = None,
     ) -> None:
-        """decoder (Decoder), int8 (bool), triton (bool), fallbacks (Optional[
+        """decoder (Decoder), int8 (bool), kernels (str), fallbacks (Optional[
         Fallbacks]): See `make_forward`."""
         self.decoder = decoder
         self.int8 = int8
-        self.triton = triton
+        self.kernels = kernels
         self.fallbacks = fallbacks or Fallbacks()
         self._cached: tuple[TensorVersions, Forward] | None = None
         self._lock = threading.Lock()
@@ -98,7 +116,7 @@ class CurrentForward:
                 forward = make_forward(
                     self.decoder,
                     int8=self.int8,
-                    triton=self.triton,
+                    kernels=self.kernels,
                     fallbacks=self.fallbacks,
                 )
                 self._cached = TensorVersions(weights), forward
@@ -108,7 +126,7 @@ class CurrentForward:
         return {
             "decoder": self.decoder,
             "int8": self.int8,
-            "triton": self.triton,
+            "kernels": self.kernels,
             "fallbacks": self.fallbacks,
         }
 

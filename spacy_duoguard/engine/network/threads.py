@@ -1,7 +1,13 @@
-"""Torch's threads in forked processes."""
+"""Torch's threads: as many as the work deserves, and one in forked processes."""
 
 import mmap
 import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ctypes import CDLL
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -38,3 +44,60 @@ def leave_parents_threads() -> None:
         if _pooled and not _warned[0]:
             _warned[0] = 1
             warn_once(Warnings.W002)
+
+
+# Operations of a layer that are worth another thread: some 200 microseconds in
+# bfloat16. Below, threads wait for each other longer than they work.
+_OPERATIONS_PER_THREAD = 100e6
+
+# In a line of /proc/self/maps: the path of a library whose code is loaded.
+_LIBRARY = re.compile(
+    r"^\S+ r.xp .* (/.*/lib(?:gomp|omp|iomp5)[^/\n]*\.so[^/\n]*)$", re.M
+)
+
+
+def worth_threads(operations: float) -> int:
+    """operations (float): Of the products of a layer.
+    RETURNS (int): How many threads they are worth."""
+    return max(1, int(operations / _OPERATIONS_PER_THREAD))
+
+
+@contextmanager
+def at_most_threads(limit: int) -> Iterator[None]:
+    """Let torch use at most so many threads in a block, in the calling thread only.
+    `torch.set_num_threads` would change what other threads start with.
+
+    limit (int): At least 1.
+    """
+    threads = torch.get_num_threads()
+    setter = _openmp() if limit < threads else None
+    if setter is None:
+        yield
+        return
+    setter(limit)
+    try:
+        yield
+    finally:
+        setter(threads)
+
+
+@cache
+def _openmp() -> Callable[[int], object] | None:
+    """What sets the calling thread's number in the OpenMP library that torch uses. None
+    where torch doesn't follow it."""
+    try:
+        maps = Path("/proc/self/maps").read_text("utf8")
+    except OSError:
+        return None
+    threads = torch.get_num_threads()
+    for path in sorted(set(_LIBRARY.findall(maps))):
+        try:
+            setter = CDLL(path).omp_set_num_threads
+        except (OSError, AttributeError):
+            continue
+        setter(threads + 1)
+        followed = torch.get_num_threads() == threads + 1
+        setter(threads)
+        if followed:
+            return setter
+    return None

@@ -163,12 +163,14 @@ def test_on_a_cpu_the_setting_changes_nothing():
     batch = make_batch([20, 9, 3], decoder)
     with torch.inference_mode():
         found, expected = (
-            CurrentForward(decoder, int8=False, triton=triton).get()(batch)
-            for triton in (True, False)
+            CurrentForward(decoder, int8=False, kernels=name).get()(batch)
+            for name in ("triton", "torch")
         )
     assert torch.equal(found, expected)
 
 
 def test_unknown_kernels(make_nlp):
-    with pytest.raises(SettingsError, match=r"E110.*'cuda'.*'torch' or 'triton'"):
+    with pytest.raises(
+        SettingsError, match=r"E110.*'cuda'.*'torch', 'triton', 'native'"
+    ):
         make_nlp(model={"kernels": "cuda"})

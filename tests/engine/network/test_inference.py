@@ -13,8 +13,8 @@ from support.checkpoints import TEXTS
 from support.decoders import CONFIGS, make_batch, make_decoder
 
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.network import attention, cpu
 from spacy_duoguard.engine.network import blocked_linear as blocked
-from spacy_duoguard.engine.network import cpu
 from spacy_duoguard.engine.network.config import DecoderConfig
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.engine.network.cuda import GRAPH_LENGTHS
@@ -260,3 +260,37 @@ def test_a_decoder_on_another_device_scores_with_the_plain_forward():
 
 def test_a_classifier_on_the_cpu_uses_the_fast_path(classifier):
     assert isinstance(classifier.runner.forward(), CpuForward)
+
+
+@given(st.integers(0, 3000))
+def test_batches_are_padded_to_few_sizes(size):
+    ids = torch.arange(1, size + 1)
+    padded = cpu.pad_to_few_sizes(ids)
+    assert size <= len(padded) <= size + max(7, size // 8)
+    assert torch.equal(padded[:size], ids)
+    assert not padded[size:].any()
+    assert torch.equal(cpu.pad_to_few_sizes(padded), padded)
+
+
+def test_few_sizes_of_a_default_batch():
+    sizes = {len(cpu.pad_to_few_sizes(torch.zeros(n))) for n in range(1, 1025)}
+    assert len(sizes) < 55
+
+
+@pytest.mark.parametrize("int8", [False, pytest.param(True, marks=needs_int8)])
+def test_padding_changes_no_score(int8, monkeypatch):
+    decoder = make_decoder()
+    forward = CpuForward(decoder, int8=int8)
+    batch = make_batch([70, 9, 2], decoder)
+    padded = forward(batch)
+    monkeypatch.setattr(cpu, "pad_to_few_sizes", lambda ids: ids)
+    torch.testing.assert_close(padded, forward(batch), rtol=1e-5, atol=1e-5)
+
+
+def test_short_texts_attend_like_long_ones(monkeypatch):
+    decoder = make_decoder(dtype=torch.bfloat16)
+    batch = make_batch([64, 60, 33, 5, 1], decoder)
+    short = CpuForward(decoder)(batch).sigmoid()
+    monkeypatch.setattr(attention, "_SHORT", 0)
+    blocks = CpuForward(decoder)(batch).sigmoid()
+    assert 0 < (short - blocks).abs().max() < 3e-2

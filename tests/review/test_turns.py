@@ -1,0 +1,75 @@
+"""The turns of conversations on the review page."""
+
+import json
+
+import pytest
+
+from spacy_duoguard.review.documents import read_document
+from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
+from spacy_duoguard.scoring.record import make_record
+from spacy_duoguard.scoring.scorer import RecordScorer
+
+MESSAGES = [
+    {"role": "user", "content": "I will kill you, idiot."},
+    {"role": "assistant", "content": "Let us bake a lovely cake together. " * 12},
+]
+
+
+@pytest.fixture(scope="module")
+def result():
+    """A conversation whose first message is flagged, and which isn't as a whole."""
+    options = GuardOptions(model="demo", device="cpu", precision="float32")
+    record = make_record(1, {"text": MESSAGES}, "text")
+    (result,) = RecordScorer(load_guard(options)).score([record])
+    first, last = result["turns"]
+    assert first["flags"]
+    assert not last["flags"]
+    assert not result["flags"]
+    return json.dumps(result)
+
+
+def test_a_flagged_turn_is_shown_and_counts_as_a_risk(result):
+    record = json.loads(result)
+    document = read_document(record, 1)
+    (shown,) = document.sentences
+    first = record["turns"][0]
+    assert document.text[shown.start : shown.end] == MESSAGES[0]["content"]
+    assert shown.cats == {label: first["cats"][label] for label in first["flags"]}
+    assert document.risk == max(shown.cats.values()) > max(document.cats.values())
+
+
+def test_a_turn_of_another_role_is_not_shown(result):
+    record = json.loads(result)
+    record["turns"][0] |= {"status": "context", "cats": None, "flags": None}
+    assert read_document(record, 1).sentences == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flags": []},
+        {"flags": ["Hate", "Privacy"]},
+        {"cats": {"unsafe": 0.1}},
+        {"cats": None},
+        {"end": 10_000},
+        {"start": -1},
+        {"status": "fine"},
+    ],
+)
+def test_a_turn_that_contradicts_itself_is_not_trusted(result, change):
+    record = json.loads(result)
+    first = record["turns"][0]
+    if change == {"flags": []}:  # the rest says that a category is above 0.5
+        change = {"status": "error", "flags": []}
+        record["turns"][0] = first | change
+        (shown,) = read_document(record, 1).sentences
+        assert set(shown.cats.values()) == {1.0}
+        return
+    record["turns"][0] = first | change
+    assert read_document(record, 1).status == "error"
+
+
+@pytest.mark.parametrize("turns", [5, [5], {}])
+def test_turns_that_are_none(result, turns):
+    record = json.loads(result) | {"turns": turns}
+    assert read_document(record, 1).status == "error"
