@@ -106,8 +106,10 @@ def test_the_stand_in_marks_what_the_gold_says(load, tmp_path):
     safe = dict.fromkeys(CATEGORIES, 0.0)
     assert cats == {"a dog": safe, "a fox": {**safe, "Hate": 1.0}}
     main(["mark", str(tmp_path), str(folder), "--count", "1"])
-    marks = [json.loads(m) for m in (folder / "marks.jsonl").open(encoding="utf8")]
-    rest = [json.loads(m) for m in (folder / "rest.jsonl").open(encoding="utf8")]
+    marks, rest = (
+        [json.loads(m) for m in (folder / name).read_text("utf8").splitlines()]
+        for name in ("marks.jsonl", "rest.jsonl")
+    )
     texts = {mark["text"] for mark in marks} | {line["text"] for line in rest}
     assert (len(marks), len(rest), len(texts)) == (len(CATEGORIES), 2, 3)
 
