@@ -103,7 +103,8 @@ def read_turns(turns: Any, length: int, verdict: Verdict) -> tuple[Sentence, ...
     for turn in turns:
         if not isinstance(turn, Mapping):
             raise ContradictionError("a turn is not an object")
-        start, end = turn.get("start"), turn.get("end")
+        start: Any = turn.get("start")
+        end: Any = turn.get("end")
         if not (is_offset(start, length) and is_offset(end, length) and start <= end):
             raise ContradictionError("a turn is outside the text")
         if turn.get("status") == CONTEXT:

@@ -9,9 +9,12 @@ from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
 from spacy_duoguard.scoring.record import make_record
 from spacy_duoguard.scoring.scorer import RecordScorer
 
+pytestmark = pytest.mark.filterwarnings("ignore:.W001")  # the model is the demo
+
+ANSWER = "The weather report says that the train to the museum leaves at nine. " * 8
 MESSAGES = [
     {"role": "user", "content": "I will kill you, idiot."},
-    {"role": "assistant", "content": "Let us bake a lovely cake together. " * 12},
+    {"role": "assistant", "content": ANSWER},
 ]
 
 
@@ -48,7 +51,6 @@ def test_a_turn_of_another_role_is_not_shown(result):
     "change",
     [
         {"flags": []},
-        {"flags": ["Hate", "Privacy"]},
         {"cats": {"unsafe": 0.1}},
         {"cats": None},
         {"end": 10_000},
