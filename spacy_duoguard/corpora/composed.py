@@ -156,8 +156,10 @@ def merge_cats(cats: Sequence[dict[str, float]]) -> dict[str, float]:
     for name in names:
         values = [_known(gold, name) for gold in cats]
         known = [value for value in values if value is not None]
-        highest = max(known, default=0.0)
-        if highest > POSITIVE or len(known) == len(values):
+        # What isn't a probability stays, so that training refuses it.
+        odd = [value for value in known if not 0.0 <= value <= 1.0]
+        highest = odd[0] if odd else max(known, default=0.0)
+        if odd or highest > POSITIVE or len(known) == len(values):
             merged[name] = highest
     return merged
 

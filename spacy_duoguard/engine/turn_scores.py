@@ -74,4 +74,5 @@ def _status_of(text: str, span: TurnSpan, scores: TextScores) -> str:
         return "empty"
     if scores.covers_none(text, span.start, span.end):
         return ERROR
-    return "ok" if scores.covers(text, span.start, span.end) else "truncated"
+    # A limit may have left out what was said before it, which it scores, too.
+    return "ok" if scores.covers(text, 0, span.end) else "truncated"

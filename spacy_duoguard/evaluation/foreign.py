@@ -138,6 +138,8 @@ def _read_row(row: Any, system: System) -> tuple[str, Result]:
     if {"cats", "flags", "status"} <= row.keys() and "score" not in system.fields:
         text = key if key_name == "text" else None
         verdict = judge(row["status"], row["cats"], row["flags"], text=text)
+        if not verdict.is_scored:  # it counts as unsafe, but wasn't recognized as such
+            raise BrokenRecordError("the record was not scored")
         return key, Result(verdict.cats[UNSAFE], bool(verdict.flags))
     score = _find(row, system, "score")
     flag = _find(row, system, "flag")

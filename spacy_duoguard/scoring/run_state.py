@@ -86,7 +86,8 @@ class Output:
         if not self.path.is_dir():
             return self.path.exists()
         names = {path.name for path in self.path.iterdir()}
-        return bool(names - {STATE_NAME, LOCK_NAME})
+        # A run that was killed before its first batch leaves the last one.
+        return bool(names - {STATE_NAME, LOCK_NAME, f".{STATE_NAME}.part"})
 
 
 @contextmanager

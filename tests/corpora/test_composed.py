@@ -1,5 +1,6 @@
 """The reader puts labelled texts among safe ones, with the gold of their spans."""
 
+import math
 import random
 
 import pytest
@@ -137,10 +138,18 @@ def test_a_text_of_one_word_is_a_sentence_too():
         ([KNOWN, {"unsafe": 0.0}], {**KNOWN, "unsafe": 0.0}),
         ([{**KNOWN, "Hate": 0.9}, KNOWN], {**KNOWN, "Hate": 0.9}),
         ([{}, {"unsafe": 0.0}], {}),
+        ([{"A": 2.0}, {"unsafe": 0.0}], {"A": 2.0}),  # for training to refuse
+        ([{"unsafe": 0.0}, {"A": -1.0}], {"A": -1.0}),
     ],
 )
 def test_what_is_known_of_all_texts_together(cats, merged):
     assert merge_cats(cats) == merged
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_no_number_stays_for_training_to_refuse_it(order):
+    merged = merge_cats([{"A": float("nan")}, {"A": 0.0}, {"unsafe": 0.0}][::order])
+    assert math.isnan(merged["A"])
 
 
 @pytest.mark.parametrize(

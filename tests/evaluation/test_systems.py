@@ -163,8 +163,13 @@ def test_results_of_score_are_read_as_they_are(data):
         {**ours(TEXTS[3]), "cats": {"Hate": 0.0, "unsafe": 0.0}},  # damaged
     ]
     results = load(data, rows)
-    assert results.scores[FILE][:4].tolist() == [0.75, 0.75, 1.0, 1.0]
-    assert results.flags[FILE][:4].tolist() == [True, False, True, True]
+    assert results.scores[FILE][:2].tolist() == [0.75, 0.75]
+    assert results.flags[FILE][:2].tolist() == [True, False]
+    # What was not scored counts as unsafe, but wasn't recognized as such.
+    assert np.isnan(results.scores[FILE][2:4]).all()
+    assert [line.partition(": ")[2] for line in results.broken] == [
+        "the record was not scored"
+    ] * 2
 
 
 def test_what_cannot_be_used_is_counted_and_named(data):

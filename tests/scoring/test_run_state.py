@@ -142,6 +142,18 @@ def test_changed_parquet_results_are_refused(run, source, tmp_path, small_parts)
         run(source, out, resume=True)
 
 
+def test_a_run_that_was_killed_before_its_first_batch_is_started_anew(
+    run, source, tmp_path, small_parts
+):
+    out, fresh = tmp_path / "out.parquet", tmp_path / "fresh.parquet"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / "..run.json.part").write_text("{")
+    run(source, out, resume=True)
+    run(source, fresh)
+    assert contents(out) == contents(fresh)
+
+
 @pytest.mark.parametrize("flag", ["resume", "overwrite"])
 @pytest.mark.parametrize("name", ["extra.parquet", "part-1.parquet", "notes.jsonl"])
 def test_what_no_run_has_written_is_not_counted_as_results(
