@@ -208,8 +208,9 @@ class Errors:
         "with, or set precision to 'float32'."
     )
     E105 = (
-        "[E105] The model wasn't saved because its scores aren't finite. The previous "
-        "save, if any, is unchanged. Train again with a lower learning rate."
+        "[E105] The model wasn't saved because its scores aren't finite, or because a "
+        "weight is beyond ±1e6, which can't be loaded. The previous save, if any, is "
+        "unchanged. Train again with a lower learning rate."
     )
     E106 = (
         "[E106] {source} has no '{part}'. If it was excluded when saving, exclude it "

@@ -57,6 +57,20 @@ def test_results_survive_doc_bin_and_bytes(make_nlp):
         assert [sentence._.duoguard_cats for sentence in copy.sents] == spans
 
 
+@pytest.mark.parametrize("weight", [1e7, -1e7, float("nan"), float("inf")])
+def test_what_could_not_be_loaded_again_replaces_no_save(make_nlp, tmp_path, weight):
+    """A training that diverged can give finite scores: 0.5 for every text."""
+    nlp = make_nlp()
+    expected = scores(nlp)
+    nlp.to_disk(tmp_path)
+    with torch.no_grad():
+        nlp.get_pipe("duoguard").classifier.decoder.norm.weight[0] = weight
+    for save in (lambda: nlp.to_disk(tmp_path), nlp.to_bytes):
+        with pytest.raises(CheckpointError, match="E105"):
+            save()
+    assert scores(spacy.load(tmp_path)) == expected
+
+
 def test_a_saved_pipeline_loads_without_sockets(make_nlp, tmp_path, monkeypatch):
     nlp = make_nlp()
     nlp.to_disk(tmp_path)

@@ -236,9 +236,23 @@ def stored_tensors(decoder: Decoder) -> dict[str, Tensor]:
     }
 
 
+def check_parameters(decoder: Decoder) -> None:
+    """Check before saving what loading checks: a training that diverged may give scores
+    that are finite all the same.
+
+    decoder (Decoder): The decoder.
+    RAISES (CheckpointError): A weight is not finite, or beyond `WEIGHT_LIMIT`."""
+    for parameter in decoder.parameters():
+        low, high = (bound.item() for bound in parameter.detach().aminmax())
+        if not (low >= -WEIGHT_LIMIT and high <= WEIGHT_LIMIT):
+            raise CheckpointError(Errors.E105)
+
+
 def write_weights(decoder: Decoder, path: Path) -> None:
     """decoder (Decoder): The decoder to save.
-    path (Path): The safetensors file."""
+    path (Path): The safetensors file.
+    RAISES (CheckpointError): As `check_parameters`."""
+    check_parameters(decoder)
     path.touch()  # with default permissions
     mode = path.stat().st_mode
     save_file(stored_tensors(decoder), path, metadata={"format": "pt"})
@@ -247,5 +261,7 @@ def write_weights(decoder: Decoder, path: Path) -> None:
 
 def dump_weights(decoder: Decoder) -> bytes:
     """decoder (Decoder): The decoder to save.
-    RETURNS (bytes): The content of a safetensors file."""
+    RETURNS (bytes): The content of a safetensors file.
+    RAISES (CheckpointError): As `check_parameters`."""
+    check_parameters(decoder)
     return save_bytes(stored_tensors(decoder), metadata={"format": "pt"})
