@@ -16,7 +16,7 @@ def main(model: str, adapter: str, output: str) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    base = AutoModelForCausalLM.from_pretrained(model)
+    base = AutoModelForCausalLM.from_pretrained(model, use_safetensors=True)
     PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(output)
     AutoTokenizer.from_pretrained(model).save_pretrained(output)
 

@@ -179,7 +179,7 @@ def test_a_model_of_another_architecture():
 def test_every_error_has_its_code_and_no_two_share_one():
     messages = {key: value for key, value in vars(Errors).items() if key[0] == "E"}
     for key, message in messages.items():
-        assert re.match(rf"\[{key}\] [A-Z'a-z{{]", message)
+        assert re.match(rf"\[{key}\] (--)?[A-Z'a-z{{\[]", message)
     assert issubclass(SettingsError, (DuoGuardError, ValueError))
 
 

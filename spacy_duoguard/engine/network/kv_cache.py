@@ -178,6 +178,9 @@ def _attend_group(query: Tensor, key: Tensor, value: Tensor, group: _Group) -> T
     RETURNS (Tensor): (n_new, heads * head_dim), without the padding."""
     size, longest, heads, width = query.shape
     kv_heads, reach = key.shape[1], key.shape[2]
+    dtype = query.dtype
+    if query.device.type == "cpu":  # as for short texts that are scored whole
+        query, key, value = query.float(), key.float(), value.float()
     shared = heads // kv_heads  # queries per key, stacked into one product
     query = (query * width**-0.5).view(size, longest, kv_heads, shared, width)
     stacked = query.permute(0, 2, 3, 1, 4).reshape(size, kv_heads, -1, width)
@@ -188,4 +191,5 @@ def _attend_group(query: Tensor, key: Tensor, value: Tensor, group: _Group) -> T
     attended = weights.view(size, kv_heads, -1, reach) @ value
     attended = attended.view(size, kv_heads, shared, longest, width)
     flat = attended.permute(0, 3, 1, 2, 4).reshape(size * longest, heads * width)
+    flat = flat.to(dtype)
     return flat if group.keep is None else flat[group.keep]

@@ -391,6 +391,9 @@ def test_the_package_neither_unpickles_nor_runs_a_checkpoints_code():
     calls = {"eval", "exec", "torch.load", "torch.jit.load", "np.load", "numpy.load"}
     methods = {"from_pretrained", "save_pretrained", "load_state_dict_from_url"}
     ours = {"Classifier.from_pretrained", "cls.from_pretrained"}
+    # Runs in the environment of a duel's generator, on the user's own chat model, whose
+    # code it doesn't run either.
+    adapters = Path("duel", "merge_adapter.py")
     for path in Path(spacy_duoguard.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
             if isinstance(node, ast.Import):
@@ -404,4 +407,5 @@ def test_the_package_neither_unpickles_nor_runs_a_checkpoints_code():
             elif isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in calls, path
-                assert called in ours or called.split(".")[-1] not in methods, path
+                if called.split(".")[-1] in methods and called not in ours:
+                    assert path.parts[-2:] == adapters.parts, path
