@@ -1,5 +1,6 @@
 """Read the options that name other systems."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,9 +64,12 @@ def _split(value: str, option: str, separator: str) -> tuple[str, str]:
 
 def _number(text: str, value: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise _wrong("scores-threshold", value) from None
+    if math.isnan(number):  # no score would be above it
+        raise _wrong("scores-threshold", value)
+    return number
 
 
 def _file(value: str) -> Path:

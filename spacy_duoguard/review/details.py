@@ -1,7 +1,7 @@
 """What a result says of its text beside the scores: sentences, other readings, and the
 risk curve."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,18 +68,8 @@ def read_sentences(
     verdict (Verdict): What its scores are.
     RETURNS (Tuple[Sentence, ...]): The same, checked.
     RAISES (ContradictionError): They don't fit the text or the scores."""
-    if sentences is None:
-        return ()
-    if not isinstance(sentences, list):
-        raise ContradictionError("the sentences are not a list")
     checked = []
-    for sentence in sentences:
-        if not isinstance(sentence, Mapping):
-            raise ContradictionError("a sentence is not an object")
-        start: Any = sentence.get("start")
-        end: Any = sentence.get("end")
-        if not (is_offset(start, length) and is_offset(end, length) and start < end):
-            raise ContradictionError("a sentence is outside the text")
+    for sentence, start, end in _read_parts(sentences, length, "sentence"):
         scores = check_cats(to_dict(sentence.get("cats")))
         scores.pop(UNSAFE, None)
         if not scores or not set(scores) <= set(verdict.labels):
@@ -95,18 +85,8 @@ def read_turns(turns: Any, length: int, verdict: Verdict) -> tuple[Sentence, ...
     RETURNS (Tuple[Sentence, ...]): The turns that are flagged, or not scored, or to be
         reviewed, checked. Each is shown like a sentence.
     RAISES (ContradictionError): They don't fit the text, or contradict themselves."""
-    if turns is None:
-        return ()
-    if not isinstance(turns, list):
-        raise ContradictionError("the turns are not a list")
     checked = []
-    for turn in turns:
-        if not isinstance(turn, Mapping):
-            raise ContradictionError("a turn is not an object")
-        start: Any = turn.get("start")
-        end: Any = turn.get("end")
-        if not (is_offset(start, length) and is_offset(end, length) and start <= end):
-            raise ContradictionError("a turn is outside the text")
+    for turn, start, end in _read_parts(turns, length, "turn", least=0):
         if turn.get("status") == CONTEXT:
             continue
         scores = to_dict(turn.get("cats"))
@@ -123,6 +103,30 @@ def read_turns(turns: Any, length: int, verdict: Verdict) -> tuple[Sentence, ...
     return tuple(checked)
 
 
+def _read_parts(
+    parts: Any, length: int, name: str, *, least: int = 1
+) -> Iterator[tuple[Mapping[str, Any], int, int]]:
+    """parts (Any): The parts of a text in a record, or None.
+    length (int): The length of the text.
+    name (str): What to call a part.
+    least (int): The characters that a part has at least.
+    YIELDS (Tuple[Mapping[str, Any], int, int]): Each part, with its character offsets.
+    RAISES (ContradictionError): They don't fit the text."""
+    if parts is None:
+        return
+    if not isinstance(parts, list):
+        raise ContradictionError(f"the {name}s are not a list")
+    for part in parts:
+        if not isinstance(part, Mapping):
+            raise ContradictionError(f"a {name} is not an object")
+        start: Any = part.get("start")
+        end: Any = part.get("end")
+        is_inside = is_offset(start, length) and is_offset(end, length)
+        if not (is_inside and start + least <= end):
+            raise ContradictionError(f"a {name} is outside the text")
+        yield part, start, end
+
+
 def is_offset(value: Any, length: int) -> bool:
     """value (Any): An offset, perhaps.
     length (int): The length of the text.
@@ -135,18 +139,8 @@ def read_readings(readings: Any, length: int, verdict: Verdict) -> tuple[Reading
     length (int), verdict (Verdict): As in `read_sentences`.
     RETURNS (Tuple[Reading, ...]): The same, checked.
     RAISES (ContradictionError): They don't fit the text or the scores."""
-    if readings is None:
-        return ()
-    if not isinstance(readings, list):
-        raise ContradictionError("the readings are not a list")
     checked = []
-    for reading in readings:
-        if not isinstance(reading, Mapping):
-            raise ContradictionError("a reading is not an object")
-        start: Any = reading.get("start")
-        end: Any = reading.get("end")
-        if not (is_offset(start, length) and is_offset(end, length) and start < end):
-            raise ContradictionError("a reading is outside the text")
+    for reading, start, end in _read_parts(readings, length, "reading"):
         view, text = reading.get("view"), reading.get("text")
         unsafe: Any = reading.get("unsafe")
         if not (isinstance(view, str) and isinstance(text, str) and is_score(unsafe)):

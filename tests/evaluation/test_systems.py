@@ -229,6 +229,7 @@ def test_options_apply_to_all_systems_or_to_one(tmp_path):
         (["a=FILE"], ["prompt=text"], [], "E278"),
         (["a=FILE"], ["b:text=prompt"], [], "E278"),
         (["a=FILE"], [], ["high"], "E278"),
+        (["a=FILE"], [], ["nan"], "E278"),
         (["a=FILE"], [], ["b:0.5"], "E278"),
     ],
 )
