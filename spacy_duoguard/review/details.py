@@ -93,11 +93,13 @@ def read_turns(turns: Any, length: int, verdict: Verdict) -> tuple[Sentence, ...
         of_turn = judge(turn.get("status"), scores, turn.get("flags"))
         if not of_turn.is_scored and turn.get("status") != ERROR:
             raise ContradictionError("the scores of a turn contradict themselves")
+        if not set(of_turn.labels) <= set(verdict.labels):
+            raise ContradictionError("a turn has scores of unknown categories")
         labels, is_flagged = of_turn.flags, True
         if not labels and turn.get("action") == REVIEW:
             highest = max(of_turn.labels, key=of_turn.cats.__getitem__)
             labels, is_flagged = [highest], False
-        if labels and start < end and set(labels) <= set(verdict.labels):
+        if labels and start < end:
             cats = {label: of_turn.cats[label] for label in labels}
             checked.append(Sentence(start, end, cats, is_flagged))
     return tuple(checked)

@@ -71,6 +71,14 @@ def test_a_turn_that_contradicts_itself_is_not_trusted(result, change):
     assert read_document(record, 1).status == "error"
 
 
+def test_a_turn_with_categories_of_another_model_is_not_left_out(result):
+    record = json.loads(result)
+    first = record["turns"][0]
+    first["cats"] = {"Spam": 0.9, **first["cats"], "unsafe": 0.9}
+    first["flags"] = ["Spam"]
+    assert read_document(record, 1).status == "error"
+
+
 @pytest.mark.parametrize("turns", [5, [5], {}])
 def test_turns_that_are_none(result, turns):
     record = json.loads(result) | {"turns": turns}
