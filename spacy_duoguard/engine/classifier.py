@@ -1,6 +1,7 @@
 """From texts to probabilities: tokenize, cut into windows, score, aggregate."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 from ..errors import Errors, SettingsError
 from .checkpoint.bundle import Bundle, load_bundle, write_bundle
 from .conversation import read_messages
+from .launched import MOST_WAITING, LaunchedQueries, divide, launch_queries
 from .network.decoder import Decoder
-from .prefix_scores import Query, QueryBatch, QueryPlan
+from .network.device import computes_apart
+from .prefix_scores import Query
 from .runner import Runner
 from .settings import Settings, check_limit
 from .text.ahead import SplitAhead, split_ahead, split_all
@@ -19,7 +22,7 @@ from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
 from .text.views.functions import ViewFunctions, Views, check_views
 from .text.windows import WindowedText
-from .text_scores import TextScores, read_scores
+from .text_scores import TextScores
 from .turn_scores import score_spans
 
 
@@ -181,23 +184,37 @@ class Classifier:
         if any(query.curve or query.spans for query in queries):
             self.check_causal()
         limits = Limits(max_chars, normalize, views)
-        texts = split_all(
-            [query.text for query in queries],
-            *(self.tokenizer, self.settings, limits),
-            device=self.decoder.device,
-            offsets=any(query.curve or query.spans for query in queries),
-            ahead=ahead,
-        )
-        rows: dict[Query, int] = {}
-        order = [rows.setdefault(query, len(rows)) for query in queries]
-        batch = QueryBatch([QueryPlan.of(query, texts[query.text]) for query in rows])
-        windows = self.runner.probabilities(batch.ids, batch.positions)
-        n_labels = len(self.labels)
-        scores = [
-            read_scores(plan, windows[of_plan], n_labels)
-            for plan, of_plan in zip(batch.plans, batch.slices, strict=True)
-        ]
-        return [scores[row] for row in order]
+        waiting = deque(self._take_launched(ahead, limits))
+        known = {query for launched in waiting for query in launched.queries}
+        scores: dict[Query, TextScores] = {}
+        others = [query for query in dict.fromkeys(queries) if query not in known]
+        for part in divide(others, self.decoder.device):
+            texts = split_all(
+                [query.text for query in part],
+                *(self.tokenizer, self.settings, limits),
+                device=self.decoder.device,
+                offsets=any(query.curve or query.spans for query in part),
+                ahead=ahead,
+            )
+            waiting.append(launch_queries(self.runner, part, texts))
+            while len(waiting) > MOST_WAITING:
+                scores.update(waiting.popleft().read())
+        for launched in waiting:
+            scores.update(launched.read())
+        return [scores[query] for query in queries]
+
+    def _take_launched(
+        self, ahead: SplitAhead | None, limits: Limits
+    ) -> list[LaunchedQueries]:
+        """What was launched ahead, if it is still what would be computed now. Only
+        once: if one text fails, the others are tried again without it."""
+        if ahead is None:
+            return []
+        ahead.close()
+        launched, ahead.launched = ahead.launched, []
+        if ahead.made_for != (self.tokenizer, self.settings, limits):
+            return []
+        return [part for part in launched if self.runner.is_current(part.launch)]
 
     def score_turns(
         self,
@@ -249,12 +266,20 @@ class Classifier:
         return split_text(text, self.tokenizer, self.settings, limits)
 
     def split_ahead(
-        self, limits: Limits, *, offsets: bool = False
+        self, limits: Limits, *, offsets: bool = False, scores: bool = False
     ) -> SplitAhead | None:
         """limits, offsets: As for `split_texts`.
+        scores (bool): Whether the texts will be scored without spans or a curve. A
+            device that computes apart from the host then begins at once.
         RETURNS (Optional[SplitAhead]): As from `text.ahead.split_ahead`."""
-        of_self = self.tokenizer, self.settings, limits
-        return split_ahead(*of_self, device=self.decoder.device, offsets=offsets)
+        of_self, device = (self.tokenizer, self.settings, limits), self.decoder.device
+        launch: Callable[[Mapping[str, WindowedText]], LaunchedQueries] | None = None
+        if scores and computes_apart(device) and self.runner.cache is None:
+
+            def launch(texts: Mapping[str, WindowedText]) -> LaunchedQueries:
+                return launch_queries(self.runner, list(map(Query, texts)), texts)
+
+        return split_ahead(*of_self, device=device, offsets=offsets, launch=launch)
 
     def to_disk(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` and `transformers` can load.

@@ -1,6 +1,7 @@
 """From windows to probabilities, in packed batches that fit into memory."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,12 +14,41 @@ from ..errors import Errors, ScoringError
 from .fallbacks import HALVED, Fallbacks, describe
 from .feature_cache import FeatureCache
 from .network.decoder import Decoder
-from .network.device import batch_tokens
+from .network.device import batch_tokens, computes_apart
 from .network.inference import CurrentForward, Forward
 from .network.memory import out_of_memory
 from .network.packing import pack, plan_batches
+from .network.tensor_versions import TensorVersions
 from .network.threads import leave_parents_threads
 from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Batches that the device computes, or has computed."""
+
+    bounds: np.ndarray  # (n_windows + 1,), the rows of each window
+    outputs: list[tuple[list[int], Tensor]]  # windows, and all of their rows
+    n_columns: int  # of the rows
+    forward: Forward
+    head: TensorVersions
+    done: torch.cuda.Event | None  # None if there is nothing to wait for
+
+    def read(self) -> np.ndarray:
+        """Wait for the device.
+
+        RETURNS (ndarray): (n_rows, n_columns), float32. NaN where nothing was computed,
+            so that such a row is a failure and not a score.
+        """
+        rows = np.full((self.bounds[-1], self.n_columns), np.nan, dtype=np.float32)
+        if self.done is not None:
+            self.done.synchronize()
+        for batch, output in self.outputs:
+            indices = concat_ranges(self.bounds, batch)
+            # One of another shape would be broadcast, or not fit: it stays NaN.
+            if output.shape == (len(indices), self.n_columns):
+                rows[indices] = output.cpu().numpy()
+        return rows
 
 
 class Runner:
@@ -50,14 +80,38 @@ class Runner:
         positions (Sequence[ndarray]): The positions to score in each.
         RETURNS (List[ndarray]): For each window (n_positions, n_labels), float32.
         RAISES (ScoringError): A logit isn't finite, or memory ran out."""
+        return self.read(self.launch(windows, positions))
+
+    def launch(
+        self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
+    ) -> Launch:
+        """Start to compute probabilities. The host doesn't wait for a GPU.
+
+        windows (Sequence[ndarray]), positions (Sequence[ndarray]): As in
+            `probabilities`.
+        RETURNS (Launch): For `read`.
+        RAISES (ScoringError): Memory ran out.
+        """
         n_labels = self.decoder.config.num_labels
-        logits, bounds = self._run(windows, positions, self._logits, n_labels)
+        return self._launch(windows, positions, self._logits, n_labels)
+
+    def read(self, launch: Launch) -> list[np.ndarray]:
+        """launch (Launch): From `launch`.
+        RETURNS (List[ndarray]): As in `probabilities`.
+        RAISES (ScoringError): A logit isn't finite."""
+        logits = launch.read()
         finite = np.asarray(np.isfinite(logits).all(axis=1))
         if not finite.all():
-            pairs = pairwise(bounds)
+            pairs = list(pairwise(launch.bounds))
             failed = sum(not finite[start:stop].all() for start, stop in pairs)
-            raise ScoringError(Errors.E040.format(count=failed, total=len(windows)))
-        return _split(torch.from_numpy(logits).sigmoid().numpy(), bounds)
+            raise ScoringError(Errors.E040.format(count=failed, total=len(pairs)))
+        return _split(torch.from_numpy(logits).sigmoid().numpy(), launch.bounds)
+
+    def is_current(self, launch: Launch) -> bool:
+        """launch (Launch): From `launch`.
+        RETURNS (bool): Whether no weight was changed since."""
+        head = launch.head.match(self.decoder.score.parameters())
+        return head and launch.forward is self.forward()
 
     def features(
         self, windows: Sequence[np.ndarray], positions: Sequence[np.ndarray]
@@ -70,49 +124,51 @@ class Runner:
         RAISES (ScoringError): Memory ran out.
         """
         hidden_size = self.decoder.config.hidden_size
-        features, bounds = self._run(windows, positions, self._features, hidden_size)
-        return _split(features, bounds)
+        launch = self._launch(windows, positions, self._features, hidden_size)
+        return _split(launch.read(), launch.bounds)
 
-    def _run(
+    def _launch(
         self,
         windows: Sequence[np.ndarray],
         positions: Sequence[np.ndarray],
         compute: Callable[..., Tensor],
         n_columns: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> Launch:
         """Compute something for all windows, in packed batches that fit into memory.
 
         compute (Callable): From the forward, some windows and their positions to
             (n_positions, n_columns), float32.
         n_columns (int): The columns of its output.
-        RETURNS (Tuple[ndarray, ndarray]): The outputs, window after window, and the
-            bounds of each window in them.
+        RETURNS (Launch): The outputs.
         RAISES (ScoringError): A single window doesn't fit.
         """
         leave_parents_threads()
-        bounds = np.cumsum([0, *map(len, positions)])
-        # NaN, so that a row that was never computed is a failure and not a score.
-        results = np.full((bounds[-1], n_columns), np.nan, dtype=np.float32)
         outputs: list[tuple[list[int], Tensor]] = []
 
         def work(forward: Forward, batch: list[int]) -> None:
             ids, scored = [windows[i] for i in batch], [positions[i] for i in batch]
-            outputs.append((batch, compute(forward, ids, scored)))
+            output = compute(forward, ids, scored)
+            # Elsewhere than on CUDA, nothing tells when such a copy is complete.
+            outputs.append(
+                (batch, output.to("cpu", non_blocking=True) if apart else output)
+            )
 
-        tokens = self.settings.max_batch_tokens or batch_tokens(self.decoder.device)
+        device = self.decoder.device
+        apart = computes_apart(device)
+        tokens = self.settings.max_batch_tokens or batch_tokens(device)
         lengths = [len(ids) for ids in windows]
         batches = plan_batches(lengths, max_tokens=tokens)
+        head = TensorVersions(self.decoder.score.parameters())
         with torch.inference_mode():
-            run = partial(work, self.forward())
+            forward = self.forward()
             budget = Budget(tokens, self.fallbacks)
-            budget.run(batches, lengths, run, too_small=Errors.E120)
-            # A GPU works on while the host packs: fetch the results last.
-            for batch, output in outputs:
-                rows = concat_ranges(bounds, batch)
-                # One of another shape would be broadcast, or not fit: it stays NaN.
-                if output.shape == (len(rows), n_columns):
-                    results[rows] = output.cpu().numpy()
-        return results, bounds
+            budget.run(batches, lengths, partial(work, forward), too_small=Errors.E120)
+        done = None
+        if apart:
+            done = torch.cuda.Event()
+            done.record(torch.cuda.current_stream(device))
+        bounds = np.cumsum([0, *map(len, positions)])
+        return Launch(bounds, outputs, n_columns, forward, head, done)
 
     def _logits(
         self,

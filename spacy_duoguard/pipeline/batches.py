@@ -13,6 +13,7 @@ from ..engine.settings import check_count
 from ..engine.text.ahead import SplitAhead
 from ..engine.text.split import Limits
 from .architecture import get_shim
+from .conversation import is_chat
 
 
 class DocBatch(list[Doc]):
@@ -103,7 +104,8 @@ class ReadAhead:
         # A doc joins its text anew at every access.
         text = doc.text
         self._texts[id(doc)] = doc, text
-        if self._ahead is not None:
+        # Turns are read from the curve, which is not computed ahead.
+        if self._ahead is not None and not (self._ahead.scores and is_chat(doc)):
             self._ahead.add(text)
 
 
@@ -116,5 +118,5 @@ def _begin(component: TrainablePipe) -> SplitAhead | None:
     cfg = component.cfg
     limits = Limits(cfg["max_chars"], cfg["normalize"], shim.views)
     # Spans that aren't scored in context are texts of their own.
-    offsets = cfg["curve"] or component.in_context
-    return shim.classifier.split_ahead(limits, offsets=bool(offsets))
+    offsets = bool(cfg["curve"] or component.in_context)
+    return shim.classifier.split_ahead(limits, offsets=offsets, scores=not offsets)

@@ -43,12 +43,18 @@ def make_conversation(
     return doc
 
 
+def is_chat(doc: Doc) -> bool:
+    """doc (Doc): A doc.
+    RETURNS (bool): Whether it was made of messages."""
+    return isinstance(doc.user_data, dict) and KEY in doc.user_data
+
+
 def read_turns(doc: Doc) -> list[TurnSpan] | None:
     """doc (Doc): A doc.
     RETURNS (Optional[List[TurnSpan]]): Its turns; None if it wasn't made of messages.
     RAISES (ScoringError): They can't be those of its text.
     """
-    if not isinstance(doc.user_data, dict) or KEY not in doc.user_data:
+    if not is_chat(doc):
         return None
     try:
         content = doc.user_data[KEY]

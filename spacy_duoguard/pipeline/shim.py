@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import srsly
 import torch
-from thinc.api import Optimizer, Shim, torch2xp, xp2torch
+from thinc.api import Optimizer, Shim, torch2xp
 from thinc.compat import has_cupy_gpu
 
 from ..engine.checkpoint.bundle import (
@@ -159,7 +159,7 @@ class ClassifierShim(Shim):
             key = self._key(name, parameter)
             updated, _ = optimizer(key, _to_array(parameter), _to_array(gradient))
             with torch.no_grad():
-                parameter.copy_(xp2torch(updated, device=parameter.device))
+                parameter.copy_(_to_tensor(updated))
 
     @contextmanager
     def use_params(self, params: Mapping[Any, Any]) -> Iterator[None]:
@@ -177,7 +177,7 @@ class ClassifierShim(Shim):
             for name, parameter in trained_parameters(decoder).items()
         }
         values = {
-            name: xp2torch(params[key]) for name, key in keys.items() if key in params
+            name: _to_tensor(params[key]) for name, key in keys.items() if key in params
         }
         with swapped(decoder, values):
             yield
@@ -279,3 +279,9 @@ def _to_array(tensor: torch.Tensor) -> Any:
     if tensor.device.type == "cuda" and has_cupy_gpu:
         return torch2xp(tensor.detach())
     return tensor.detach().cpu().numpy()
+
+
+def _to_tensor(array: Any) -> torch.Tensor:
+    """A tensor that shares memory with an optimizer's array. thinc's `xp2torch` calls
+    what CuPy deprecates."""
+    return torch.utils.dlpack.from_dlpack(array)

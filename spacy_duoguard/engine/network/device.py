@@ -103,3 +103,9 @@ def batch_tokens(device: torch.device) -> int:
     """device (torch.device): The decoder's device.
     RETURNS (int): The default budget of a packed batch, in tokens."""
     return _BATCH_TOKENS[device.type]
+
+
+def computes_apart(device: torch.device) -> bool:
+    """device (torch.device): The decoder's device.
+    RETURNS (bool): Whether the host can go on while it computes."""
+    return device.type == "cuda"

@@ -1,10 +1,12 @@
 """Triton kernels for what lies between the products: one pass over memory each, where
 torch's own take several.
 
-Importing this module needs Triton. `fused.py` is the only one that does.
+Importing this module needs Triton. `fused.py` is the only one that does. Triton's
+compiler evaluates the annotations of kernels, and refuses all but `tl.constexpr`.
 """
 
-from typing import Any
+# mypy: allow-untyped-defs
+# ruff: noqa: ANN001, ANN202
 
 import torch
 import triton
@@ -48,8 +50,9 @@ def rotate(qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int) -> None:
     """
     total, heads, width = qkv.shape
     if total:
-        _rotate[(total, n_heads)](
-            *(qkv, cos, sin, heads * width, width, width // 2),
+        _rotate[(total,)](
+            *(qkv, cos, sin, heads * width, n_heads, width // 2),
+            HEADS=triton.next_power_of_2(n_heads),
             BLOCK=triton.next_power_of_2(width // 2),
         )
 
@@ -67,15 +70,15 @@ def swiglu(gate_up: Tensor) -> Tensor:
 
 @triton.jit
 def _add_norm(
-    x: Any,
-    change: Any,
-    weight: Any,
-    output: Any,
-    size: Any,
-    eps: Any,
+    x,
+    change,
+    weight,
+    output,
+    size,
+    eps,
     ADDS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
-) -> None:
+):
     row = tl.program_id(0).to(tl.int64) * size
     column = tl.arange(0, BLOCK)
     inside = column < size
@@ -92,35 +95,39 @@ def _add_norm(
 
 @triton.jit
 def _rotate(
-    qkv: Any,
-    cos: Any,
-    sin: Any,
-    stride: Any,
-    width: Any,
-    half: Any,
+    qkv,
+    cos,
+    sin,
+    stride,
+    heads,
+    half,
+    HEADS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
-) -> None:
+):
     row = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
+    head = tl.arange(0, HEADS)
     inside = column < half
-    first_at = qkv + row * stride + tl.program_id(1) * width + column
+    both = (head < heads)[:, None] & inside[None, :]
+    first_at = qkv + row * stride + 2 * half * head[:, None] + column[None, :]
     second_at = first_at + half
-    first = tl.load(first_at, mask=inside, other=0.0).to(tl.float32)
-    second = tl.load(second_at, mask=inside, other=0.0).to(tl.float32)
+    first = tl.load(first_at, mask=both, other=0.0).to(tl.float32)
+    second = tl.load(second_at, mask=both, other=0.0).to(tl.float32)
     c = tl.load(cos + row * half + column, mask=inside, other=0.0).to(tl.float32)
     s = tl.load(sin + row * half + column, mask=inside, other=0.0).to(tl.float32)
+    c, s = c[None, :], s[None, :]
     dtype = qkv.dtype.element_ty
-    tl.store(first_at, (first * c - second * s).to(dtype), mask=inside)
-    tl.store(second_at, (second * c + first * s).to(dtype), mask=inside)
+    tl.store(first_at, (first * c - second * s).to(dtype), mask=both)
+    tl.store(second_at, (second * c + first * s).to(dtype), mask=both)
 
 
 @triton.jit
 def _swiglu(
-    gate_up: Any,
-    output: Any,
-    size: Any,
+    gate_up,
+    output,
+    size,
     BLOCK: tl.constexpr,  # noqa: N803
-) -> None:
+):
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = column < size

@@ -38,6 +38,36 @@ def fake_cuda(monkeypatch):
     return FakeCuda(monkeypatch)
 
 
+_POINTERS = {
+    "_add_norm": ("*fp32", "*bf16", "*bf16", "*bf16"),
+    "_rotate": ("*bf16", "*fp32", "*fp32"),
+    "_swiglu": ("*bf16", "*bf16"),
+}
+_CONSTANTS = {"ADDS": True, "BLOCK": 64, "HEADS": 16}
+
+
+@pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets its kernels"
+)
+@pytest.mark.parametrize("name", _POINTERS)
+def test_the_compiler_takes_the_kernels(name):
+    """Its interpreter takes more than it does. No GPU is needed to compile for one."""
+    triton = pytest.importorskip("triton", reason="needs the package triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    kernel = getattr(importlib.import_module(MODULE), name)
+    constants = {key: _CONSTANTS[key] for key in kernel.arg_names if key.isupper()}
+    names = [key for key in kernel.arg_names if not key.isupper()]
+    types = dict(zip(names, _POINTERS[name], strict=False))
+    for key in names[len(types) :]:
+        types[key] = "fp32" if key == "eps" else "i32"
+    signature = {key: types.get(key, "constexpr") for key in kernel.arg_names}
+    source = ASTSource(kernel, signature, constants)
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+    assert "sm_90" in compiled.asm["ptx"]
+
+
 def noise(*shape, dtype=torch.float32, seed=0):
     draw = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=draw).to(dtype)

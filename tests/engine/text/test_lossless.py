@@ -1,8 +1,10 @@
 """No tokenizer drops text without a trace: refused when loaded, or an error."""
 
 import json
+import sys
 import time
 from types import SimpleNamespace
+from unicodedata import combining
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.text import lossless
 from spacy_duoguard.engine.text import tokenizer as tokenizer_module
 from spacy_duoguard.engine.text.lossless import ByteCounts, find_uncovered
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
@@ -308,3 +311,9 @@ def test_a_panic_of_the_tokenizer_costs_its_text_only(tmp_path, make_nlp, capfd)
     docs = list(nlp.pipe([TEXTS[0], "a" * 200, TEXTS[3]]))
     assert [doc._.duoguard_status for doc in docs] == ["ok", "error", "ok"]
     assert docs[1].cats["unsafe"] == 1.0
+
+
+def test_the_quick_search_for_marks_misses_none():
+    every = filter(combining, map(chr, range(sys.maxunicode + 1)))
+    assert [mark for mark in every if not lossless._MAY_BE_MARK.search(mark)] == []
+    assert not lossless._MAY_BE_MARK.search("déjà vu — “ça” …")

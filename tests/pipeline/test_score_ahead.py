@@ -1,0 +1,203 @@
+"""What a GPU computes while the host goes on is what it would compute at the end."""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from support.checkpoints import TEXTS
+from support.failures import BAD, FAILED_CATS
+from support.threads import no_thread_left, two_threads
+
+from spacy_duoguard.engine import classifier as classifier_module
+from spacy_duoguard.engine import launched
+from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.engine.prefix_scores import Query
+from spacy_duoguard.engine.text import ahead
+from spacy_duoguard.pipeline.conversation import make_conversation
+
+DOCS = [f"{i} {text}" for i in range(12) for text in TEXTS if text.strip()]
+
+
+@pytest.fixture
+def computes_apart(monkeypatch):
+    """As on a GPU, with few texts in each launch."""
+    for module in (classifier_module, launched):
+        monkeypatch.setattr(module, "computes_apart", lambda device: True)
+    monkeypatch.setattr(launched, "_PART_CHARS", 60)
+    monkeypatch.setattr(ahead, "_LEAST", 4)
+    monkeypatch.setattr(ahead, "_LEAST_TOKENS", 40)
+    with two_threads():  # else nothing is tokenized ahead
+        yield
+
+
+@contextmanager
+def counted_tokens(monkeypatch):
+    """YIELDS (List[int]): The tokens of each pass."""
+    forward, counts = CpuForward.__call__, []
+
+    def counting(self, batch):
+        counts.append(len(batch.token_ids))
+        return forward(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CpuForward, "__call__", counting)
+        yield counts
+
+
+def n_tokens(nlp, texts):
+    tokenizer = nlp.get_pipe("duoguard").classifier.tokenizer
+    return sum(len(tokenizer.encode(text).ids) for text in texts)
+
+
+def assert_same(docs, expected):
+    for doc, other in zip(docs, expected, strict=True):
+        assert doc.text == other.text
+        assert doc.cats == pytest.approx(other.cats, abs=1e-5)
+        assert doc._.duoguard_status == other._.duoguard_status
+
+
+@pytest.mark.parametrize("curve", [False, True])
+def test_launches_of_a_few_queries_equal_one(classifier, monkeypatch, request, curve):
+    queries = [Query(text, ((0, 1),), curve) for text in [*DOCS, *DOCS[:5], "", " "]]
+    expected = classifier.answer(queries)
+    request.getfixturevalue("computes_apart")
+    assert len(list(launched.divide(queries, torch.device("cuda")))) > 10
+    found = classifier.answer(queries)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(
+            one.spans[0].probabilities if one.spans[0] else 0,
+            other.spans[0].probabilities if other.spans[0] else 0,
+            atol=1e-5,
+        )
+        assert [(w.start, w.end) for w in one.windows] == [
+            (w.start, w.end) for w in other.windows
+        ]
+
+
+def test_every_query_is_in_one_launch(monkeypatch):
+    monkeypatch.setattr(launched, "_PART_CHARS", 10)
+    queries = [Query("x" * n) for n in (0, 3, 30, 4, 5, 6, 1, 10, 0)]
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    parts = list(launched.divide(queries, gpu))
+    assert [query for part in parts for query in part] == queries
+    for part in parts:
+        assert len(part) == 1 or sum(len(query.text) for query in part) <= 10
+    assert list(launched.divide(queries, cpu)) == [queries]
+    assert list(launched.divide([], cpu)) == list(launched.divide([], gpu)) == []
+
+
+def test_a_pipeline_computes_each_text_once(make_nlp, monkeypatch, computes_apart):
+    nlp = make_nlp()
+    expected = [nlp(text) for text in DOCS]
+    read = classifier_module.Classifier._take_launched
+    taken = []
+
+    def reading(*args):
+        taken.extend(read(*args))
+        return list(taken)
+
+    monkeypatch.setattr(classifier_module.Classifier, "_take_launched", reading)
+    with counted_tokens(monkeypatch) as counts, no_thread_left():
+        docs = list(nlp.pipe(DOCS, batch_size=len(DOCS)))
+    assert taken
+    assert_same(docs, expected)
+    assert sum(counts) == n_tokens(nlp, DOCS)
+    assert len(counts) > 3
+
+
+@pytest.mark.parametrize(
+    "config", [{"sents": True}, {"sents": True, "span_context": "document"}]
+)
+def test_spans_are_scored_as_alone(make_nlp, computes_apart, config):
+    nlp = make_nlp(**config)
+    expected = [nlp(text) for text in DOCS]
+    docs = list(nlp.pipe(DOCS, batch_size=20))
+    assert_same(docs, expected)
+    for doc, other in zip(docs, expected, strict=True):
+        for sent, same in zip(doc.sents, other.sents, strict=True):
+            cats = same._.duoguard_cats
+            assert sent._.duoguard_cats == pytest.approx(cats, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["score", "norm"])
+def test_weights_that_change_in_the_middle_of_a_batch(make_nlp, computes_apart, name):
+    """By other code, while it makes docs."""
+    nlp = make_nlp()
+    nlp("the weights are loaded")
+    decoder = nlp.get_pipe("duoguard").classifier.decoder
+
+    def stream():
+        yield from DOCS[:-1]
+        with torch.no_grad():
+            getattr(decoder, name).weight.neg_()
+        yield DOCS[-1]
+
+    docs = list(nlp.pipe(stream(), batch_size=len(DOCS)))
+    assert_same(docs, [nlp(text) for text in DOCS])
+
+
+def test_settings_that_change_in_the_middle_of_a_batch(make_nlp, computes_apart):
+    nlp = make_nlp()
+    guard = nlp.get_pipe("duoguard")
+    nlp("the weights are loaded")
+
+    def stream():
+        yield from DOCS[:-1]
+        guard.cfg["max_chars"] = 6
+        yield DOCS[-1]
+
+    docs = list(nlp.pipe(stream(), batch_size=len(DOCS)))
+    assert_same(docs, [nlp(text) for text in DOCS])
+
+
+def test_a_text_that_fails_costs_no_other(make_nlp, monkeypatch, computes_apart):
+    nlp = make_nlp()
+    expected = [nlp(text) for text in DOCS]
+    classifier = nlp.get_pipe("duoguard").classifier
+    bad = classifier.tokenizer.encode(BAD).ids[0]
+    forward = CpuForward.__call__
+
+    def failing(self, batch):
+        logits = forward(self, batch)
+        starts = batch.cu_seqlens[:-1].long()
+        logits[batch.token_ids[starts] == bad] = torch.nan
+        return logits
+
+    monkeypatch.setattr(CpuForward, "__call__", failing)
+    nlp.set_error_handler(lambda *args: None)
+    texts = [*DOCS[:9], BAD, *DOCS[9:]]
+    docs = list(nlp.pipe(texts, batch_size=len(texts)))
+    assert docs[9].cats == FAILED_CATS
+    assert_same([*docs[:9], *docs[10:]], expected)
+
+
+def test_conversations_are_not_computed_twice(make_nlp, monkeypatch, computes_apart):
+    nlp = make_nlp()
+    chats = [[text, "and then?", "x"] for text in DOCS]
+    texts = [" ".join(chat) for chat in chats]
+    nlp(make_conversation(nlp, chats[0]))
+    with counted_tokens(monkeypatch) as counts:
+        docs = (make_conversation(nlp, chat) for chat in chats)
+        list(nlp.pipe(docs, batch_size=len(chats)))
+    assert sum(counts) == n_tokens(nlp, texts)
+
+
+def test_an_error_in_the_thread_is_met_again(make_nlp, monkeypatch, computes_apart):
+    nlp = make_nlp()
+    expected = [nlp(text) for text in DOCS]
+    forward, failures = CpuForward.__call__, []
+
+    def failing(self, batch):
+        if not failures:
+            failures.append(threading.current_thread().name)
+            raise ValueError("once")
+        return forward(self, batch)
+
+    monkeypatch.setattr(CpuForward, "__call__", failing)
+    with no_thread_left():
+        docs = list(nlp.pipe(DOCS, batch_size=len(DOCS)))
+    assert failures == ["spacy-duoguard tokenizer"]
+    assert_same(docs, expected)
