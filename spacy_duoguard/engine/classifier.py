@@ -75,7 +75,7 @@ class Classifier:
         stride: int = 384,
         max_windows: int | None = None,
         max_batch_tokens: int | None = None,
-        kernels: str = "torch",
+        kernels: str = "auto",
     ) -> "Classifier":
         """Load a classifier from a folder or from the hub.
 
@@ -91,7 +91,8 @@ class Classifier:
         max_windows (Optional[int]): Maximum number of windows to score per text.
         max_batch_tokens (Optional[int]): Tokens per packed batch.
         kernels (str): "torch", "triton" for fused kernels on a CUDA device, or "native"
-            for kernels that are compiled for the CPU.
+            for kernels that are compiled for the CPU. "auto" is "triton" on a CUDA
+            device if that package is installed, and otherwise "torch".
         RETURNS (Classifier): Ready to score.
         RAISES (SettingsError): A setting is out of range.
         RAISES (CheckpointError): A file is missing, damaged or not supported.

@@ -19,7 +19,8 @@ class Settings:
     max_batch_tokens (Optional[int]): Tokens per packed batch; None takes the default
         for the device.
     kernels (str): "torch", "triton" for fused kernels on a CUDA device, or "native"
-        for kernels that are compiled for the CPU.
+        for kernels that are compiled for the CPU. "auto" is "triton" on a CUDA
+        device if that package is installed, and otherwise "torch".
     RAISES (SettingsError): A value is out of range or unknown.
     """
 
@@ -29,7 +30,7 @@ class Settings:
     stride: int = 384
     max_windows: int | None = None
     max_batch_tokens: int | None = None
-    kernels: str = "torch"
+    kernels: str = "auto"
 
     def __post_init__(self) -> None:
         check_precision(self.precision)

@@ -30,7 +30,7 @@ def create_duoguard(
     max_windows: int | None = None,
     max_batch_tokens: int | None = None,
     trainable_layers: int | None = None,
-    kernels: str = "torch",
+    kernels: str = "auto",
 ) -> Model[list[Doc], Floats2d]:
     """Registered as "spacy-duoguard.DuoGuard.v1". Weights are loaded or downloaded when
     they are first needed.
@@ -49,7 +49,8 @@ def create_duoguard(
     trainable_layers (Optional[int]): What to train: None for all layers, 0 for the
         head, n for the top n layers, the final norm and the head.
     kernels (str): "torch", "triton" for fused kernels on a CUDA device, or "native"
-        for kernels that are compiled for the CPU.
+        for kernels that are compiled for the CPU. "auto" is "triton" on a CUDA
+        device if that package is installed, and otherwise "torch".
     RETURNS (Model[List[Doc], Floats2d]): From docs to the probabilities of the
         categories, (n_docs, n_labels); in training to their logits.
     RAISES (SettingsError): A setting is out of range or unknown.

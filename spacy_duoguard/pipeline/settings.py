@@ -51,7 +51,7 @@ stride = 384
 max_windows = null
 max_batch_tokens = null
 trainable_layers = null
-kernels = "torch"
+kernels = "auto"
 """
 )["duoguard"]
 

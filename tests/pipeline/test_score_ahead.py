@@ -1,6 +1,5 @@
 """What a GPU computes while the host goes on is what it would compute at the end."""
 
-import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -185,19 +184,21 @@ def test_conversations_are_not_computed_twice(make_nlp, monkeypatch, computes_ap
     assert sum(counts) == n_tokens(nlp, texts)
 
 
-def test_an_error_in_the_thread_is_met_again(make_nlp, monkeypatch, computes_apart):
+def test_an_error_while_docs_are_made_is_met_again(
+    make_nlp, monkeypatch, computes_apart
+):
     nlp = make_nlp()
     expected = [nlp(text) for text in DOCS]
     forward, failures = CpuForward.__call__, []
 
     def failing(self, batch):
         if not failures:
-            failures.append(threading.current_thread().name)
+            failures.append(batch)
             raise ValueError("once")
         return forward(self, batch)
 
     monkeypatch.setattr(CpuForward, "__call__", failing)
     with no_thread_left():
         docs = list(nlp.pipe(DOCS, batch_size=len(DOCS)))
-    assert failures == ["spacy-duoguard tokenizer"]
+    assert failures
     assert_same(docs, expected)

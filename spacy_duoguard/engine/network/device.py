@@ -8,7 +8,7 @@ from ...errors import Errors, SettingsError
 from .int8_linear import int8_products
 
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "bfloat16", "int8")
-KERNELS: tuple[str, ...] = ("torch", "triton", "native")
+KERNELS: tuple[str, ...] = ("auto", "torch", "triton", "native")
 
 _DEVICE = re.compile(r"auto|cpu|cuda|cuda:\d+|mps")
 

@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import torch
@@ -47,7 +48,8 @@ def make_forward(
 ) -> Forward:
     """decoder (Decoder): The decoder, on the device to compute on.
     int8 (bool): Multiply in int8.
-    kernels (str): "torch", or "triton" on a CUDA device, or "native" on a CPU.
+    kernels (str): "torch", or "triton" on a CUDA device, or "native" on a CPU. "auto"
+        is "triton" on a CUDA device if the package is installed, else "torch".
     fallbacks (Optional[Fallbacks]): Counts what can't be used after all.
     RETURNS (Forward): The fastest forward pass for the device.
     RAISES (SettingsError): The device does not multiply int8.
@@ -59,7 +61,9 @@ def make_forward(
             return native
         return CpuForward(decoder, int8=int8)
     if decoder.device.type == "cuda":
-        return CudaForward(decoder, fallbacks, triton=kernels == "triton")
+        has_triton = kernels == "auto" and find_spec("triton") is not None
+        triton = kernels == "triton" or has_triton
+        return CudaForward(decoder, fallbacks, triton=triton)
     return decoder
 
 

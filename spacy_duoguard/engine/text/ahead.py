@@ -28,7 +28,8 @@ Launch = Callable[[Mapping[str, WindowedText]], Any]
 
 class SplitAhead:
     """Splits texts into windows in a thread, as many at once as have come in meanwhile.
-    On a device that computes apart from the host, it also starts to score them.
+    Where the device computes apart from the host, the caller's thread also starts to
+    score them: another one would have to wait for Python's lock at every operation.
 
     A thread ends with its texts: none waits for more. Which texts are split together
     depends on the time, but not what becomes of any of them.
@@ -39,12 +40,14 @@ class SplitAhead:
     ) -> None:
         """split (Callable): Splits texts, and can be called in a thread.
         made_for (Any): What its results depend on.
-        launch (Optional[Callable]): Starts to score texts, likewise."""
+        launch (Optional[Callable]): Starts to score texts."""
         self.made_for = made_for
         self.launched: list[Any] = []  # what `launch` returned; read it after `finish`
         self._split = split
         self._launch = launch
-        self._unscored: dict[str, WindowedText] = {}  # of those to launch
+        self._at_work: Sequence[str] = ()  # the texts of the thread
+        self._unscored: dict[str, WindowedText] = {}  # what to launch next
+        self._n_tokens = 0  # of these
         self._seen: set[str] = set()
         self._waiting: list[str] = []
         self._done: dict[str, WindowedText | Exception] = {}
@@ -59,7 +62,11 @@ class SplitAhead:
         if len(self._waiting) < _LEAST:
             return
         if self._thread is None or not self._thread.is_alive():
+            self._collect()
             self._start()
+            if self._launch is not None and self._n_tokens >= _LEAST_TOKENS:
+                unscored, self._unscored, self._n_tokens = self._unscored, {}, 0
+                self.launched.append(self._launch(unscored))
 
     def finish(self, texts: Iterable[str]) -> Mapping[str, WindowedText | Exception]:
         """Wait for the thread, and split here what it left.
@@ -88,9 +95,11 @@ class SplitAhead:
             self._thread = None
 
     def _start(self) -> None:
-        texts, self._waiting = self._waiting, []
+        self._at_work, self._waiting = self._waiting, []
         self._thread = threading.Thread(
-            target=self._try_work, args=(texts,), name="spacy-duoguard tokenizer"
+            target=self._try_work,
+            args=(self._at_work,),
+            name="spacy-duoguard tokenizer",
         )
         try:
             self._thread.start()
@@ -104,19 +113,18 @@ class SplitAhead:
             return
 
     def _work(self, texts: Sequence[str]) -> None:
-        if not texts:
-            return
-        results = dict(zip(texts, self._split(texts), strict=True))
-        self._done.update(results)
+        if texts:
+            self._done.update(zip(texts, self._split(texts), strict=True))
+
+    def _collect(self) -> None:
+        """What the thread has split can be scored."""
         if self._launch is None:
             return
-        for text, result in results.items():
-            if not isinstance(result, Exception):
+        for text in self._at_work:
+            result = self._done.get(text)
+            if isinstance(result, WindowedText):
                 self._unscored[text] = result
-        windows = [w for text in self._unscored.values() for w in text.windows]
-        if sum(len(window.ids) for window in windows) >= _LEAST_TOKENS:
-            unscored, self._unscored = self._unscored, {}
-            self.launched.append(self._launch(unscored))
+                self._n_tokens += sum(len(ids) for ids in result.ids)
 
 
 def split_ahead(

@@ -12,7 +12,7 @@ from support.cuda import FakeCuda, use_torch
 from support.decoders import CONFIGS, make_batch, make_decoder
 
 from spacy_duoguard.engine.fallbacks import KERNELS
-from spacy_duoguard.engine.network import fused
+from spacy_duoguard.engine.network import fused, inference
 from spacy_duoguard.engine.network.cuda import CudaForward
 from spacy_duoguard.engine.network.decoder import RMSNorm, Rotary
 from spacy_duoguard.engine.network.inference import CurrentForward
@@ -201,6 +201,25 @@ def test_on_a_cpu_the_setting_changes_nothing():
 
 def test_unknown_kernels(make_nlp):
     with pytest.raises(
-        SettingsError, match=r"E110.*'cuda'.*'torch', 'triton', 'native'"
+        SettingsError, match=r"E110.*'cuda'.*'auto', 'torch', 'triton', 'native'"
     ):
         make_nlp(model={"kernels": "cuda"})
+
+
+@pytest.mark.parametrize("has_triton", [False, True])
+def test_auto_takes_triton_where_it_is_installed(fake_cuda, monkeypatch, has_triton):
+    seen = []
+
+    class Recording(CudaForward):
+        def __init__(self, decoder, fallbacks=None, *, triton=False):
+            seen.append(triton)
+
+    class OnCuda:
+        device = torch.device("cuda")
+
+    found = object() if has_triton else None
+    monkeypatch.setattr(inference, "find_spec", lambda name: found)
+    monkeypatch.setattr(inference, "CudaForward", Recording)
+    for kernels in ("auto", "torch", "triton"):
+        inference.make_forward(OnCuda(), int8=False, kernels=kernels)
+    assert seen == [has_triton, False, True]
