@@ -127,6 +127,12 @@ class SplitAhead:
                 self._n_tokens += sum(len(ids) for ids in result.ids)
 
 
+def may_use_threads(device: torch.device) -> bool:
+    """device (torch.device): The decoder's device.
+    RETURNS (bool): Whether other threads than the caller's can tokenize."""
+    return can_share() and (device.type != "cpu" or torch.get_num_threads() > 1)
+
+
 def split_ahead(
     tokenizer: TextTokenizer,
     settings: Settings,
@@ -143,7 +149,7 @@ def split_ahead(
         should use one thread. Whether it should never depends on load: it uses several
         for a device other than the CPU, and where torch does, but not in a fork."""
     leave_parents_threads()
-    if not can_share() or (device.type == "cpu" and torch.get_num_threads() == 1):
+    if not may_use_threads(device):
         return None
 
     def split(texts: Sequence[str]) -> list[WindowedText | Exception]:
