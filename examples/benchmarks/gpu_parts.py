@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from checkpoint import FULL, TINY
+from gpu_processes import nlp_pipe
 from measure import (
     alternate,
     best_product_rate,
@@ -53,9 +54,17 @@ class Bench:
         def length(text: str) -> int:
             return len(encode(text).ids)
 
-        self.texts = TextPool(options.texts, length=length).mix(options.count)
+        self.length = length
+        self.pool = TextPool(options.texts, length=length)
+        self.texts = self.pool.mix(options.count)
         self.lengths = list(map(length, self.texts))
         self.n_tokens = sum(self.lengths)
+
+    def more(self, count: int) -> tuple[list[str], list[int]]:
+        """RETURNS (Tuple[List[str], List[int]]): Texts that were not used before, and
+        their lengths."""
+        texts = self.pool.mix(count)
+        return texts, list(map(self.length, texts))
 
     @property
     def cuda(self) -> bool:
@@ -230,26 +239,6 @@ def profile(bench: Bench) -> Figures:
     for name in sorted(times, key=lambda name: -times[name])[:10]:
         figures[f"share of {name}"] = times[name] / busy
     return figures
-
-
-def nlp_pipe(bench: Bench) -> Figures:
-    """Through spaCy, against the classifier."""
-    if not find_spec("spacy"):
-        raise LeftOutError("spaCy is not installed")
-    import spacy
-
-    nlp = spacy.blank("xx")
-    model = {"name": str(bench.folder), "device": bench.device, "precision": "bfloat16"}
-    guard: Any = nlp.add_pipe("duoguard", config={"model": model})
-    bench.counted.append(guard.classifier.runner.fallbacks)
-    runs = {
-        "nlp.pipe": lambda: list(nlp.pipe(bench.texts)),
-        "Classifier.score": _scoring(bench.classifier.score, bench.texts),
-        "nlp.make_doc alone": lambda: [nlp.make_doc(text) for text in bench.texts],
-    }
-    seconds = alternate(runs, rounds=bench.options.rounds)
-    speeds = {f"{n}: tokens/s": bench.n_tokens / median(s) for n, s in seconds.items()}
-    return {**speeds, "left_out": {"nlp.pipe in four processes": "not measured here"}}
 
 
 def peers(bench: Bench) -> Figures:

@@ -144,6 +144,7 @@ def test_two_actors_are_measured_against_one_process(tmp_path):
 
 
 TRY_OUT = ("--device", "cpu", "--tiny", "--count", 8, "--rounds", 1)
+TRY_OUT += ("--pipe-count", 32)
 
 
 def test_what_a_gpu_must_answer_can_be_tried_out_without_one():
@@ -197,6 +198,7 @@ def test_all_parts_of_the_gpu_benchmark():
     assert "out of memory" in report["left_out"]
     assert report["parts"]["peers"]["card's loop, bfloat16: tokens/s"] > 0
     assert len(report["parts"]["profile"]) == 10
+    assert report["parts"]["nlp.pipe"]["nlp.pipe, 4 processes: tokens/s"] > 0
 
 
 @pytest.mark.slow
