@@ -46,7 +46,12 @@ def _options() -> argparse.Namespace:
     add("--tokenizer", type=Path, help="tokenizer.json of Qwen2.5; default: the demo's")
     add("--cache", type=Path, help="folder to keep the checkpoint in")
     add("--count", type=int, default=512, help="number of texts")
-    add("--pipe-count", type=int, default=3000, help="texts for `nlp.pipe`")
+    add(
+        "--pipe-count",
+        type=int,
+        default=3000,
+        help="texts for `nlp.pipe` in each process",
+    )
     add("--rounds", type=int, default=3)
     add("--minutes", type=float, default=9.0, help="start no part after this time")
     add("--only", nargs="*", help="names of parts; default: all")

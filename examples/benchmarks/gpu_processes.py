@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from measure import best_product_rate, flop_per_token
 
-WARM_UP = 256  # texts of each process, at most
+WARM_UP = 1000  # texts of each process, at most a third of all
 
 
 def nlp_pipe(bench: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def nlp_pipe(bench: Any) -> dict[str, Any]:
     rate = best_product_rate(bench.config, torch.bfloat16)
     figures: dict[str, Any] = {}
     for processes in (1, 4):
-        texts, tokens = bench.more(bench.options.pipe_count)
+        texts, tokens = bench.more(processes * bench.options.pipe_count)
         found = speeds(bench.folder, bench.device, texts, tokens, processes)
         for name, speed in found.items():
             full = f"{name}, {processes} {'process' if processes == 1 else 'processes'}"
@@ -76,7 +76,7 @@ def speeds(
 
 
 def _n_warm(texts: Sized) -> int:
-    return min(WARM_UP, len(texts) // 4)
+    return min(WARM_UP, len(texts) // 3)
 
 
 def _run(

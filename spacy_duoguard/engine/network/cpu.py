@@ -36,7 +36,8 @@ class CpuForward:
         self.decoder = decoder
         self.layers = [_Layer(layer, int8) for layer in decoder.layers]  # type: ignore[arg-type]
         weights = decoder.layers.parameters()
-        self._operations = 2 * sum(w.numel() for w in weights if w.ndim > 1)
+        n_weights = sum(weight.numel() for weight in weights if weight.ndim > 1)
+        self._weights = n_weights / len(self.layers)
 
     def __call__(self, batch: PackedBatch) -> Tensor:
         """See `Decoder.forward`."""
@@ -55,8 +56,8 @@ class CpuForward:
     def _pooled(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
     ) -> Tensor:
-        layers, total = len(self.layers), len(batch.token_ids)
-        with at_most_threads(worth_threads(total * self._operations / layers)):
+        limit = worth_threads(self._weights, len(batch.token_ids))
+        with at_most_threads(limit):
             return self._layers(batch, attends)
 
     def _layers(

@@ -46,9 +46,14 @@ def leave_parents_threads() -> None:
             warn_once(Warnings.W002)
 
 
-# Operations of a layer that are worth another thread: some 200 microseconds in
-# bfloat16. Below, threads wait for each other longer than they work.
-_OPERATIONS_PER_THREAD = 100e6
+# Operations of a layer that are worth another thread: almost a millisecond in bfloat16.
+# With fewer, a second thread gains little, and where processes share the cores, threads
+# wait for each other longer than they work.
+_OPERATIONS_PER_THREAD = 200e6
+
+# Weights of a layer that are worth another thread, however few rows they are for: they
+# have to come from memory, and one core can't read as fast as several.
+_WEIGHTS_PER_THREAD = 2e6
 
 # In a line of /proc/self/maps: the path of a library whose code is loaded.
 _LIBRARY = re.compile(
@@ -56,10 +61,12 @@ _LIBRARY = re.compile(
 )
 
 
-def worth_threads(operations: float) -> int:
-    """operations (float): Of the products of a layer.
-    RETURNS (int): How many threads they are worth."""
-    return max(1, int(operations / _OPERATIONS_PER_THREAD))
+def worth_threads(weights: float, rows: int) -> int:
+    """weights (float): Those that a layer multiplies by.
+    rows (int): The rows that it multiplies.
+    RETURNS (int): How many threads its products are worth."""
+    by_operations = int(2 * weights * rows / _OPERATIONS_PER_THREAD)
+    return max(1, by_operations, int(weights / _WEIGHTS_PER_THREAD))
 
 
 @contextmanager

@@ -61,7 +61,10 @@ def test_a_library_that_torch_does_not_follow_is_left_alone(monkeypatch):
 
 
 def test_threads_follow_the_work():
-    assert [threads.worth_threads(n) for n in (0, 1e8, 2.5e8, 1e10)] == [1, 1, 2, 100]
+    small = 131_072  # weights of a layer of the demo checkpoint
+    assert [threads.worth_threads(small, n) for n in (0, 1, 1024, 4096)] == [1, 1, 1, 5]
+    large = 14_900_000  # of DuoGuard-0.5B: they come from memory for a single row, too
+    assert [threads.worth_threads(large, n) for n in (1, 20, 1024)] == [7, 7, 152]
 
 
 @needs_openmp
@@ -73,6 +76,6 @@ def test_a_small_batch_uses_one_thread(monkeypatch):
     with two_threads():
         forward = CpuForward(decoder)
         forward.pooled(make_batch([5], decoder))
-        monkeypatch.setattr(cpu, "worth_threads", lambda operations: 2)
+        monkeypatch.setattr(cpu, "worth_threads", lambda weights, rows: 2)
         forward.pooled(make_batch([5], decoder))
     assert seen == [1, 2]
