@@ -42,9 +42,11 @@ def check_replaceable(output: Output) -> None:
 
     output (Output): The output.
     RAISES (SettingsError): It exists and isn't a regular file with a single name, or is
-        a folder with other files than the parts of a run.
+        a folder with other files than the parts of a run, or one that pyarrow can't
+        write to.
     """
     if output.is_folder:
+        _check_name(output.path)
         _check_parts(output.path)
         return
     try:
@@ -58,6 +60,15 @@ def check_replaceable(output: Output) -> None:
         problem = "has other names (hard links), whose content would change, too"
     if problem is not None:
         raise SettingsError(Errors.E221.format(path=output.path, problem=problem))
+
+
+def _check_name(folder: Path) -> None:
+    try:
+        os.fspath(folder.absolute()).encode("utf8")
+    except UnicodeEncodeError:
+        problem = "isn't named in UTF-8, which pyarrow needs"
+        message = Errors.E221.format(path=ascii(str(folder)), problem=problem)
+        raise SettingsError(message) from None
 
 
 def _check_parts(folder: Path) -> None:

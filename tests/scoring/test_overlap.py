@@ -104,3 +104,12 @@ def test_special_files_and_hard_links_are_no_outputs(
         next(start(tmp_path / "in.jsonl", out, model="none", **{flag: True}))
     if kind == "hard link":
         assert out.read_bytes() == b"precious"
+
+
+def test_a_folder_that_pyarrow_cannot_name_is_refused_at_the_start(run, tmp_path):
+    pytest.importorskip("pyarrow")
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(LINES)
+    out = tmp_path / os.fsdecode(b"out-\xff.parquet")
+    refused(run, source, out, r"E221.*isn't named in UTF-8")
+    assert not out.exists()
