@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 
-from ..engine.decisions import Policy
+from ..engine.decisions import Policy, decide_actions
 from ..engine.flags import exceeds
 from ..engine.verdict import ContradictionError, are_scored, is_score
 from .annotations import SpansGroup, annotate, to_record, to_window, write_record
-from .doc_record import check_offsets, text_digest
+from .batches import DocBatch
+from .doc_record import check_offsets, text_digest, text_length
 from .doc_scores import DocScores
 
 _FLOAT = np.dtype(np.float32)
 _STATUSES = ("ok", "truncated")
 
-# The status, the flags and the probabilities of a doc, and the windows of its record.
-_Row = tuple[str, list[str], list[float], list[dict[str, Any]]]
+# The status, the flags and the probabilities of a doc, the windows of its record, and
+# the action.
+_Row = tuple[str, list[str], list[float], list[dict[str, Any]], str]
 
 
 def annotate_docs(
@@ -34,13 +36,16 @@ def annotate_docs(
     docs (Iterable[Doc]): The docs.
     scores (Sequence[DocScores]): One for each doc, in order.
     policy, group, patience: As for `annotate`.
-    RAISES (ScoringError): Scores contradict themselves. Their doc is unchanged.
+    RAISES (ScoringError): Scores contradict themselves, or are those of another text.
+        Their doc is unchanged. Another text of the same length can also be noticed when
+        the scores are read.
     """
-    rows = _judge_plain(scores, policy)
-    for doc, doc_scores, row in zip(docs, scores, rows, strict=True):
-        text = doc.text
-        if row is None or not text or not _fits(row, text):
-            annotate(doc, doc_scores, policy, group, patience)
+    batch, rows = DocBatch.of(docs), _judge_plain(scores, policy)
+    texts = batch.read_texts()  # those that were scored
+    for doc, text, doc_scores, row in zip(batch, texts, scores, rows, strict=True):
+        is_same = text_length(doc) == len(text)
+        if row is None or not text or not is_same or not _fits(row, text):
+            annotate(doc, doc_scores, policy, group, patience, text)
             continue
         record = to_record(len(text), *row, policy=policy, group=group)
         record["digest"] = text_digest(text)
@@ -67,9 +72,10 @@ def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | Non
         _read_flags(probabilities, labels, thresholds),
         probabilities.tolist(),
         _read_windows(windows, counts),
+        decide_actions([of_doc.status for of_doc in chosen], probabilities, policy),
         strict=True,
     )
-    for i, of_doc, is_scored, flags, probs, of_windows in columns:
+    for i, of_doc, is_scored, flags, probs, of_windows, action in columns:
         if is_scored:
             rows[i] = (
                 of_doc.status,
@@ -79,6 +85,7 @@ def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | Non
                     to_window(window, values)
                     for window, values in zip(of_doc.windows, of_windows, strict=True)
                 ],
+                action,
             )
     return rows
 
@@ -114,7 +121,7 @@ def _is_row(array: np.ndarray, shape: tuple[int]) -> bool:
 
 def _fits(row: _Row, text: str) -> bool:
     """Whether the windows of a record can be those of a text."""
-    status, _, _, windows = row
+    status, _, _, windows, _ = row
     offsets = [(window["start"], window["end"]) for window in windows]
     try:
         check_offsets(text, offsets, is_whole=status == "ok")
