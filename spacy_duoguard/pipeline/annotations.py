@@ -165,23 +165,30 @@ def to_record(
 
 
 def write_record(
-    doc: Doc, record: dict[str, Any], group: SpansGroup, spans: FlaggedSpans = ()
+    doc: Doc,
+    record: dict[str, Any],
+    group: SpansGroup,
+    spans: FlaggedSpans = (),
+    cats: Mapping[str, float] | None = None,
 ) -> None:
     """doc (Doc), group (SpansGroup): As for `annotate`.
     record (Dict[str, Any]): From `make_record` or `to_record`.
-    spans (FlaggedSpans): The spans that it was made of."""
+    spans (FlaggedSpans): The spans that it was made of.
+    cats (Optional[Mapping[str, float]]): Its scores by name, if known."""
+    if cats is None:
+        cats = to_cats(record["labels"], record["probs"])
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
     bind_record(record, doc)
     _repair(doc)
     if record["status"] == ERROR:  # nothing may keep a doc from being marked
-        _write_results(doc, record)
+        _write_results(doc, record, cats)
     if earlier is not None:
         doc.spans.pop(earlier, None)
     if record["spans_key"] is not None:
         doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
     # After the spans: if this is interrupted, the doc remains marked as failed.
     if record["status"] != ERROR:
-        _write_results(doc, record)
+        _write_results(doc, record, cats)
 
 
 def bind_record(record: dict[str, Any], doc: Doc) -> None:
@@ -193,8 +200,8 @@ def bind_record(record: dict[str, Any], doc: Doc) -> None:
         record["digest"] = text_digest(doc.text) if is_scored else ""
 
 
-def _write_results(doc: Doc, record: dict[str, Any]) -> None:
-    doc.cats.update(to_cats(record["labels"], record["probs"]))
+def _write_results(doc: Doc, record: dict[str, Any], cats: Mapping[str, float]) -> None:
+    doc.cats.update(cats)
     doc.user_data[KEY] = record
 
 

@@ -76,13 +76,13 @@ class TextTokenizer:
         encodings = [self._encode(text[start:end]) for start, end in splits]
         ids, _ = join_ids([encoding.ids for encoding in encodings])
 
-        def locate() -> np.ndarray:
+        def locate(_: str) -> np.ndarray:
             pairs = zip(splits, encodings, strict=True)
             return np.concatenate(
                 [read_offsets(encoding) + start for (start, _), encoding in pairs]
             )
 
-        tokens = Tokens(ids, len(text), locate)
+        tokens = Tokens(ids, text, locate)
         if not self._cover([text], ids, np.array([0, len(ids)]))[0]:
             uncovered = find_uncovered(text, tokens.offsets)
             if uncovered is not None:
@@ -130,15 +130,15 @@ class TextTokenizer:
         ids, bounds = join_ids([encoding.ids for encoding in encodings])
         covered = self._cover(texts, ids, bounds)
         results: list[Tokens | Exception] = []
+        locate: Callable[[str], np.ndarray] = self._locate
         for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
             text = texts[i]
             if not offsets and not covered[i]:  # look at its offsets
                 results.append(self._try_encode(text))
                 continue
-            locate = partial(self._locate, text)
             if offsets:  # read them now, since an encoding is large
                 locate = partial(_return, read_offsets(encodings[i]))
-            tokens = Tokens(ids[start:stop], len(text), locate)
+            tokens = Tokens(ids[start:stop], text, locate)
             uncovered = None if covered[i] else find_uncovered(text, tokens.offsets)
             results.append(tokens if uncovered is None else _not_covered(uncovered))
         return results
@@ -265,7 +265,7 @@ def _not_covered(offset: int) -> ScoringError:
     return ScoringError(Errors.E057.format(offset=offset))
 
 
-def _return(value: np.ndarray) -> np.ndarray:
+def _return(value: np.ndarray, _: str) -> np.ndarray:
     return value
 
 
