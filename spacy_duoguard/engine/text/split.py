@@ -74,7 +74,9 @@ def split_texts(
     # The ends of windows are found by offsets.
     longest = 0 if offsets else _CHARS_PER_TOKEN * settings.window
     tokens = tokenizer.encode_batch(
-        strings, offsets=lambda string: len(string) > longest
+        strings,
+        offsets=lambda string: len(string) > longest,
+        least=0 if offsets else splitter.size + 1,
     )
     encoded = dict(zip(strings, tokens, strict=True))
 
