@@ -5,11 +5,14 @@ flags it, and asks for a review above its review threshold, if it has one. Whate
 not scored is blocked.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .flags import Flag, resolve_review_thresholds, resolve_thresholds
+import numpy as np
+
+from .flags import Flag, exceeds, resolve_review_thresholds, resolve_thresholds
 
 ALLOW, REVIEW, BLOCK = "allow", "review", "block"
 ACTIONS: tuple[str, ...] = (ALLOW, REVIEW, BLOCK)  # the strictest one last
@@ -116,6 +119,33 @@ def decide(
     if near.action == ALLOW and status == "truncated" and has_band(review_thresholds):
         return Decision(REVIEW)
     return near
+
+
+def decide_actions(
+    statuses: Sequence[str], probabilities: np.ndarray, policy: Policy
+) -> list[str]:
+    """Decide what to do with many texts at once.
+
+    statuses (Sequence[str]): "ok" or "truncated", of each text. A text with any other
+        status is blocked.
+    probabilities (ndarray): (n_texts, n_labels), in the order of the thresholds.
+    policy (Policy): The thresholds.
+    RETURNS (List[str]): The action of each text, as `decide` returns it.
+    """
+    limits = list(policy.thresholds.values())
+    reviews = [
+        math.inf if review is None else review
+        for review in policy.review_thresholds.values()
+    ]
+    blocked, reviewed = (
+        np.any(exceeds(probabilities, rows), axis=1) for rows in (limits, reviews)
+    )
+    least = {"ok": 0, "truncated": 1 if policy.has_band else 0}
+    rows = zip(statuses, blocked.tolist(), reviewed.tolist(), strict=True)
+    return [
+        ACTIONS[2 if is_blocked else max(is_reviewed, least.get(status, 2))]
+        for status, is_blocked, is_reviewed in rows
+    ]
 
 
 def has_band(review_thresholds: Iterable[float | None]) -> bool:

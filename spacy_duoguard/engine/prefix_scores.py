@@ -6,9 +6,9 @@ the text is scored anyway.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -107,30 +107,39 @@ class QueryPlan:
 
     query: Query
     text: WindowedText
-    spans: list[tuple[int, int] | None]  # of the query, without whitespace
-    tokens: list[np.ndarray]  # by window: tokens of the segment; ends with the last
+    spans: tuple[tuple[int, int] | None, ...]  # of the query, without whitespace
 
     @classmethod
     def of(cls, query: Query, text: WindowedText) -> "QueryPlan":
         """query (Query): What to score. text (WindowedText): Its windows.
         RETURNS (QueryPlan): The tokens to score."""
-        if not (query.spans or query.curve):
-            return cls(query, text, [], [np.array([w.stop - 1]) for w in text.windows])
+        if not query.spans:
+            return cls(query, text, ())
         spans = [visible_span(query.text, *span) for span in query.spans]
-        wanted = [{window.stop - 1} for window in text.windows]
-        for span in spans:
-            for i, before, last in _find_span(text, span):
+        return cls(query, text, tuple(spans))
+
+    @property
+    def is_plain(self) -> bool:
+        """RETURNS (bool): Whether only the text is scored: its windows, up to their
+        ends."""
+        return not (self.query.spans or self.query.curve)
+
+    @cached_property
+    def tokens(self) -> list[np.ndarray]:
+        """RETURNS (List[ndarray]): For each window the tokens of its segment to score,
+        ascending. They end with the window's last one."""
+        windows = self.text.windows
+        wanted = [{window.stop - 1} for window in windows]
+        for span in self.spans:
+            for i, before, last in _find_span(self.text, span):
                 wanted[i] |= {last} if before is None else {before, last}
-        for i, window in enumerate(text.windows if query.curve else ()):
-            wanted[i].update(range(_first_new(text.windows, i), window.stop))
-        tokens = [np.array(sorted(scored), dtype=np.int64) for scored in wanted]
-        return cls(query, text, spans, tokens)
+        for i, window in enumerate(windows if self.query.curve else ()):
+            wanted[i].update(range(_first_new(windows, i), window.stop))
+        return [np.array(sorted(scored), dtype=np.int64) for scored in wanted]
 
     @property
     def positions(self) -> list[np.ndarray]:
         """RETURNS (List[ndarray]): For each window the positions to score."""
-        if not (self.spans or self.query.curve):
-            return [np.array([len(window.ids) - 1]) for window in self.text.windows]
         pairs = zip(self.text.windows, self.tokens, strict=True)
         return [window.positions(tokens) for window, tokens in pairs]
 
@@ -209,11 +218,21 @@ class QueryBatch:
     def __init__(self, plans: Sequence[QueryPlan]) -> None:
         """plans (Sequence[QueryPlan]): What to score."""
         self.plans = plans
-        self.ids = [ids for plan in plans for ids in plan.text.ids]
-        self.positions = [scored for plan in plans for scored in plan.positions]
-        bounds = accumulate((len(plan.tokens) for plan in plans), initial=0)
-        # Which of the windows belong to each plan.
-        self.slices = [slice(start, stop) for start, stop in pairwise(bounds)]
+        self.ids = [window.ids for plan in plans for window in plan.text.windows]
+        ends = np.array([len(ids) - 1 for ids in self.ids], dtype=np.int64)
+        # For each window the positions to score: of most texts only the last one.
+        self.positions = list(ends[:, None])
+        for plan, of_plan in zip(plans, self.slices, strict=True):
+            if not plan.is_plain:
+                self.positions[of_plan] = plan.positions
+
+    @property
+    def slices(self) -> Iterator[slice]:
+        """YIELDS (slice): For each plan which of the windows belong to it."""
+        stop = 0
+        for plan in self.plans:
+            start, stop = stop, stop + len(plan.text.windows)
+            yield slice(start, stop)
 
 
 def _read_view(

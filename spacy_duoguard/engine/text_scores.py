@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .prefix_scores import Curve, PrefixScores, QueryPlan, SpanScores
 from .text.lossless import needs_token
 from .text.views.view import TEXT
+from .text.windows import Window
 
 
-@dataclass(frozen=True)
-class WindowScores:
+class WindowScores(NamedTuple):
     """The scores of one window of a text."""
 
     start: int  # character offsets into the text, half-open
@@ -64,17 +65,8 @@ def read_scores(
         scored tokens, (n_scored, n_labels).
     n_labels (int): The number of categories.
     RETURNS (TextScores): The scores of the text, and of its spans and prefixes."""
-    window_scores = tuple(
-        [
-            WindowScores(
-                *window.char_span,
-                probabilities[-1],
-                window.segment.name,
-                window.read_as,
-            )
-            for window, probabilities in zip(plan.text.windows, windows, strict=True)
-        ]
-    )
+    pairs = zip(plan.text.windows, windows, strict=True)
+    window_scores = tuple([_score_window(window, rows[-1]) for window, rows in pairs])
     if len(window_scores) == 1:
         maximum = window_scores[0].probabilities.copy()
     elif window_scores:
@@ -82,9 +74,16 @@ def read_scores(
     else:
         maximum = np.zeros(n_labels, dtype=np.float32)
     truncated = plan.text.truncated
-    if not (plan.spans or plan.query.curve):
+    if plan.is_plain:
         return TextScores(maximum, window_scores, truncated)
     scores = list(map(PrefixScores, plan.tokens, windows))
     spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
     curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
     return TextScores(maximum, window_scores, truncated, spans, curve)
+
+
+def _score_window(window: Window, probabilities: np.ndarray) -> WindowScores:
+    segment, (start, end) = window.segment, window.char_span
+    if segment.view is None:  # as nearly all windows
+        return WindowScores(start, end, probabilities)
+    return WindowScores(start, end, probabilities, segment.name, window.read_as)

@@ -67,6 +67,7 @@ def annotate(
     policy: Policy,
     group: SpansGroup,
     patience: int,
+    text: str | None = None,
 ) -> None:
     """Write scores into a doc. The keys of other components in `doc.cats` are kept.
 
@@ -76,12 +77,16 @@ def annotate(
     group (SpansGroup): The component, and its group for flagged spans.
     patience (int): Number of consecutive tokens above a threshold that raise a flag in
         the curve.
-    RAISES (ScoringError): The scores contradict themselves. The doc is unchanged.
+    text (Optional[str]): The text that was scored; by default, that of the doc.
+    RAISES (ScoringError): The scores contradict themselves, or are those of another
+        text. The doc is unchanged.
     """
     flagged_spans = _flag_spans(scores, policy)
     record = make_record(
         scores, policy, group, patience, flagged_spans, length=text_length(doc)
     )
+    if text is not None and not scores.has_failed:
+        record["digest"] = text_digest(text)
     bind_record(record, doc)
     problem = None if scores.has_failed else judge_record(record, doc).problem
     if problem is not None:
@@ -110,6 +115,7 @@ def make_record(
         list(flagged(probabilities, policy.thresholds, failed=scores.has_failed)),
         probabilities,
         [to_window(w, w.probabilities.tolist()) for w in scores.windows],
+        policy.decide(scores.status, probabilities).action,
         policy=policy,
         group=group,
     )
@@ -128,12 +134,13 @@ def to_record(
     flags: list[str],
     probs: list[float],
     windows: list[dict[str, Any]],
+    action: str,
     *,
     policy: Policy,
     group: SpansGroup,
 ) -> dict[str, Any]:
-    """length, status, flags, probs, windows: As in the record. No other record may
-        share the lists: other code can change them in place.
+    """length, status, flags, probs, windows, action: As in the record. No other record
+        may share the lists: other code can change them in place.
     policy (Policy): The thresholds.
     group (SpansGroup): The component.
     RETURNS (Dict[str, Any]): The record of a doc without spans and curve."""
@@ -145,7 +152,7 @@ def to_record(
         "probs": probs,
         "thresholds": list(policy.thresholds.values()),
         "review_thresholds": list(policy.review_thresholds.values()),
-        "action": policy.decide(status, probs).action,
+        "action": action,
         "windows": windows,
         "spans": {},
         "span_flags": {},
@@ -158,23 +165,30 @@ def to_record(
 
 
 def write_record(
-    doc: Doc, record: dict[str, Any], group: SpansGroup, spans: FlaggedSpans = ()
+    doc: Doc,
+    record: dict[str, Any],
+    group: SpansGroup,
+    spans: FlaggedSpans = (),
+    cats: Mapping[str, float] | None = None,
 ) -> None:
     """doc (Doc), group (SpansGroup): As for `annotate`.
     record (Dict[str, Any]): From `make_record` or `to_record`.
-    spans (FlaggedSpans): The spans that it was made of."""
+    spans (FlaggedSpans): The spans that it was made of.
+    cats (Optional[Mapping[str, float]]): Its scores by name, if known."""
+    if cats is None:
+        cats = to_cats(record["labels"], record["probs"])
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
     bind_record(record, doc)
     _repair(doc)
     if record["status"] == ERROR:  # nothing may keep a doc from being marked
-        _write_results(doc, record)
+        _write_results(doc, record, cats)
     if earlier is not None:
         doc.spans.pop(earlier, None)
     if record["spans_key"] is not None:
         doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
     # After the spans: if this is interrupted, the doc remains marked as failed.
     if record["status"] != ERROR:
-        _write_results(doc, record)
+        _write_results(doc, record, cats)
 
 
 def bind_record(record: dict[str, Any], doc: Doc) -> None:
@@ -186,8 +200,8 @@ def bind_record(record: dict[str, Any], doc: Doc) -> None:
         record["digest"] = text_digest(doc.text) if is_scored else ""
 
 
-def _write_results(doc: Doc, record: dict[str, Any]) -> None:
-    doc.cats.update(to_cats(record["labels"], record["probs"]))
+def _write_results(doc: Doc, record: dict[str, Any], cats: Mapping[str, float]) -> None:
+    doc.cats.update(cats)
     doc.user_data[KEY] = record
 
 

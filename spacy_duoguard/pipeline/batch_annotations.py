@@ -2,24 +2,26 @@
 where a doc has neither spans nor a curve."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, compress, pairwise, repeat
+from itertools import accumulate, compress, pairwise
 from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc
 
-from ..engine.decisions import Policy
+from ..engine.decisions import Policy, decide_actions
 from ..engine.flags import exceeds
 from ..engine.verdict import ContradictionError, are_scored, is_score
 from .annotations import SpansGroup, annotate, to_record, to_window, write_record
-from .doc_record import check_offsets, text_digest
+from .batches import DocBatch
+from .doc_record import check_offsets, text_digest, text_length
 from .doc_scores import DocScores
 
 _FLOAT = np.dtype(np.float32)
 _STATUSES = ("ok", "truncated")
 
-# The status, the flags and the probabilities of a doc, and the windows of its record.
-_Row = tuple[str, list[str], list[float], list[dict[str, Any]]]
+# The status, the flags and the probabilities of a doc, the windows of its record, and
+# the action.
+_Row = tuple[str, list[str], list[float], list[dict[str, Any]], str]
 
 
 def annotate_docs(
@@ -34,13 +36,16 @@ def annotate_docs(
     docs (Iterable[Doc]): The docs.
     scores (Sequence[DocScores]): One for each doc, in order.
     policy, group, patience: As for `annotate`.
-    RAISES (ScoringError): Scores contradict themselves. Their doc is unchanged.
+    RAISES (ScoringError): Scores contradict themselves, or are those of another text.
+        Their doc is unchanged. Another text of the same length can also be noticed when
+        the scores are read.
     """
-    rows = _judge_plain(scores, policy)
-    for doc, doc_scores, row in zip(docs, scores, rows, strict=True):
-        text = doc.text
-        if row is None or not text or not _fits(row, text):
-            annotate(doc, doc_scores, policy, group, patience)
+    batch, rows = DocBatch.of(docs), _judge_plain(scores, policy)
+    texts = batch.read_texts()  # those that were scored
+    for doc, text, doc_scores, row in zip(batch, texts, scores, rows, strict=True):
+        is_same = text_length(doc) == len(text)
+        if row is None or not text or not is_same or not _fits(doc_scores, text):
+            annotate(doc, doc_scores, policy, group, patience, text)
             continue
         record = to_record(len(text), *row, policy=policy, group=group)
         record["digest"] = text_digest(text)
@@ -57,8 +62,8 @@ def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | Non
         return rows
     chosen = [scores[i] for i in plain]
     counts = [len(of_doc.windows) for of_doc in chosen]
-    probabilities = np.stack([of_doc.probabilities for of_doc in chosen])
-    windows = np.stack([w.probabilities for doc in chosen for w in doc.windows])
+    probabilities = _stack([of_doc.probabilities for of_doc in chosen])
+    windows = _stack([w.probabilities for of_doc in chosen for w in of_doc.windows])
     scored = are_scored(labels, thresholds, probabilities, windows, counts)
     columns = zip(
         plain,
@@ -67,9 +72,10 @@ def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | Non
         _read_flags(probabilities, labels, thresholds),
         probabilities.tolist(),
         _read_windows(windows, counts),
+        decide_actions([of_doc.status for of_doc in chosen], probabilities, policy),
         strict=True,
     )
-    for i, of_doc, is_scored, flags, probs, of_windows in columns:
+    for i, of_doc, is_scored, flags, probs, of_windows, action in columns:
         if is_scored:
             rows[i] = (
                 of_doc.status,
@@ -79,6 +85,7 @@ def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | Non
                     to_window(window, values)
                     for window, values in zip(of_doc.windows, of_windows, strict=True)
                 ],
+                action,
             )
     return rows
 
@@ -96,28 +103,33 @@ def _has_order(policy: Policy) -> bool:
 
 def _is_plain(scores: DocScores, n_labels: int) -> bool:
     """Whether scores have the form that most have."""
-    arrays = [scores.probabilities, *[w.probabilities for w in scores.windows]]
     return (
-        len(arrays) > 1
+        len(scores.windows) > 0
         and scores.spans is None
         and scores.curve is None
         and scores.turns is None
         and type(scores.status) is str
         and scores.status in _STATUSES
-        and all(map(_is_row, arrays, repeat((n_labels,))))
+        and _is_row(scores.probabilities, n_labels)
+        and all(_is_row(w.probabilities, n_labels) for w in scores.windows)
     )
 
 
-def _is_row(array: np.ndarray, shape: tuple[int]) -> bool:
-    return type(array) is np.ndarray and array.dtype == _FLOAT and array.shape == shape
+def _is_row(array: np.ndarray, n_labels: int) -> bool:
+    is_array = type(array) is np.ndarray and array.dtype == _FLOAT
+    return is_array and array.shape == (n_labels,)
 
 
-def _fits(row: _Row, text: str) -> bool:
-    """Whether the windows of a record can be those of a text."""
-    status, _, _, windows = row
-    offsets = [(window["start"], window["end"]) for window in windows]
+def _stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """`np.stack` takes several times as long."""
+    return np.concatenate(rows).reshape(len(rows), -1)
+
+
+def _fits(scores: DocScores, text: str) -> bool:
+    """Whether the windows of scores can be those of a text."""
+    offsets = [(window.start, window.end) for window in scores.windows]
     try:
-        check_offsets(text, offsets, is_whole=status == "ok")
+        check_offsets(text, offsets, is_whole=scores.status == "ok")
     except (ContradictionError, TypeError):
         return False  # `annotate` says why
     return True

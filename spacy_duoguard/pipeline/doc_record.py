@@ -150,7 +150,7 @@ def check_offsets(
         is_range = type(start) is int and type(end) is int
         if not (is_range and 0 <= start <= end <= len(text)):
             raise ContradictionError("a window is outside the text")
-        if is_whole and any(map(needs_token, text[covered:start])):
+        if start > covered and is_whole and any(map(needs_token, text[covered:start])):
             raise ContradictionError("the status is 'ok', but the windows have gaps")
         covered = max(covered, end)
 

@@ -111,6 +111,8 @@ class DocQueries:
             return cls(queries, groups, [slice(0)] * len(texts), chats, curve)
         pairs = zip(texts, curves, strict=True)
         queries = [Query(text, curve=with_curve) for text, with_curve in pairs]
+        if spans is None:
+            return cls(queries, groups, [slice(0)] * len(texts), chats, curve)
         isolated = []
         for group in groups:
             start = len(queries)

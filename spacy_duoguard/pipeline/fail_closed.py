@@ -10,8 +10,9 @@ from spacy.tokens import Doc, Span
 
 from ..engine.decisions import Policy
 from ..engine.fallbacks import HALVED, Fallbacks, describe
+from ..engine.verdict import HIGHEST
 from ..errors import Errors, ScoringError
-from ..taxonomy import CATEGORIES
+from ..taxonomy import CATEGORIES, UNSAFE
 from .annotations import (
     SpansGroup,
     annotate,
@@ -126,6 +127,7 @@ def _mark_failed(
     name = _attempt(lambda: component.name, FACTORY)
     policy = Policy(dict.fromkeys(labels, 0.0), dict.fromkeys(labels))
     shared = _get_group(component, name)
+    cats = dict.fromkeys((*labels, UNSAFE), HIGHEST)
     records: dict[str, dict[str, Any]] = {}
     for doc in docs:
         group = shared or _find_group(component, doc, name)
@@ -136,15 +138,15 @@ def _mark_failed(
             records[key] = make_record(scores, policy, group, patience=1)
         record = _copy(records[key])
         record["length"] = _attempt(partial(text_length, doc), 0)
-        write_record(doc, record, group)
+        write_record(doc, record, group, cats=cats)
 
 
 def _copy(record: dict[str, Any]) -> dict[str, Any]:
     """Copy a record without spans. `deepcopy` takes twenty times as long."""
-    copy: dict[str, Any] = {
-        key: value.copy() if isinstance(value, (list, dict)) else value
-        for key, value in record.items()
-    }
+    copy = record.copy()
+    for key, value in record.items():
+        if type(value) is list or type(value) is dict:
+            copy[key] = value.copy()
     if "curve" in copy:  # the only one with lists in a dict
         copy["curve"] = {key: value.copy() for key, value in copy["curve"].items()}
     return copy

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_duoguard.engine.decisions import ACTIONS, BLOCKED, Decision, Policy
+from spacy_duoguard.engine.decisions import (
+    ACTIONS,
+    BLOCKED,
+    Decision,
+    Policy,
+    decide_actions,
+)
 from spacy_duoguard.engine.flags import check_thresholds, flagged
 from spacy_duoguard.engine.verdict import not_scored
 from spacy_duoguard.errors import SettingsError
@@ -90,6 +96,18 @@ def test_a_truncated_text_is_never_treated_better(policy, row):
 def test_what_is_not_scored_is_blocked(policy, row, status):
     assert policy.decide(status, row) == BLOCKED
     assert not_scored(CATEGORIES, "scoring failed").decision == BLOCKED
+
+
+@given(policies(), st.lists(ROWS, min_size=1, max_size=4), st.data())
+def test_many_texts_have_the_actions_they_have_one_by_one(policy, rows, data):
+    rows = np.array(rows, dtype=np.float32)
+    some = st.sampled_from(["ok", "truncated", "error", "fine", ""])
+    statuses = data.draw(st.lists(some, min_size=len(rows), max_size=len(rows)))
+    expected = [
+        policy.decide(status, row).action
+        for status, row in zip(statuses, rows.tolist(), strict=True)
+    ]
+    assert decide_actions(statuses, rows, policy) == expected
 
 
 def test_without_review_thresholds_nothing_is_reviewed():

@@ -1,5 +1,7 @@
 """Spans and curves from one pass, against their definitions."""
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from support.texts import texts
 from support.training import make_examples, trainable
 
 from spacy_duoguard.engine.classifier import Classifier
-from spacy_duoguard.engine.prefix_scores import Query
+from spacy_duoguard.engine.prefix_scores import Query, QueryBatch, QueryPlan
+from spacy_duoguard.engine.text.split import Limits, split_texts
 from spacy_duoguard.pipeline.architecture import get_shim
 from spacy_duoguard.pipeline.losses import BinaryCrossEntropy
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -74,6 +77,53 @@ def test_a_span_is_the_score_at_its_last_token_in_each_window(small, text, data)
     np.testing.assert_allclose(span.probabilities, np.max(rows, axis=0), atol=1e-5)
     np.testing.assert_allclose(span.delta, delta, atol=1e-5)
     np.testing.assert_allclose(scores.probabilities, small.score([text])[0], atol=1e-6)
+
+
+def count_containers(make):
+    """How many objects the garbage collector has to look at because of what is made."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        made = make()
+        return len(gc.get_objects()) - before, made
+    finally:
+        gc.enable()
+
+
+def test_a_text_without_spans_takes_few_objects(small):
+    """Those of a batch are there at once: many would start costly collections."""
+    queries = [Query(f"The dog {i}") for i in range(200)]
+    texts = [query.text for query in queries]
+    args = small.tokenizer, small.settings, Limits()
+    split_texts(texts, *args)
+    n_split, split = count_containers(lambda: split_texts(texts, *args))
+    pairs = list(zip(queries, split, strict=True))
+    n_plans, batch = count_containers(
+        lambda: QueryBatch([QueryPlan.of(*pair) for pair in pairs])
+    )
+    assert n_split < 5.5 * len(texts)
+    assert n_plans < 1.5 * len(texts)
+    assert [scored.tolist() for scored in batch.positions] == [
+        [len(ids) - 1] for ids in batch.ids
+    ]
+
+
+def test_plain_texts_and_others_share_a_batch(small):
+    texts = ["The dog sleeps.", "A fox", "", "How to kill it? " * 8]
+    queries = [Query(texts[0]), Query(texts[1], ((0, 1), (2, 5))), Query("")]
+    queries += [Query(texts[3]), Query(texts[3], (), True)]
+    plans = [QueryPlan.of(query, small.split(query.text)) for query in queries]
+    batch = QueryBatch(plans)
+    alone = [QueryBatch([plan]) for plan in plans]
+    positions = [scored.tolist() for scored in batch.positions]
+    assert positions == [p.tolist() for one in alone for p in one.positions]
+    for of_plan, one in zip(batch.slices, alone, strict=True):
+        n_windows = len(one.ids)
+        assert list(one.slices) == [slice(0, n_windows)]
+        assert positions[of_plan] == [scored.tolist() for scored in one.positions]
+    assert [len(ids) - 1 for ids in batch.ids[:1]] == positions[0]
+    assert sum(map(len, positions)) > len(batch.ids)
 
 
 def find_tokens(classifier, text, start, end):

@@ -10,7 +10,9 @@ from spacy.tokens import Doc
 
 import spacy_duoguard.pipeline
 from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.pipeline.batches import DocBatch
 from spacy_duoguard.pipeline.doc_record import check_offsets
+from spacy_duoguard.pipeline.fail_closed import score_docs
 from spacy_duoguard.taxonomy import CATEGORIES
 
 # What counts as not scored differs from `doc.cats`.
@@ -65,6 +67,22 @@ def test_docs_that_share_user_data_have_one_record(guarded):
     list(guarded.get_pipe("duoguard").pipe(docs))
     _assert_not_scored(docs[0])
     assert docs[1]._.duoguard_status == "ok"
+
+
+@pytest.mark.parametrize("config", [{}, {"curve": True}], ids=["text", "curve"])
+@pytest.mark.parametrize("scored", [SAFE, f"{SAFE}, Tom"], ids=["as long", "longer"])
+def test_a_doc_that_changed_while_it_was_scored_counts_for_nothing(
+    new_nlp, scored, config
+):
+    nlp = new_nlp(**config)
+    guard = nlp.get_pipe("duoguard")
+    guard.set_error_handler(lambda *_: None)
+    docs = [nlp.make_doc(BAD), nlp.make_doc(SAFE)]
+    batch = DocBatch(docs, {id(docs[0]): (docs[0], scored)}, None)
+    score_docs(guard, batch)
+    _assert_not_scored(docs[0])
+    assert docs[1]._.duoguard_status == "ok"
+    assert docs[1]._.duoguard_cats == pytest.approx(nlp(SAFE)._.duoguard_cats, abs=1e-5)
 
 
 def test_scores_of_a_longer_text_are_refused(guarded):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..settings import Settings
 from .tokenizer import TextTokenizer
@@ -73,7 +74,9 @@ def split_texts(
     # The ends of windows are found by offsets.
     longest = 0 if offsets else _CHARS_PER_TOKEN * settings.window
     tokens = tokenizer.encode_batch(
-        strings, offsets=lambda string: len(string) > longest
+        strings,
+        offsets=lambda string: len(string) > longest,
+        least=0 if offsets else splitter.size + 1,
     )
     encoded = dict(zip(strings, tokens, strict=True))
 
@@ -92,8 +95,20 @@ class _Splitter:
     settings: Settings
     limits: Limits
 
+    @cached_property
+    def size(self) -> int:
+        """The tokens of a window, without special ones."""
+        return self.settings.window - self.tokenizer.n_special
+
+    @cached_property
+    def n_prefix(self) -> int:
+        """The special tokens before them."""
+        return len(self.tokenizer.prefix)
+
     def views(self, text: str) -> _Views:
-        read = read_views(text, self.limits.views) if self.limits.normalize else []
+        if not self.limits.normalize:
+            return [(text, None)]
+        read = read_views(text, self.limits.views)
         return [(text, None), *((view.text, view) for view in read)]
 
     def try_views(self, text: str) -> _Views | Exception:
@@ -141,17 +156,19 @@ class _Splitter:
     def _split_view(
         self, text: str, view: View | None, encode: Callable[[str], Tokens]
     ) -> WindowedText:
-        tokenizer, settings = self.tokenizer, self.settings
-        size, n_prefix = settings.window - tokenizer.n_special, len(tokenizer.prefix)
-        windows = []
+        add_special_tokens = self.tokenizer.add_special_tokens
+        settings, windows = self.settings, []
         kept_spans = self.kept(text)
         for start, end in kept_spans:
             segment = Segment(start, encode(text[start:end]), view)
             ids = segment.tokens.ids
-            for first, stop in split_windows(
-                len(ids), window=size, stride=settings.stride
-            ):
-                window_ids = tokenizer.add_special_tokens(ids[first:stop])
-                windows.append(Window(window_ids, segment, first, stop, n_prefix))
+            spans = split_windows(len(ids), window=self.size, stride=settings.stride)
+            windows += [
+                Window(
+                    add_special_tokens(ids[first:stop]),
+                    *(segment, first, stop, self.n_prefix),
+                )
+                for first, stop in spans
+            ]
         kept = keep_ends(windows, settings.max_windows)
         return WindowedText(kept, len(kept_spans) > 1 or len(kept) < len(windows))

@@ -76,13 +76,13 @@ class TextTokenizer:
         encodings = [self._encode(text[start:end]) for start, end in splits]
         ids, _ = join_ids([encoding.ids for encoding in encodings])
 
-        def locate() -> np.ndarray:
+        def locate(_: str) -> np.ndarray:
             pairs = zip(splits, encodings, strict=True)
             return np.concatenate(
                 [read_offsets(encoding) + start for (start, _), encoding in pairs]
             )
 
-        tokens = Tokens(ids, len(text), locate)
+        tokens = Tokens(ids, text, locate)
         if not self._cover([text], ids, np.array([0, len(ids)]))[0]:
             uncovered = find_uncovered(text, tokens.offsets)
             if uncovered is not None:
@@ -90,13 +90,14 @@ class TextTokenizer:
         return tokens
 
     def encode_batch(
-        self, texts: Sequence[str], *, offsets: Callable[[str], bool]
+        self, texts: Sequence[str], *, offsets: Callable[[str], bool], least: int = 0
     ) -> list[Tokens | Exception]:
         """Tokenize texts with several threads, while other Python threads go on.
 
         texts (Sequence[str]): Any texts.
         offsets (Callable): Whether the offsets of a text will be read. They can be read
             in any case, but the text is then tokenized again.
+        least (int): How many tokens a text has at least if they will be read.
         RETURNS (List[Union[Tokens, Exception]]): For each text what `encode` returns or
             raises.
         """
@@ -108,7 +109,8 @@ class TextTokenizer:
         for located, indices in groups.items():
             for start in range(0, len(indices), _MAX_GROUP):
                 group = indices[start : start + _MAX_GROUP]
-                tokens = self._encode_all([texts[i] for i in group], offsets=located)
+                members = [texts[i] for i in group]
+                tokens = self._encode_all(members, offsets=located, least=least)
                 results.update(zip(group, tokens, strict=False))
         return [
             results[i] if i in results else self._try_encode(text)
@@ -116,7 +118,7 @@ class TextTokenizer:
         ]
 
     def _encode_all(
-        self, texts: Sequence[str], *, offsets: bool
+        self, texts: Sequence[str], *, offsets: bool, least: int
     ) -> list[Tokens | Exception]:
         """RETURNS (List[Union[Tokens, Exception]]): As `encode_batch`; empty if one of
         the texts can't be tokenized."""
@@ -130,15 +132,17 @@ class TextTokenizer:
         ids, bounds = join_ids([encoding.ids for encoding in encodings])
         covered = self._cover(texts, ids, bounds)
         results: list[Tokens | Exception] = []
+        encode_again: Callable[[str], np.ndarray] = self._locate
         for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
             text = texts[i]
             if not offsets and not covered[i]:  # look at its offsets
                 results.append(self._try_encode(text))
                 continue
-            locate = partial(self._locate, text)
-            if offsets:  # read them now, since an encoding is large
+            locate = encode_again
+            if offsets and (stop - start >= least or not covered[i]):
+                # Now, since an encoding is large.
                 locate = partial(_return, read_offsets(encodings[i]))
-            tokens = Tokens(ids[start:stop], len(text), locate)
+            tokens = Tokens(ids[start:stop], text, locate)
             uncovered = None if covered[i] else find_uncovered(text, tokens.offsets)
             results.append(tokens if uncovered is None else _not_covered(uncovered))
         return results
@@ -265,7 +269,7 @@ def _not_covered(offset: int) -> ScoringError:
     return ScoringError(Errors.E057.format(offset=offset))
 
 
-def _return(value: np.ndarray) -> np.ndarray:
+def _return(value: np.ndarray, _: str) -> np.ndarray:
     return value
 
 

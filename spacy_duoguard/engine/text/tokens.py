@@ -14,13 +14,18 @@ class Tokens:
     """The tokens of one text, without those that the post-processor adds."""
 
     ids: np.ndarray  # (n_tokens,) int32
-    n_chars: int
-    locate: Callable[[], np.ndarray]  # computes the offsets
+    text: str
+    locate: Callable[[str], np.ndarray]  # computes the offsets
 
     @cached_property
     def offsets(self) -> np.ndarray:
         """RETURNS (ndarray): (n_tokens, 2) int32, character offsets, half-open."""
-        return self.locate()
+        return self.locate(self.text)
+
+    @property
+    def n_chars(self) -> int:
+        """RETURNS (int): The characters of the text."""
+        return len(self.text)
 
     def char_span(self, start: int, stop: int) -> tuple[int, int]:
         """The characters that a run of tokens covers. A token's own offsets can leave

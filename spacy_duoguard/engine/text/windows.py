@@ -22,7 +22,7 @@ All ranges are half-open, in one of these coordinate systems:
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -114,8 +114,7 @@ class Segment:
         return self.view.char_span(start, end)
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """A run of tokens that is scored at once."""
 
     ids: np.ndarray  # (n_positions,) int32, special tokens included
@@ -190,6 +189,8 @@ def split_windows(n_tokens: int, *, window: int, stride: int) -> list[tuple[int,
     RETURNS (List[Tuple[int, int]]): Start and stop of each window; an empty list
         without tokens.
     """
+    if 0 < n_tokens <= window:
+        return [(0, n_tokens)]
     windows: list[tuple[int, int]] = []
     start = 0
     while n_tokens and (not windows or windows[-1][1] < n_tokens):

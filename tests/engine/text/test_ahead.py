@@ -14,6 +14,8 @@ from support.threads import no_thread_left, two_threads
 
 from spacy_duoguard.engine.settings import Settings
 from spacy_duoguard.engine.text import ahead as ahead_module
+from spacy_duoguard.engine.text import split as split_module
+from spacy_duoguard.engine.text import tokenizer as tokenizer_module
 from spacy_duoguard.engine.text.ahead import SplitAhead, split_ahead, split_all
 from spacy_duoguard.engine.text.split import Limits, split_text, split_texts
 
@@ -158,6 +160,30 @@ def test_offsets_that_were_not_asked_for_are_the_same(classifier):
             assert np.array_equal(other.ids, expected.ids)
             assert np.array_equal(other.offsets, expected.offsets)
             assert (other.ids.dtype, other.offsets.dtype) == (np.int32, np.int32)
+
+
+def test_offsets_are_read_only_of_texts_with_several_windows(classifier, monkeypatch):
+    """Reading those of one text takes longer than all else that Python does with it."""
+    tokenizer, n_read = classifier.tokenizer, []
+    texts = ["the dog " * 12, "The dog sleeps. " * 8, "a fox"]
+    counts = [len(tokenizer.encode(text).ids) for text in texts]
+    size = counts[0] + tokenizer.n_special
+    sizes = Settings(window=size, stride=size - tokenizer.n_special)
+    expected = [split_text(text, tokenizer, sizes) for text in texts]
+    read = tokenizer_module.read_offsets
+
+    def noting(encoding):
+        n_read.append(len(encoding.ids))
+        return read(encoding)
+
+    monkeypatch.setattr(split_module, "_CHARS_PER_TOKEN", 0)  # all may have several
+    monkeypatch.setattr(tokenizer_module, "read_offsets", noting)
+    split = split_texts(texts, tokenizer, sizes)
+    assert n_read == counts[1:2]
+    spans = [[window.char_span for window in text.windows] for text in split]
+    assert n_read == counts[1:2]
+    assert list(map(len, spans)) == [1, 3, 1]
+    assert list(map(summary, split)) == list(map(summary, expected))
 
 
 FORK = """
