@@ -24,8 +24,16 @@ function showDocument(doc, position, total) {
   if (Object.keys(doc.fields).length) side.append(fieldList(doc));
   parts.push(make("div", { className: "body" }, text, side));
   article.replaceChildren(...parts);
-  article.scrollTop = 0;
+  drawQuestions();
+  article.scrollTop = 0; // last, because the browser lays the page out for it
   if (isInside) article.focus({ preventScroll: true });
+}
+
+// Draw the document that is shown again, after something has changed that its text doesn't
+// depend on: filters and the threshold.
+function updateDocument(doc, position, total) {
+  article.querySelector(".head").replaceWith(documentHead(doc, position, total));
+  article.querySelector("figure")?.replaceWith(curveFigure(doc));
   drawQuestions();
 }
 

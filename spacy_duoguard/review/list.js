@@ -19,8 +19,8 @@ function showList(documents, keep) {
   list.docs = documents;
   list.current = documents.indexOf(keep);
   list.rows.style.height = `${documents.length * rowHeight()}px`;
+  if (list.current >= 0) reveal(); // before the rows change, or the browser lays out twice
   drawRows();
-  if (list.current >= 0) reveal();
 }
 
 function drawRows() {

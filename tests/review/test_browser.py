@@ -117,6 +117,28 @@ def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
     assert count(page) == "13 of 13 documents · 3 flagged"
 
 
+def test_the_slider_changes_the_document_and_not_what_is_asked(open_page):
+    page = open_page(RECORDS, anchor="#record-2")
+    kept = page.locator(".text").element_handle()
+    page.keyboard.press("s")
+    asked = page.locator("#asked").inner_text()
+    assert asked.startswith("Does this sentence 3 of 5 belong")
+    slide(page, 0.95)
+    assert page.locator("#asked").inner_text() == asked
+    page.keyboard.press("d")
+    assert page.locator("article tr.flagged").count() == 0
+    assert page.locator("article .limit").count() == 1
+    assert page.locator("article .head .note").inner_text() == "2 of 13"
+    page.locator("#order").select_option("record")
+    page.locator("#query").fill("hate")
+    page.locator("#count", has_text="1 of 13").wait_for()
+    assert page.locator("article .head .note").inner_text() == "1 of 1"
+    page.locator("#as-scored").click()
+    assert page.locator("article tr.flagged").count() == 2
+    assert page.locator("article .limit").count() == 0
+    assert page.locator(".text").evaluate("(now, kept) => now === kept", kept)
+
+
 def test_the_right_characters_are_marked_after_emoji(open_page):
     page = open_page(RECORDS, anchor="#record-2")
     mark = page.locator("mark")
