@@ -38,7 +38,7 @@ function updateDocument(doc, position, total) {
 }
 
 function documentHead(doc, position, total) {
-  const where = position >= 0 ? `${position + 1} of ${total.toLocaleString("en")}` : "hidden by the filters";
+  const where = position >= 0 ? `${(position + 1).toLocaleString("en")} of ${total.toLocaleString("en")}` : "hidden by the filters";
   const back = make("button", { className: "back", text: "Back to the list", attributes: { type: "button" } });
   const previous = make("button", { text: "Previous", attributes: { type: "button", "aria-keyshortcuts": "k" } });
   const next = make("button", { text: "Next", attributes: { type: "button", "aria-keyshortcuts": "j" } });

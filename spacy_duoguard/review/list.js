@@ -59,6 +59,9 @@ function makeRow(doc, index, height) {
   const stage = stageOf(doc);
   if (stage) line.append(badge(stage));
   line.append(make("span", { className: "names", text: doc.failed ? "not scored" : names }));
+  if (!doc.failed && doc.part > doc.max) {
+    line.append(make("span", { className: "part", text: `a part ${format(doc.part)}` }));
+  }
   row.append(
     scoreBox(doc, flags.length > 0),
     make("bdi", { className: "snippet", text: snippet || doc.note || "no text" }),
