@@ -2,7 +2,7 @@
 
 from wasabi.tables import table
 
-from ..engine.decisions import ACTIONS
+from ..engine.decisions import ACTIONS, REVIEW
 from .intervals import LEVEL, expected_range
 from .review import (
     Actions,
@@ -39,6 +39,10 @@ def format_review(
             f"Actions, with review thresholds{aim or ' as they were, or lowered'}:",
             _format_actions(counts),
         ]
+        if recall is not None and not counts.every[REVIEW]:
+            lines.append(
+                "No text is left to review: as many are blocked as that recall needs."
+            )
     if recall is not None:
         costs = list_costs(texts, calibration)
         lines += [

@@ -24,6 +24,7 @@ from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
+from ..pipeline.gold import read_cats
 from ..pipeline.registry import read_guard_blocks
 from ..pipeline.saved import load_saved
 from ..pipeline.scorer import read_gold
@@ -143,7 +144,8 @@ def score_corpus(
     name (str): The name of the component.
     dev (Path): A .spacy file or a folder of them.
     RETURNS (Tuple[DuoGuard, LabelledScores]): The component, and the texts.
-    RAISES (SettingsError): The pipeline or the corpus can't be read.
+    RAISES (SettingsError): The pipeline or the corpus can't be read, or the corpus has
+        gold that can't be trained on.
     RAISES (ScoringError): A text can't be scored.
     """
     check_regular_files(dev)
@@ -159,6 +161,7 @@ def score_corpus(
     gold, scores, statuses = [], [], []
     for batch in minibatch(_read_examples(dev, nlp), size=_BATCH_SIZE):
         for eg in batch:
+            read_cats(eg.reference.cats, pipe.labels)  # refuses what training does
             known = read_gold(eg.reference.cats, pipe.labels)
             gold.append([float(known.get(label, np.nan)) for label in columns])
         results = pipe.predict([eg.predicted for eg in batch])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .failures import one_line_errors
+from .failures import complain, one_line_errors
 from .options import (
     MODEL_HELP,
     BatchTokens,
@@ -14,6 +14,8 @@ from .options import (
     Verbose,
     value_of,
 )
+
+_SHOWN = 5  # records without a text
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Texts = Annotated[
@@ -49,17 +51,10 @@ def verify_cli(
     otherwise. The bound for bfloat16 requires at least 500 texts. int8 has no bound.
     """
     with one_line_errors(verbose):
-        from itertools import islice
-
         from ..evaluation.parity import format_parity, sample_texts, verify
         from ..scoring.pipelines import GuardOptions, load_classifier
-        from ..scoring.run import open_source, read_records
 
-        selected = sample_texts()
-        if texts is not None:
-            records = read_records(open_source(texts, text_key=text_key))
-            readable = (record.text for record in records if record.problem is None)
-            selected = list(islice(readable, limit))
+        selected = sample_texts() if texts is None else _read(texts, text_key, limit)
         parity = verify(
             lambda precision: load_classifier(
                 GuardOptions(
@@ -76,3 +71,28 @@ def verify_cli(
         typer.echo(format_parity(parity))
         if parity.holds is False:
             raise typer.Exit(1)
+
+
+def _read(path: str, text_key: str, limit: int) -> list[str]:
+    """Read texts, and say which records have none.
+
+    path (str): The file.
+    text_key (str): The field that holds the text.
+    limit (int): The most texts to read.
+    RETURNS (List[str]): The texts."""
+    from ..scoring.run import open_source, read_records
+
+    texts: list[str] = []
+    broken: list[str] = []
+    for record in read_records(open_source(path, text_key=text_key)):
+        if record.problem is None:
+            texts.append(record.text)
+        else:
+            broken.append(f"{record.name}: {record.problem}")
+        if len(texts) == limit:
+            break
+    if broken:
+        count = f"{len(broken):,} record{'s' * (len(broken) != 1)} left out"
+        more = "; …" if len(broken) > _SHOWN else ""
+        complain(f"{count}: {'; '.join(broken[:_SHOWN])}{more}")
+    return texts

@@ -1,14 +1,15 @@
 """Convert labelled records to corpora for `spacy train`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import spacy
 from spacy.tokens import Doc, DocBin
 
-from ..engine.checkpoint.files import write_aside
+from ..engine.checkpoint.files import try_sync, write_aside
 from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, SettingsError
 from ..pipeline.settings import SPANS_KEY
@@ -81,11 +82,26 @@ def convert(request: Request) -> Conversion:
     docs, conflicts = _merge(reading, request)
     keys = [reading.split_key(text) for text in reading.texts.values()]
     conversion = Conversion(reading, _divide(docs, keys, request), conflicts)
-    for path, members in conversion.corpora.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_aside(path) as aside:
-            DocBin(docs=members, store_user_data=True).to_disk(aside)
+    _write(conversion.corpora)
     return conversion
+
+
+def _write(corpora: Mapping[Path, Sequence[Doc]]) -> None:
+    """Write all files before the first one is replaced. If the process is killed while
+    they are, the training set is missing: an old one beside a new dev set could have
+    the same texts, and the figures would be too good.
+
+    corpora (Mapping[Path, Sequence[Doc]]): The docs of each file; the dev set is last.
+    """
+    with ExitStack() as stack:
+        for path, docs in corpora.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = stack.enter_context(write_aside(path))
+            DocBin(docs=docs, store_user_data=True).to_disk(aside)
+        for path in [*corpora][:-1]:
+            path.unlink(missing_ok=True)
+            try_sync(path.parent)
+        # The last file that was written is the first to be renamed.
 
 
 def _check_request(request: Request) -> None:

@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 from ..errors import Errors, ResultsError, SettingsError
 from ..scoring.record import BrokenRecordError, Record, list_files
 from ..scoring.result_files import read_results
+from ..scoring.results import FIELDS
 from .annotations import Annotation, Skipped
 from .forms import check_offsets, read_annotation
 from .labels import LabelNames, UnknownLabelError
@@ -185,16 +186,19 @@ def read_documents(path: Path, *, text_key: str) -> dict[int, str]:
     """Read the texts of results, numbered as on the review page.
 
     path (Path): What `report` read: a file of results, or a folder of parts.
-    text_key (str): The field that holds the text.
-    RETURNS (Dict[int, str]): The texts by the numbers of their records. Those that
-        can't be read are left out.
+    text_key (str): The field that holds the text, or the messages of a conversation.
+    RETURNS (Dict[int, str]): The texts by the numbers of their records, as the page
+        shows them. Those that can't be read are left out.
     RAISES (ResultsError): There are none.
     """
     texts: dict[int, str] = {}
     files = list_files(path, *_SUFFIXES) if path.is_dir() else [path]
     results = chain.from_iterable(map(read_results, files))
+    key = f"input_{text_key}" if text_key in FIELDS else text_key
     for number, fields in enumerate(results, start=1):
-        text = fields.get(text_key) if isinstance(fields, Mapping) else None
+        if not isinstance(fields, Mapping):
+            continue
+        text = fields.get("scored_text") or fields.get(key)  # of messages, or the text
         if isinstance(text, str):
             texts[number] = text
     if not texts:

@@ -24,13 +24,21 @@ function showDocument(doc, position, total) {
   if (Object.keys(doc.fields).length) side.append(fieldList(doc));
   parts.push(make("div", { className: "body" }, text, side));
   article.replaceChildren(...parts);
-  article.scrollTop = 0;
+  drawQuestions();
+  article.scrollTop = 0; // last, because the browser lays the page out for it
   if (isInside) article.focus({ preventScroll: true });
+}
+
+// Draw the document that is shown again, after something has changed that its text doesn't
+// depend on: filters and the threshold.
+function updateDocument(doc, position, total) {
+  article.querySelector(".head").replaceWith(documentHead(doc, position, total));
+  article.querySelector("figure")?.replaceWith(curveFigure(doc));
   drawQuestions();
 }
 
 function documentHead(doc, position, total) {
-  const where = position >= 0 ? `${position + 1} of ${total.toLocaleString("en")}` : "hidden by the filters";
+  const where = position >= 0 ? `${(position + 1).toLocaleString("en")} of ${total.toLocaleString("en")}` : "hidden by the filters";
   const back = make("button", { className: "back", text: "Back to the list", attributes: { type: "button" } });
   const previous = make("button", { text: "Previous", attributes: { type: "button", "aria-keyshortcuts": "k" } });
   const next = make("button", { text: "Next", attributes: { type: "button", "aria-keyshortcuts": "j" } });

@@ -17,7 +17,10 @@ function isFlagged(doc, label) {
 }
 
 function flagsOf(doc) {
-  return labels.map((_, i) => i).filter((i) => isFlagged(doc, i));
+  const flags = [];
+  if (!doc.failed && state.threshold !== null && doc.max <= state.threshold) return flags;
+  for (let i = 0; i < labels.length; i += 1) if (isFlagged(doc, i)) flags.push(i);
+  return flags;
 }
 
 function matchesText(doc, words) {
@@ -48,10 +51,10 @@ function countMarks(counts, doc) {
   } else if (doc.markable) count(counts, "undone"); // as most are, so without a look at each
 }
 
-// RETURNS: the documents to show, sorted, and counts over the search results.
+// RETURNS: the documents to show, in order, and counts over the search results.
 function applyFilters() {
   const words = fold(state.query.trim());
-  const results = docs.filter((doc) => matchesText(doc, words));
+  const results = inOrder().filter((doc) => matchesText(doc, words));
   const [statuses, actions, marked] = [{}, {}, {}];
   const perCategory = labels.map(() => 0);
   let flagged = 0;
@@ -70,5 +73,5 @@ function applyFilters() {
     if (state.categories.size && !flags.some((i) => state.categories.has(i))) continue;
     shown.push(doc);
   }
-  return { shown: sortDocuments(shown), found: results.length, flagged, perCategory, statuses, actions, marked };
+  return { shown, found: results.length, flagged, perCategory, statuses, actions, marked };
 }

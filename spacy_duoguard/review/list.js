@@ -19,8 +19,8 @@ function showList(documents, keep) {
   list.docs = documents;
   list.current = documents.indexOf(keep);
   list.rows.style.height = `${documents.length * rowHeight()}px`;
+  if (list.current >= 0) reveal(); // before the rows change, or the browser lays out twice
   drawRows();
-  if (list.current >= 0) reveal();
 }
 
 function drawRows() {
@@ -59,6 +59,9 @@ function makeRow(doc, index, height) {
   const stage = stageOf(doc);
   if (stage) line.append(badge(stage));
   line.append(make("span", { className: "names", text: doc.failed ? "not scored" : names }));
+  if (!doc.failed && doc.part > doc.max) {
+    line.append(make("span", { className: "part", text: `a part ${format(doc.part)}` }));
+  }
   row.append(
     scoreBox(doc, flags.length > 0),
     make("bdi", { className: "snippet", text: snippet || doc.note || "no text" }),

@@ -16,7 +16,8 @@ function refresh() {
   drawCategories(counts.perCategory);
   drawChoices(counts);
   drawThreshold();
-  showDocument(open, list.current, documents.length);
+  const draw = open && open === asked.doc ? updateDocument : showDocument;
+  draw(open, list.current, documents.length);
 }
 
 // Draw what depends on the marks of some documents. The list is filtered again when another

@@ -72,7 +72,8 @@ function scoreBy(doc, key, label) {
   if (doc.failed) return null;
   if (key === "") return doc.probs[label];
   const cats = scoredAt(doc, key).flatMap((sentence) => sentence.cats);
-  return cats.find(([at]) => at === label)?.[1] ?? null;
+  const scores = cats.filter(([at]) => at === label).map(([, score]) => score);
+  return scores.length ? Math.max(...scores) : null;
 }
 
 function scoredAt(doc, key) {

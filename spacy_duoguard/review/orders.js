@@ -67,11 +67,25 @@ function disagreementOf(doc) {
 
 const ORDERS = { risk: riskOf, closeness: closenessOf, disagreement: disagreementOf };
 
-// RETURNS: the documents in the chosen order; equal ones by risk.
-function sortDocuments(documents) {
-  if (state.order === "record") return documents.sort((a, b) => a.record - b.record);
+// Sorted again only if something has changed that an order depends on.
+const sorting = { key: null, docs: [] };
+
+function sortingKey() {
+  const byLimit = state.order === "closeness" || state.order === "disagreement";
+  return JSON.stringify([state.order, chosen(), byLimit ? state.threshold : null]);
+}
+
+// RETURNS: all documents in the chosen order; equal ones by risk.
+function inOrder() {
+  const key = sortingKey();
+  if (sorting.key !== key) Object.assign(sorting, { key, docs: sortDocuments() });
+  return sorting.docs;
+}
+
+function sortDocuments() {
+  if (state.order === "record") return [...docs].sort((a, b) => a.record - b.record);
   const measure = ORDERS[state.order];
-  const ranked = documents.map((doc) => ({ doc, rank: measure(doc), risk: riskOf(doc) }));
+  const ranked = docs.map((doc) => ({ doc, rank: measure(doc), risk: riskOf(doc) }));
   ranked.sort((a, b) => b.rank - a.rank || b.risk - a.risk || a.doc.record - b.doc.record);
   return ranked.map(({ doc }) => doc);
 }

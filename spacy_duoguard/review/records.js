@@ -11,6 +11,9 @@ for (const doc of docs) {
   doc.action ??= doc.failed && hasActions ? "block" : null;
   doc.max = doc.failed ? 1 : Math.max(0, ...doc.probs);
   const flagged = new Set(doc.flags);
+  // The highest score of a flagged part: a sentence, or a message of a conversation.
+  const parts = doc.sentences.filter((part) => !part.review).flatMap((part) => part.cats);
+  doc.part = Math.max(0, ...parts.map(([, score]) => score));
   doc.scored = labels.map((_, i) => doc.failed || flagged.has(i));
   doc.markable = Boolean(doc.text) && doc.status !== "empty";
   doc.folded = null; // set when the text is first searched

@@ -32,7 +32,7 @@ function sentencesOf(doc, entry) {
   const add = (start, end, cats, review = false) => {
     const key = `${start}-${end}`;
     const same = known.get(key);
-    if (same) same.cats = [...(same.cats ?? []), ...cats];
+    if (same) Object.assign(same, { cats: [...same.cats, ...cats], review: same.review && review });
     else known.set(key, { key, start, end, from: toUnits(start), to: toUnits(end), cats, review });
   };
   for (const { start, end, cats, review } of doc.sentences) add(start, end, cats, review);

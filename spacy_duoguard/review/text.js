@@ -73,8 +73,12 @@ function describeMark(element, cats, word) {
   element.append(make("span", { className: "hidden", text: " [end] " }));
 }
 
+// RETURNS: each category once, with its highest score: a sentence can also be a message, or
+// in one.
 function sorted(cats) {
-  return [...cats].sort((a, b) => b[1] - a[1]);
+  const highest = new Map();
+  for (const [label, score] of cats) highest.set(label, Math.max(score, highest.get(label) ?? 0));
+  return [...highest].sort((a, b) => b[1] - a[1]);
 }
 
 function describe(cats) {

@@ -218,6 +218,14 @@ def test_failures_change_nothing(saved, dev, tmp_path):
     one_class = write_corpus(tmp_path / "one.spacy", [{"Hate": 1.0}] * len(TEXTS))
     assert "E084" in failure(saved, one_class, "--best-f")
     assert "E084" in failure(saved, one_class, "--best-f", "--unsafe")
+    wrong = [*GOLD[1:], {"Hate": float("nan")}]
+    assert "E063" in failure(
+        saved, write_corpus(tmp_path / "nan.spacy", wrong), "--best-f"
+    )
+    wrong = [*GOLD[1:], {**dict.fromkeys(CATEGORIES, 0.0), "unsafe": 1.0}]
+    assert "E068" in failure(
+        saved, write_corpus(tmp_path / "all.spacy", wrong), "--best-f"
+    )
     assert contents(saved) == before
 
 

@@ -2,6 +2,7 @@
 calibration says about other texts."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,6 +221,11 @@ def test_the_report_says_what_happens_to_texts():
     low, high = expected_range(blocked, 100)
     assert f"{blocked / 100:.3f} ({low / 100:.3f} to {high / 100:.3f})" in report
     assert "missed at most" in report
+    assert counts.every["review"] == 0
+    assert "No text is left to review" in report
+    fewer = replace(made, threshold=0.8)
+    review = choose_review(texts, 1.0, fewer, threshold=None, thresholds={})
+    assert "is left to review" not in format_review(texts, fewer, review, 1.0)
     no_band = keep_review(LABELS, made, threshold=None, thresholds={})
     plain = format_review(texts, made, no_band, None)
     assert "missed at most" not in plain

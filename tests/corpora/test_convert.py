@@ -5,34 +5,9 @@ import io
 import json
 
 import pytest
-import spacy
-from spacy.cli._util import app
-from spacy.tokens import DocBin
-from typer.testing import CliRunner
+from support.corpora import load
 
-from spacy_duoguard.corpora.split import is_dev
 from spacy_duoguard.pipeline.gold import REJECTED
-
-
-@pytest.fixture
-def convert(tmp_path, monkeypatch):
-    spacy.registry.cli.get_all()
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, records=None, code=0):
-        if records is not None:
-            lines = [r if isinstance(r, str) else json.dumps(r) for r in records]
-            (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf8")
-        result = CliRunner().invoke(app, ["duoguard", "convert", *arguments])
-        assert result.exit_code == code, result.output
-        return result.output
-
-    return run
-
-
-def load(path):
-    vocab = spacy.blank("xx").vocab
-    return {doc.text: doc for doc in DocBin().from_disk(path).get_docs(vocab)}
 
 
 def spans_of(doc):
@@ -103,29 +78,6 @@ def test_contradictions_are_refused_until_they_are_settled(convert, tmp_path):
         assert f"settled by '{policy}': 1 ('Hate' in records 1, 5)" in output
 
 
-TEXTS = [f"{word} number {i}." for i in range(60) for word in ("Dog", "Fox")]
-
-
-def test_the_split_keeps_copies_together_and_is_stable(convert):
-    records = [{"text": text, "unsafe": i % 2} for i, text in enumerate(TEXTS)]
-    copies = [{**r, "text": f" {r['text'].upper()} "} for r in records]
-    convert("in.jsonl", "out", "--split", "0.25", records=[*records, *copies])
-    train, dev = load("out/train.spacy"), load("out/dev.spacy")
-    assert len(train) + len(dev) == 2 * len(TEXTS)
-    assert 0.1 < len(dev) / (2 * len(TEXTS)) < 0.4
-    for part in (train, dev):
-        assert {text.strip().upper() for text in part if text in TEXTS} == {
-            text.strip() for text in part if text not in TEXTS
-        }
-    convert("in.jsonl", "half", "--split", "0.25", records=records[::2])
-    assert load("half/dev.spacy").keys() == dev.keys() & set(TEXTS[::2])
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.0, False), (1.0, True)])
-def test_the_ends_of_the_split(share, expected):
-    assert {is_dev(text, share) for text in TEXTS} == {expected}
-
-
 DOCUMENT = "A nice day. I hate you. Go away."
 
 
@@ -166,32 +118,30 @@ def test_corrected_sentences_are_texts_or_spans_of_their_documents(convert, tmp_
     assert rejected == [[24, 32, "Hate"]]
 
 
-def test_the_sentences_of_a_document_stay_with_it(convert):
-    records = []
-    for number in range(1, 61):
-        sentences = [f"Sentence {i} of {number}." for i in range(4)]
-        meta = {"results": "0" * 32, "record": number}
-        if number % 2:  # of the others, only sentences were corrected
-            unit = {"unit": "document", **meta}
-            text = " ".join(sentences)
-            records.append(
-                {"text": text, "label": "Hate", "answer": "reject", "meta": unit}
-            )
-        unit = {"unit": "sentence", **meta, "start": 0, "end": 1}
-        records += [
-            {"text": text, "label": "Hate", "answer": "accept", "meta": unit}
-            for text in sentences
-        ]
-    convert("in.jsonl", "out", "--split", "0.3", records=records)
-    sides = [
-        {text.rsplit(" ", 1)[1] for text in load(f"out/{name}.spacy")}
-        for name in ("train", "dev")
+def test_corrected_sentences_of_a_conversation_are_spans_of_its_text(convert, tmp_path):
+    texts = ["A nice day.", "I hate you. Go away."]
+    chat = [{"role": role, "content": t} for role, t in zip("ab", texts, strict=True)]
+    results = [
+        *({"text": "x"}, {"text": chat, "scored_text": DOCUMENT}),
+        {"text": DOCUMENT, "scored_text": None},  # as in Parquet
     ]
-    assert not sides[0] & sides[1]
-    assert 5 < len(sides[1]) < 35
-    documents = {r["text"] for r in records if r["meta"]["unit"] == "document"}
-    dev = documents & load("out/dev.spacy").keys()
-    assert dev == {text for text in documents if is_dev(text, 0.3)}
+    (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, results)))
+    records = [*MARKS, mark("A nice day.", "Hate", "reject", record=3)]
+    options = ("--documents", "results.jsonl")
+    convert("in.jsonl", "spans.spacy", *options, records=records)
+    ((text, doc),) = load("spans.spacy").items()
+    assert text == DOCUMENT
+    assert spans_of(doc) == [("I hate you.", "Hate")]
+    rejected = [list(entry) for entry in doc.spans["duoguard"].attrs[REJECTED]]
+    assert rejected == [[0, 11, "Hate"], [24, 32, "Hate"]]
+
+
+def test_a_text_in_a_field_that_results_rename_is_read(convert, tmp_path):
+    results = [{"input_status": "x"}, {"input_status": DOCUMENT, "status": "ok"}]
+    (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, results)))
+    options = ("--documents", "results.jsonl", "--documents-key", "status")
+    convert("in.jsonl", "spans.spacy", *options, records=MARKS)
+    assert load("spans.spacy").keys() == {DOCUMENT}
 
 
 def test_a_sentence_that_is_not_in_its_document_is_named(convert, tmp_path):

@@ -115,6 +115,21 @@ def test_the_command_in_float32(run, tmp_path):
     assert "1 text, " in fewer
 
 
+def test_records_without_a_text_are_named(run, tmp_path):
+    source = tmp_path / "in.jsonl"
+    rows = [{"text": None}, {"text": "a dog"}, {"other": 1}, {"text": "b"}, {}]
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf8")
+    code, output = run("--precision", "float32", "--texts", source)
+    assert code == 0, output
+    assert (
+        "3 records left out: Record 1 (line 1): 'text' is null, not a string; Record 3 "
+        "(line 3): no field 'text'; Record 5 (line 5): no field 'text'\n"
+    ) in output
+    assert "2 texts, " in output
+    _, fewer = run("--precision", "float32", "--texts", source, "--limit", 1)
+    assert "1 record left out: Record 1 (line 1)" in fewer
+
+
 def test_the_command_fails_if_scores_differ(run, monkeypatch, tmp_path):
     real = parity.score_with_reference
 

@@ -103,6 +103,20 @@ def test_filters(open_page):
     assert len(rows(page)) == 13
 
 
+def test_the_list_shows_the_score_of_a_part_by_which_it_is_sorted(open_page):
+    sentence, other = (0, 11, {"Hate": 0.97}), (12, 15, {"Privacy": 0.6})
+    records = [
+        record("Call me: 555-0100.", scores={"Privacy": 0.9}),
+        record("I hate you. Bye.", scores={"Hate": 0.3}, sentences=[sentence, other]),
+        record("I hate you. Bye.", scores={"Hate": 0.98}, sentences=[sentence]),
+    ]
+    page = open_page(records)
+    assert rows(page) == [3, 2, 1]
+    lines = page.locator(".row").all_inner_texts()
+    assert ["a part 0.970" in line for line in lines] == [False, True, False]
+    assert "0.300" in lines[1]
+
+
 def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
     page = open_page(RECORDS)
     number = category(page, "Privacy").locator(".number")
@@ -115,6 +129,28 @@ def test_the_slider_changes_counts_and_a_failure_stays_flagged(open_page):
     assert (count(page), number.inner_text()) == ("13 of 13 documents · 1 flagged", "1")
     page.locator("#as-scored").click()
     assert count(page) == "13 of 13 documents · 3 flagged"
+
+
+def test_the_slider_changes_the_document_and_not_what_is_asked(open_page):
+    page = open_page(RECORDS, anchor="#record-2")
+    kept = page.locator(".text").element_handle()
+    page.keyboard.press("s")
+    asked = page.locator("#asked").inner_text()
+    assert asked.startswith("Does this sentence 3 of 5 belong")
+    slide(page, 0.95)
+    assert page.locator("#asked").inner_text() == asked
+    page.keyboard.press("d")
+    assert page.locator("article tr.flagged").count() == 0
+    assert page.locator("article .limit").count() == 1
+    assert page.locator("article .head .note").inner_text() == "2 of 13"
+    page.locator("#order").select_option("record")
+    page.locator("#query").fill("hate")
+    page.locator("#count", has_text="1 of 13").wait_for()
+    assert page.locator("article .head .note").inner_text() == "1 of 1"
+    page.locator("#as-scored").click()
+    assert page.locator("article tr.flagged").count() == 2
+    assert page.locator("article .limit").count() == 0
+    assert page.locator(".text").evaluate("(now, kept) => now === kept", kept)
 
 
 def test_the_right_characters_are_marked_after_emoji(open_page):
@@ -140,7 +176,7 @@ def test_overlapping_sentences(open_page):
     )
     assert page.locator("mark").evaluate_all(texts) == ["ab", "cde", "fghi"]
     tips = page.locator("mark").evaluate_all("nodes => nodes.map(m => m.dataset.tip)")
-    assert tips[1] == "Hate 0.900 · Privacy 0.800 · Hate 0.700"
+    assert tips[1] == "Hate 0.900 · Privacy 0.800"  # each category once
     assert page.locator(".text").evaluate("node => node.lastChild.textContent") == "jk"
 
 

@@ -1,6 +1,7 @@
 """The turns of conversations on the review page."""
 
 import json
+import math
 
 import pytest
 
@@ -39,6 +40,24 @@ def test_a_flagged_turn_is_shown_and_counts_as_a_risk(result):
     assert document.text[shown.start : shown.end] == MESSAGES[0]["content"]
     assert shown.cats == {label: first["cats"][label] for label in first["flags"]}
     assert document.risk == max(shown.cats.values()) > max(document.cats.values())
+
+
+@pytest.mark.browser
+def test_a_sentence_that_is_a_whole_message_has_each_category_once(result, open_page):
+    record = json.loads(result)
+    first = record["turns"][0]
+    score = first["cats"]["Hate"]
+    cats = {"Hate": score - 0.1, "Privacy": 0.9}
+    record["sentences"] = [{"start": first["start"], "end": first["end"], "cats": cats}]
+    page = open_page([record])
+    item = page.locator("#sentences li").inner_text()
+    assert item.count("Hate") == 1
+    hate = math.floor(score * 1000 + 1e-9) / 1000
+    assert f"Hate {hate:.3f}" in item
+    assert page.locator("mark").get_attribute("data-tip").count("Hate") == 1
+    page.keyboard.press("s")
+    row = page.locator("#categories-of tr", has_text="Hate")
+    assert f"{hate:.3f}" in row.inner_text()
 
 
 def test_a_turn_of_another_role_is_not_shown(result):
