@@ -14,7 +14,7 @@ from .text_scores import TextScores, read_scores
 
 # Characters of the queries that are launched together where the device computes apart
 # from the host: about as many tokens as keep it busy while the host prepares the next.
-_PART_CHARS = 200_000
+_PART_CHARS = 50_000
 
 # How many launches may be ahead of what is read. With one, the device would wait while
 # the host reads it.

@@ -30,6 +30,8 @@ pytestmark = [
     pytest.mark.gpu,
     # Of torch's own thread for gradients, when it is the first to multiply.
     pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS"),
+    # What it says of a recording that an error has ended.
+    pytest.mark.filterwarnings("ignore:The CUDA Graph is empty"),
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU"),
 ]
 
