@@ -1,5 +1,4 @@
-"""The decoder's layers with Triton kernels between the products. Not the default: they
-have only run in Triton's interpreter."""
+"""The decoder's layers with Triton kernels between the products."""
 
 from collections.abc import Sequence
 from typing import Any, cast
