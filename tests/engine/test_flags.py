@@ -117,6 +117,8 @@ def test_a_flag_is_raised_once_after_patience():
         Flag("Privacy", 9, 0.5)
     ]
     assert tracker.close() == []
+    with pytest.raises(ValueError, match="argument"):
+        tracker.read([10, 11], rows(0.0))
     assert tracker.flags == [Flag("Hate", 5, 0.625), Flag("Privacy", 9, 0.5)]
 
 

@@ -26,6 +26,7 @@ def scored(*windows, truncated=True):
         ([(0, 2), (7, 9)], (0, 2), True, False),
         ([(0, 2), (7, 9)], (0, 3), True, False),
         ([(7, 9), (0, 2)], (7, 9), True, False),
+        ([(3, 9), (0, 2)], (0, 9), True, False),
         ([(0, 2), (7, 9)], (5, 9), True, False),
         ([(0, 2), (7, 9)], (3, 5), False, True),
         ([(0, 2), (7, 9)], (2, 7), False, True),
