@@ -146,7 +146,7 @@ def test_records_are_numbered_from_1():
     assert Record(2, {}, "", line=0).name == "Record 2 (line 0)"
 
 
-def test_columns_have_names_of_their_own():
+def test_no_two_columns_have_the_same_name():
     check_columns(["id", "text"], "text", name="in.csv")
     with pytest.raises(SettingsError, match=r"E136.*in\.csv"):
         check_columns(["id", "body"], "text", name="in.csv")
