@@ -164,8 +164,9 @@ def test_hidden_files_are_not_listed(tmp_path):
     for name in names:
         (tmp_path / name).touch()
     (tmp_path / "inner").mkdir()
+    (tmp_path / "g.csv").mkdir()  # a folder is no device: its reader refuses it
     files = list_files(tmp_path, ".jsonl", ".csv")
-    assert [file.name for file in files] == ["a.jsonl.gz", "b.jsonl", "f.csv"]
+    assert [file.name for file in files] == ["a.jsonl.gz", "b.jsonl", "f.csv", "g.csv"]
     assert list_files(tmp_path / "b.jsonl", ".jsonl") == [tmp_path / "b.jsonl"]
     assert list_files(tmp_path / "b.jsonl", ".csv") == []
     assert list_files(tmp_path / "none", ".csv") == []
