@@ -46,7 +46,11 @@ def draw_scores(draw):
         rows, top = rows[:, :11], top[: draw.choice([11, 12])]
     elif fault == 6:
         rows, top = np.zeros_like(rows), np.zeros_like(top)
-    windows = tuple(WindowScores(0, 3, row) for row in rows)
+    # Inside the text "a b" and covering it, or not.
+    spans = (
+        [(0, 4), (-1, 3), (3, 0), (0, 1), (2, 3), (0, 3)] if fault == 7 else [(0, 3)]
+    )
+    windows = tuple(WindowScores(*draw.choice(spans), row) for row in rows)
     return DocScores(status, top, windows, None, None)
 
 
