@@ -39,6 +39,7 @@ ENGINE = [
     "text_scores",
     "turn_scores",
     "runner",
+    "launched",
     "classifier",
     "training",
     "streaming",

@@ -11,8 +11,10 @@ from spacy_duoguard.engine.decisions import (
     Decision,
     Policy,
     decide_actions,
+    decide_by_flags,
+    has_band,
 )
-from spacy_duoguard.engine.flags import check_thresholds, flagged
+from spacy_duoguard.engine.flags import Flag, check_thresholds, flagged
 from spacy_duoguard.engine.verdict import not_scored
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -116,6 +118,57 @@ def test_without_review_thresholds_nothing_is_reviewed():
     assert policy.decide("truncated", [0.5] * 12).action == "allow"
     assert policy.decide("truncated", [*[0.0] * 11, 0.6]).action == "block"
     assert policy.decide("empty", [0.0] * 12) == Decision("allow")
+
+
+PAIR = Policy({"Hate": 0.5, "Privacy": 0.75}, {"Hate": 0.25, "Privacy": None})
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "expected"),
+    [
+        ([0.125, 0.25], "ok", ("allow", "Hate", -0.125)),
+        ([0.25, 0.0], "ok", ("allow", "Hate", 0.0)),
+        ([0.0, 0.75], "ok", ("allow", "Privacy", 0.0)),
+        ([0.0, 0.25], "ok", ("allow", "Hate", -0.25)),
+        ([0.375, 0.75], "ok", ("review", "Hate", 0.125)),
+        ([0.5, 0.75], "ok", ("review", "Hate", 0.25)),
+        ([0.625, 0.75], "ok", ("block", "Hate", 0.125)),
+        ([0.5, 1.0], "ok", ("block", "Privacy", 0.25)),
+        ([0.75, 1.0], "ok", ("block", "Hate", 0.25)),  # the first of two
+        ([0.0, 0.0], "truncated", ("review", None, None)),
+        ([0.25, 0.75], "truncated", ("review", None, None)),
+        ([0.375, 0.0], "truncated", ("review", "Hate", 0.125)),
+        ([0.625, 0.0], "truncated", ("block", "Hate", 0.125)),
+        ([1.0, 1.0], "empty", ("allow", None, None)),
+        ([0.0, 0.0], "error", ("block", None, None)),
+    ],
+)
+def test_one_category_with_a_review_threshold_and_one_without(row, status, expected):
+    """Of twelve random scores one is nearly always above its threshold. Here, the
+    actions are as frequent."""
+    assert PAIR.decide(status, row) == Decision(*expected)
+
+
+def test_one_review_threshold_makes_a_band():
+    assert PAIR.has_band
+    assert has_band([None, 0.0])
+    assert not has_band([None, None])
+    assert not has_band([])
+
+
+def test_a_stream_is_decided_by_its_greatest_margin():
+    low, high = Flag("Hate", 3, 0.625), Flag("Privacy", 5, 1.0)
+    review = Flag("Hate", 3, 0.375)
+    assert decide_by_flags([], [], PAIR) == Decision("allow")
+    assert decide_by_flags([], [review], PAIR) == Decision("review", "Hate", 0.125)
+    assert decide_by_flags([low], [review], PAIR) == Decision("block", "Hate", 0.125)
+    for flags in ([low, high], [high, low]):
+        assert decide_by_flags(flags, [], PAIR) == Decision("block", "Privacy", 0.25)
+    tie = Flag("Hate", 6, 0.75)
+    assert decide_by_flags([tie, high], [], PAIR) == Decision("block", "Hate", 0.25)
+    assert decide_by_flags([high, tie], [], PAIR) == Decision("block", "Privacy", 0.25)
+    # A category without a review threshold asks for no review.
+    assert decide_by_flags([], [high], PAIR) == Decision("allow")
 
 
 @pytest.mark.parametrize(

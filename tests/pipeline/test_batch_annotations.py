@@ -9,6 +9,7 @@ import spacy
 from spacy_duoguard.engine.decisions import Policy
 from spacy_duoguard.engine.text_scores import WindowScores
 from spacy_duoguard.engine.verdict import are_scored
+from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.pipeline.annotations import SpansGroup, annotate
 from spacy_duoguard.pipeline.batch_annotations import annotate_docs
 from spacy_duoguard.pipeline.doc_scores import DocScores
@@ -17,6 +18,7 @@ from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 GROUP = SpansGroup("duoguard", "duoguard")
 LIMITS = {label: i / 12 for i, label in enumerate(CATEGORIES)}
 BAND = {label: i / 24 if i % 2 else None for i, label in enumerate(CATEGORIES)}
+WHOLE_BAND = {label: limit / 2 for label, limit in LIMITS.items()}
 NO_BAND = dict.fromkeys(CATEGORIES)
 VALUES = [np.nan, np.inf, -np.inf, -0.25, 1.25, 0.0, 1.0]
 STATUSES = ["ok", "truncated", "empty", "error", "fine", "", None, 1, ["ok"]]
@@ -44,7 +46,11 @@ def draw_scores(draw):
         rows, top = rows[:, :11], top[: draw.choice([11, 12])]
     elif fault == 6:
         rows, top = np.zeros_like(rows), np.zeros_like(top)
-    windows = tuple(WindowScores(0, 3, row) for row in rows)
+    # Inside the text "a b" and covering it, or not.
+    spans = (
+        [(0, 4), (-1, 3), (3, 0), (0, 1), (2, 3), (0, 3)] if fault == 7 else [(0, 3)]
+    )
+    windows = tuple(WindowScores(*draw.choice(spans), row) for row in rows)
     return DocScores(status, top, windows, None, None)
 
 
@@ -66,6 +72,8 @@ def outcome(write, doc):
         ({**LIMITS, "Hate": np.nan}, NO_BAND),
         (LIMITS, {**BAND, "Hate": np.nan}),
         (LIMITS, {**BAND, "Hate": 1.0}),
+        (LIMITS, {**WHOLE_BAND, "Hate": np.nan}),
+        (LIMITS, {**WHOLE_BAND, "Hate": 1.0}),
     ],
 )
 def test_a_batch_has_the_outcome_of_its_docs_one_by_one(limits, review):
@@ -117,6 +125,15 @@ def test_one_result_that_contradicts_itself_fails_alone_in_a_batch():
     windows[2, 7] = 0.5  # the last window of the second result
     scored = are_scored(CATEGORIES, [0.5] * 12, rows, windows, [1, 2, 2])
     assert scored.tolist() == [True, False, True]
+
+
+def test_an_empty_text_has_no_scores_in_a_batch_either():
+    row = np.full(12, 0.5, dtype=np.float32)
+    scores = DocScores("ok", row, (WindowScores(0, 0, row),), None, None)
+    policy, doc = Policy(LIMITS, NO_BAND), spacy.blank("en")("")
+    with pytest.raises(ScoringError, match=r"E180.*its text is empty"):
+        annotate_docs([doc], [scores], policy, GROUP, 2)
+    assert (doc.cats, doc.user_data) == ({}, {})
 
 
 def containers(value):
