@@ -15,7 +15,7 @@ from ..engine.verdict import HIGHEST, to_cats
 from ..taxonomy import CATEGORIES, UNSAFE
 from .attributes import get_span_verdicts, get_spans_key, get_verdict
 from .evaluate_table import printed_scores
-from .gold import POSITIVE, GoldEntry, read_rejected
+from .gold import POSITIVE, GoldEntry, read_cats, read_rejected
 from .settings import FACTORY, SPANS_KEY
 
 
@@ -60,6 +60,7 @@ def score_categories(
         they are defined; None if undefined, for example with one class only. And as
         `{prefix}_score` the F of `unsafe`, 0.0 if undefined; the figures of the review,
         see `_score_reviews`; and what `spacy evaluate` prints, see `printed_scores`.
+    RAISES (SettingsError): A gold value is not allowed, as in training.
     """
     examples = list(examples)
     policy = Policy.of(
@@ -69,6 +70,7 @@ def score_categories(
     actions: list[tuple[bool, str]] = []  # with the gold of `unsafe`
     predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
+        read_cats(eg.reference.cats, labels)  # refuses what training does
         gold = read_gold(eg.reference.cats, labels)
         # Not `doc.cats`, which another component may have changed.
         verdict = get_verdict(eg.predicted)

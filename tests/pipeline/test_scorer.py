@@ -229,3 +229,18 @@ def test_every_score_is_among_the_default_weights(make_nlp):
     assert set(scores) == set(declared)
     numbers = [key for key, weight in declared.items() if weight is not None]
     assert numbers == ["duoguard_score"]  # the only one that is always a number
+
+
+@pytest.mark.parametrize(
+    ("gold", "code"),
+    [
+        ({"Hate": 2}, "E063"),
+        ({"unsafe": "1"}, "E063"),
+        ({"unsafe": float("nan")}, "E063"),
+        (all_zero(unsafe=1.0), "E068"),
+    ],
+    ids=str,
+)
+def test_gold_that_training_refuses_is_not_evaluated(gold, code):
+    with pytest.raises(ValueError, match=code):
+        score_categories([example({}, gold)])
