@@ -19,7 +19,8 @@ def score_here(request: "ScoreRequest") -> int:
     """Score in this process.
 
     request (ScoreRequest): What to score, and how.
-    RETURNS (int): The number of records that could not be scored.
+    RETURNS (int): The number of records that could not be scored; 1 if only the run
+        that it resumes had some.
     """
     from ..scoring.run import score_file
 
@@ -35,7 +36,9 @@ def score_here(request: "ScoreRequest") -> int:
         # After Ctrl-C, the command itself says how to continue.
         progress.close(finished=isinstance(e, KeyboardInterrupt))
         raise
-    return progress.counts.failed if progress.counts else 0
+    if progress.counts is None:
+        return 0
+    return progress.counts.failed or int(progress.counts.failed_before)
 
 
 def print_summary(counts: "Counts", **details: Any) -> None:

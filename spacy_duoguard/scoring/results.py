@@ -49,6 +49,7 @@ class Counts:
     truncated: int = 0
     categories: Mapping[str, int] = field(default_factory=dict)  # flags of scored texts
     reviewed: int = 0  # texts to review
+    failed_before: bool = False  # whether the run it resumes could not score a record
 
     def add(self, results: Sequence[Mapping[str, Any]]) -> "Counts":
         """results (Sequence[Mapping[str, Any]]): More results: their `status`, `flags`
@@ -63,6 +64,7 @@ class Counts:
             self.truncated + sum(r["status"] == "truncated" for r in scored),
             Counter(self.categories) + flags,
             self.reviewed + sum(r.get("action") == REVIEW for r in scored),
+            self.failed_before,
         )
 
 

@@ -232,7 +232,8 @@ def _score(
     state: RunState | None = None,
 ) -> Iterator[Counts]:
     """Score the records from `writer.start` on."""
-    counts, finished = Counts(done=writer.start), False
+    before = state is not None and state.has_failed
+    counts, finished = Counts(done=writer.start, failed_before=before), False
     writer.open()
     try:
         yield counts
@@ -243,7 +244,7 @@ def _score(
             counts = counts.add(results)
             if state is not None:
                 state.add(batch)
-                state.reach(written=writer.written, output=writer.digest)
+                _note(state, writer, counts)
                 if state.is_due:
                     writer.sync()
                     state.save()
@@ -257,8 +258,12 @@ def _score(
             raise
         finally:
             if state is not None:
-                state.reach(written=writer.written, output=writer.digest)
+                _note(state, writer, counts)
                 state.save(finished=finished)
+
+
+def _note(state: RunState, writer: ResultWriter, counts: Counts) -> None:
+    state.reach(written=writer.written, output=writer.digest, failed=counts.failed > 0)
 
 
 def _report(

@@ -43,6 +43,7 @@ class Mark:
     input: str = _EMPTY  # SHA-256 of the records up to there
     output: str = _EMPTY  # SHA-256 of their results, as they are on disk
     finished: bool = False  # whether there is nothing else in the output
+    failed: bool = False  # whether one of these records could not be scored
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ class RunState:
         self._check_locks = check_locks
         self.known = known
         self.records = 0
+        self.has_failed = False  # whether the earlier run could not score a record
         self._digest = sha256()
         self._mark = Mark()
         self._saved = 0.0
@@ -179,7 +181,9 @@ class RunState:
         if ahead.hexdigest() != earlier.input:
             message = Errors.E172.format(path=path, count=earlier.records)
             raise SettingsError(message)
-        self._mark = Mark(kept.records, digest_kept, kept.output)
+        self.has_failed = earlier.failed
+        kept = replace(kept, input=digest_kept, failed=earlier.failed)
+        self._mark = kept
         self.save()
         return chain(held, records)
 
@@ -189,14 +193,17 @@ class RunState:
             add_record(self._digest, record)
             self.records += 1
 
-    def reach(self, *, written: int, output: str) -> None:
+    def reach(self, *, written: int, output: str, failed: bool) -> None:
         """Note the point that the run has reached, if all results are written.
 
         written (int): The number of records whose results are written.
         output (str): SHA-256 of these results.
+        failed (bool): Whether this run could not score one of them.
         """
         if written == self.records:
-            self._mark = Mark(written, self._digest.hexdigest(), output)
+            failed |= self.has_failed
+            inputs = self._digest.hexdigest()
+            self._mark = Mark(written, inputs, output, failed=failed)
 
     @property
     def is_due(self) -> bool:
@@ -257,7 +264,7 @@ def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
         raise _cannot_resume(output, "is damaged")
     if body["format_version"] != FORMAT_VERSION:
         raise _cannot_resume(output, "was written by another version")
-    names = ("records", "input", "output", "finished")
+    names = ("records", "input", "output", "finished", "failed")
     return Mark(*(body[name] for name in names)), body["known"]
 
 

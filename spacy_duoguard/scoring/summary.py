@@ -38,6 +38,8 @@ def summarize(
         lines.append(f"Truncated: {_texts(counts.truncated)}, {limits}")
     if counts.failed:
         lines.append(_describe_failures(counts.failed, failures))
+    if counts.failed_before:
+        lines.append("Not scored by the earlier run: some records, see the results")
     where = "standard output" if output == STANDARD else output
     lines.append(f"Results: {where}")
     if not finished:

@@ -1,5 +1,6 @@
 """`score` ends with a summary, and shows a progress bar on any terminal."""
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from spacy_duoguard.cli import progress
 from spacy_duoguard.scoring import run as scoring_run
 from spacy_duoguard.scoring.record import BATCH
 from spacy_duoguard.scoring.results import Counts
+from spacy_duoguard.scoring.run_state import Output
 from spacy_duoguard.scoring.summary import summarize
 
 
@@ -168,3 +170,37 @@ def test_a_closed_pipe_is_no_reason_for_a_summary(monkeypatch, capsys):
     with pytest.raises(BrokenPipeError):
         progress.score_here(request)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_a_resumed_run_knows_of_records_that_were_not_scored_before(
+    start, tmp_path, suffix
+):
+    """Those of a batch that isn't scored again."""
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    source = tmp_path / "in.jsonl"
+    texts = [None, *["a"] * (3 * BATCH)]
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    out = tmp_path / f"out{suffix}"
+    steps = start(source, out)
+    for _ in range(4):
+        next(steps)
+    steps.close()
+    for _ in range(2):  # then a run that has nothing left to do
+        *_, counts = start(source, out, resume=True)
+        assert counts.failed or counts.failed_before
+        lines = summarize(counts, output=str(out), seconds=1.0)
+        assert "Not scored" in "".join(lines)
+    state = json.loads(Output(out, out.is_dir()).state.read_text("utf8"))
+    assert state["failed"] is True
+
+
+def test_a_finished_run_ends_again_as_it_did(score, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    texts = [None, *["a"] * (2 * BATCH)]
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert score(source, out)[0] == 3
+    code, lines = score(source, out, "--resume")
+    assert code == 3
+    assert "Not scored by the earlier run" in lines
