@@ -13,7 +13,7 @@ from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.vocab import Vocab
 
 from ..errors import Errors, SettingsError
-from ..pipeline.gold import POSITIVE
+from ..pipeline.gold import POSITIVE, REJECTED
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
 from .segments import Parts, sentence_starts
@@ -35,7 +35,8 @@ def create_composed_docs(
     corpus comes once per epoch, alone or among safe ones. The sentences of such a doc
     are its texts, or theirs if they are set, and its span group says which are unsafe.
 
-    path (Path): A .spacy file or a folder of them, with gold in `doc.cats`.
+    path (Path): A .spacy file or a folder of them, with gold in `doc.cats`. Texts with
+        a partial span group, as from corrections, stay alone.
     level (float): The share of texts to put among safe ones.
     n_safe (Sequence[int]): The least and the most safe texts around one.
     max_length (int): The maximum number of tokens of a composed doc; 0 for no limit.
@@ -79,14 +80,17 @@ def _read(
     augmenter: Augmenter,
 ) -> Iterator[Example]:
     docs = [doc for doc in _read_docs(nlp.vocab, path) if len(doc)]
-    safe = [doc for doc in docs if _is_safe(doc, max_safe)]
+    # A span of a composed doc is safe if nothing says otherwise. In these, some are not
+    # known.
+    partial_docs = {doc for doc in docs if is_partial(doc, spans_key)}
+    safe = [d for d in docs if _is_safe(d, max_safe) and d not in partial_docs]
     if level > 0 and not safe:
         raise SettingsError(Errors.E244.format(path=path, docs=len(docs)))
     if shuffle:
         random.shuffle(docs)
     for doc in docs:
         parts = [doc]
-        if random.random() < level:
+        if random.random() < level and doc not in partial_docs:
             parts = _surround(doc, safe, random.randint(*n_safe), max_length)
         yield from augmenter(nlp, compose(nlp.vocab, parts, spans_key))
 
@@ -94,6 +98,14 @@ def _read(
 def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
     for file in walk_corpus(path, FILE_TYPE):
         yield from DocBin().from_disk(file).get_docs(vocab)
+
+
+def is_partial(doc: Doc, spans_key: str) -> bool:
+    """doc (Doc): A reference doc.
+    spans_key (str): The group of `doc.spans` for the gold of spans.
+    RETURNS (bool): Whether the group says what was rejected (see `REJECTED`), and not
+        what everything is."""
+    return spans_key in doc.spans and REJECTED in doc.spans[spans_key].attrs
 
 
 def _is_safe(doc: Doc, max_safe: float) -> bool:
@@ -133,6 +145,8 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     reference = parts.make(sentences=True)
     reference.cats = merge_cats([doc.cats for doc in docs])
     reference.spans[spans_key] = [Span(reference, *entry) for entry in entries]
+    if len(docs) == 1 and is_partial(docs[0], spans_key):
+        reference.spans[spans_key].attrs.update(docs[0].spans[spans_key].attrs)
     return Example(parts.make(sentences=True), reference)
 
 

@@ -13,7 +13,14 @@ from spacy.training import Example
 from ..disguises.disguise import Disguise, Rewrite
 from ..disguises.suite import TO_LEARN, select
 from ..errors import Errors, SettingsError
-from .segments import Parts, has_sentences, sentence_starts, split_at_gold
+from ..pipeline.gold import REJECTED
+from .segments import (
+    Parts,
+    has_sentences,
+    rejected_spans,
+    sentence_starts,
+    split_at_gold,
+)
 
 _WORD = re.compile(r"\S+")
 
@@ -101,5 +108,8 @@ def _copy_gold(source: Doc, target: Doc, starts: dict[int, int]) -> None:
         target.set_ents(ents)
     for key, group in source.spans.items():
         attrs: dict[str, Any] = dict(group.attrs)
+        if REJECTED in attrs:
+            rejected = map(moved, rejected_spans(group))
+            attrs[REJECTED] = [[s.start_char, s.end_char, s.label_] for s in rejected]
         target.spans[key] = [moved(span) for span in group]
         target.spans[key].attrs.update(attrs)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
+
+from ..pipeline.gold import read_listed
 
 
 class Parts:
@@ -63,11 +65,24 @@ def split_at_gold(doc: Doc) -> list[tuple[int, int]]:
     RETURNS (List[Tuple[int, int]]): Token offsets that divide the doc so that each
         entity, span and sentence begins and ends at one."""
     bounds = {0, len(doc)}
-    for span in (*doc.ents, *_grouped(doc)):
+    rejected = (s for group in doc.spans.values() for s in rejected_spans(group))
+    for span in (*doc.ents, *_grouped(doc), *rejected):
         bounds |= {span.start, span.end}
     if has_sentences(doc):
         bounds |= {sent.start for sent in doc.sents}
     return list(pairwise(sorted(bounds)))
+
+
+def rejected_spans(group: SpanGroup) -> list[Span]:
+    """group (SpanGroup): A group of a reference doc.
+    RETURNS (List[Span]): What it says was rejected (see `REJECTED`), by whole tokens.
+    RAISES (SettingsError): The list is damaged."""
+    listed = read_listed(group) or ()
+    spans = [
+        group.doc.char_span(start, end, label, alignment_mode="expand")
+        for start, end, label in listed
+    ]
+    return [span for span in spans if span is not None]
 
 
 def _grouped(doc: Doc) -> Iterable:

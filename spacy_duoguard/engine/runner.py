@@ -159,7 +159,7 @@ class Runner:
         lengths = [len(ids) for ids in windows]
         batches = plan_batches(lengths, max_tokens=tokens)
         head = TensorVersions(self.decoder.score.parameters())
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             forward = self.forward()
             budget = Budget(tokens, self.fallbacks)
             budget.run(batches, lengths, partial(work, forward), too_small=Errors.E120)

@@ -185,15 +185,23 @@ def read_rejected(
     RETURNS (Optional[List[GoldEntry]]): What a partial group says is negative. None if
         the group isn't partial: all that has no entry is negative.
     RAISES (SettingsError): The list is damaged, or a label is not a category."""
+    rejected = read_listed(group)
+    if rejected is not None:
+        _check_labels(rejected, labels)
+    return rejected
+
+
+def read_listed(group: Iterable[Span]) -> list[GoldEntry] | None:
+    """group (Iterable[Span]): As in `read_rejected`.
+    RETURNS (Optional[List[GoldEntry]]): The same, whatever the labels are.
+    RAISES (SettingsError): The list is damaged."""
     listed = getattr(group, "attrs", {}).get(REJECTED)
     if listed is None:
         return None
     try:
-        rejected = [GoldEntry(int(s), int(e), str(label)) for s, e, label in listed]
+        return [GoldEntry(int(s), int(e), str(label)) for s, e, label in listed]
     except (TypeError, ValueError) as e:
         raise SettingsError(Errors.E265.format(key=REJECTED)) from e
-    _check_labels(rejected, labels)
-    return rejected
 
 
 def _check_labels(entries: Iterable[GoldEntry], labels: Sequence[str]) -> None:

@@ -116,6 +116,31 @@ def test_the_gold_of_spans_and_sentences_is_kept():
     assert (entry.text, entry.label_) == ("I hate you.", "Hate")
 
 
+def test_a_text_with_partial_gold_stays_alone(tmp_path):
+    """Among others, its unknown spans would count as safe, and those of a safe text as
+    unknown."""
+    nlp = spacy.blank("en")
+    docs = [make_doc(nlp, text, {"unsafe": 0.0}) for text in SAFE]
+    marked = nlp.make_doc("I hate you. Go away. Have tea.")
+    marked.spans["duoguard"] = [Span(marked, 0, 4, "Hate")]
+    rejected = [[21, 30, "Hate"]]
+    for doc in (marked, docs[1]):
+        if doc is not marked:
+            doc.spans["duoguard"] = []
+        doc.spans["duoguard"].attrs["rejected"] = rejected
+    DocBin(docs=[*docs, marked], store_user_data=True).to_disk(tmp_path / "t.spacy")
+    partial = {marked.text, docs[1].text}
+    for level in (0.0, 1.0):
+        reader = spacy.registry.readers.get(NAME)(tmp_path / "t.spacy", level=level)
+        for example in reader(nlp):
+            text, group = example.text, example.reference.spans["duoguard"]
+            if text in partial:
+                assert group.attrs["rejected"] == rejected
+            else:
+                assert not any(other in text for other in partial)
+                assert "rejected" not in group.attrs
+
+
 def test_a_text_of_one_word_is_a_sentence_too():
     nlp = spacy.blank("en")
     docs = [make_doc(nlp, "Hello there", {"unsafe": 0.0})]

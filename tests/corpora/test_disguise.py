@@ -31,6 +31,9 @@ def disguise(name, text, *, words=1.0):
         Span(reference, second.start, second.end, "Violent crimes"),
     ]
     reference.spans["duoguard"].attrs["source"] = "me"
+    last = sents[2]
+    rejected = [[last.start_char, last.end_char, "Hate"]]
+    reference.spans["duoguard"].attrs["rejected"] = rejected
     i = [token.text for token in reference].index("Max")
     reference.set_ents([Span(reference, i, i + 1, "PERSON")])
     example = Example(nlp(text), reference)
@@ -50,6 +53,8 @@ def test_the_gold_is_kept_where_the_text_is(name):
     assert [span.label_ for span in group] == ["Hate", "Violent crimes"]
     assert group[0].id_ == "a"
     assert group.attrs["source"] == "me"
+    ((start, end, label),) = group.attrs["rejected"]
+    assert (gold.text[start:end], label) == (list(gold.sents)[2].text, "Hate")
     assert group[0].text == group[1].text
     parts = [apply("I will kill you all,"), " ", apply("Max"), apply("!")]
     assert group[0].text == "".join(parts)

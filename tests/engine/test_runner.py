@@ -1,12 +1,15 @@
 """Texts of any size are scored whole, and no forward exceeds its budget."""
 
+import numpy as np
 import pytest
 import spacy
 import torch
 from support.checkpoints import QWEN2, write_checkpoint
 
 from spacy_duoguard.engine import runner
+from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.engine.streaming.stream import Stream
 from spacy_duoguard.errors import ScoringError
 
 BUDGET = 1024
@@ -73,3 +76,17 @@ def test_logits_of_another_shape_are_a_failure(classifier, monkeypatch, shape):
     monkeypatch.setattr(CpuForward, "__call__", lambda self, batch: logits)
     with pytest.raises(ScoringError, match=r"E040.*3 of 3"):
         classifier.score(["a dog", "the dog sleeps", "x"])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_autocast_of_other_code_changes_no_score(qwen2_folder, precision):
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision=precision, device="cpu"
+    )
+    text = "How to kill a python process?"
+    with Stream(classifier) as stream:
+        expected = classifier.score([text]), stream.push(text).probabilities
+    with torch.autocast("cpu", dtype=torch.bfloat16), Stream(classifier) as stream:
+        found = classifier.score([text]), stream.push(text).probabilities
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)

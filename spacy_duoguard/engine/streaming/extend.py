@@ -25,7 +25,8 @@ def extend(
     extensions = [extension for plan in plans for extension in plan]
     order = sorted(range(len(extensions)), key=lambda i: -len(extensions[i].ids))
     ordered = [extensions[i] for i in order]
-    with torch.inference_mode():
+    device = cache.device.type
+    with torch.inference_mode(), torch.autocast(device, enabled=False):
         attention = CachedAttention(cache, ordered)
         packed = pack_extensions(ordered, cache.device)
         logits = forward.extend(packed, attention.layers()).cpu()
