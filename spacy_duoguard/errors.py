@@ -411,8 +411,8 @@ class Errors:
         "nlp.to_disk or 'spacy train'."
     )
     E229 = (
-        "[E229] {path} isn't a saved pipeline: it has no config.cfg. --force replaces "
-        "only pipelines. Choose another --output."
+        "[E229] {path} isn't a saved pipeline: it lacks a config.cfg or a meta.json. "
+        "--force replaces only pipelines. Choose another --output."
     )
     E195 = (
         "[E195] {path} has no .spacy file. Convert your texts first, e.g. with "

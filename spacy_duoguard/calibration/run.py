@@ -247,7 +247,7 @@ def _check_replaced(output: Path, request: Request) -> None:
         return
     if not request.force:
         raise SettingsError(Errors.E085.format(path=request.output))
-    if not (output / "config.cfg").is_file():
+    if not all((output / name).is_file() for name in ("config.cfg", "meta.json")):
         raise SettingsError(Errors.E229.format(path=request.output))
 
 

@@ -21,7 +21,7 @@ def folder(make_nlp, tmp_path, monkeypatch):
     DocBin(docs=docs).to_disk(tmp_path / "data" / "dev.spacy")
     (tmp_path / "code.py").touch()
     (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign" / "config.txt").touch()
+    (tmp_path / "foreign" / "config.cfg").touch()  # as that of a training project
     shutil.copytree(tmp_path / "around" / "pipe", tmp_path / "old")
     monkeypatch.chdir(tmp_path)
     return tmp_path
