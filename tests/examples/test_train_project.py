@@ -331,8 +331,8 @@ def test_the_disguised_demo_learns_from_docs_and_their_texts(load, tmp_path):
     assert len(examples) == 40
     composed = [eg for eg in examples if len(list(eg.reference.sents)) > 1]
     disguised = [eg for eg in examples if "the dog walks" not in eg.text]
-    assert 4 < len(composed) < 20
-    assert 10 < len(disguised) < 30
+    assert 8 < len(composed) < 24
+    assert 3 < len(disguised) < 16
     for eg in examples:
         spans = eg.reference.spans
         if eg not in composed:  # the labels of a text are the teacher's probabilities
@@ -587,4 +587,4 @@ def test_demo(project, evaluation_files):
     folder = project / "training" / "demo-disguised-checkpoint"
     card = (folder / "README.md").read_text(encoding="utf8")
     assert "The second part continues" in card
-    assert "30% of these texts stand among safe ones" in card
+    assert "40% of these texts stand among safe ones" in card
