@@ -22,3 +22,16 @@ def test_a_project_is_valid_and_its_scripts_are_there(folder):
         for script in command["script"]:
             for path in re.findall(r"\b(?:scripts|configs)/[\w.]+\.(?:py|cfg)", script):
                 assert (folder / path).is_file()
+
+
+def test_the_second_part_starts_from_what_the_first_one_has_written():
+    """And writes elsewhere, so that it can run again."""
+    project = load_project_config(ROOT / "examples" / "train")
+    commands = {command["name"]: command for command in project["commands"]}
+    first = commands["demo-export"]["outputs_no_cache"]
+    assert [project["vars"]["start"]] == first
+    last = commands["demo-export-disguised"]["outputs_no_cache"]
+    assert project["vars"]["start"] in commands["demo-disguise"]["deps"]
+    assert last not in (first, ["../../spacy_duoguard/demo"])
+    workflow = project["workflows"]["demo-disguised"]
+    assert workflow == ["demo-teach", "demo-disguise", "demo-export-disguised"]

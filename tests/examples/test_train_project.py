@@ -331,10 +331,30 @@ def test_the_disguised_demo_learns_from_docs_and_their_texts(load, tmp_path):
     assert len(examples) == 40
     composed = [eg for eg in examples if len(list(eg.reference.sents)) > 1]
     disguised = [eg for eg in examples if "the dog walks" not in eg.text]
-    assert 4 < len(composed) < 20
-    assert 10 < len(disguised) < 30
-    unsafe = [eg for eg in examples if eg.reference.spans["duoguard"]]
-    assert len(unsafe) == 20
+    assert 8 < len(composed) < 24
+    assert 3 < len(disguised) < 16
+    for eg in examples:
+        spans = eg.reference.spans
+        if eg not in composed:  # the labels of a text are the teacher's probabilities
+            assert "duoguard" not in spans
+            continue
+        unsafe = max(eg.reference.cats.values()) == pytest.approx(0.9)
+        assert len(spans["duoguard"]) == len(CATEGORIES) * unsafe
+        sents = {(sent.start, sent.end) for sent in eg.reference.sents}
+        assert {(span.start, span.end) for span in spans["duoguard"]} <= sents
+
+
+def test_a_continued_checkpoint_keeps_a_part_of_its_start(load):
+    make = load("demo.start").make_decoder
+    sizes = {"width": 8, "inner": 8, "layers": 1, "heads": 2, "kv_heads": 1}
+    decoder, start = make(20, **sizes), make(20, **sizes)
+    for network, value in ((decoder, 1.0), (start, 3.0)):
+        for parameter in network.parameters():
+            parameter.data.fill_(value)
+    load("demo.checkpoint").mix_weights(decoder, start, 0.75)
+    values = {float(x) for p in decoder.parameters() for x in p.detach().flatten()}
+    assert values == {1.5}
+    assert {float(p.detach().mean()) for p in start.parameters()} == {3.0}
 
 
 SETTINGS = {
@@ -564,5 +584,7 @@ def test_demo(project, evaluation_files):
     # And a part on disguised texts.
     options += ("--vars.texts", 1500, "--vars.disguise_steps", 40)
     run(project, "-m", "spacy", "project", "run", "demo-disguised", ".", *options)
+    folder = project / "training" / "demo-disguised-checkpoint"
     card = (folder / "README.md").read_text(encoding="utf8")
-    assert "In the second part" in card
+    assert "The second part continues" in card
+    assert "40% of these texts stand among safe ones" in card

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from spacy.util import load_config
+
 from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
 from demo.figures import Figure
 from spacy_duoguard import Classifier
 from spacy_duoguard.evaluation.disguised import ALL, DisguiseReport, LanguageDisguises
 from spacy_duoguard.evaluation.rates import Rate
 from spacy_duoguard.taxonomy import CATEGORIES
+
+_SECOND = Path(__file__).parents[1] / "configs" / "demo_disguised.cfg"
 
 _NAMES = {
     OPENAI: "OpenAI Moderation, held out",
@@ -17,9 +21,14 @@ _NAMES = {
 }
 
 _DISGUISED = """\
-In the second part (`configs/demo_disguised.cfg`), a third of such texts stands among \
-safe ones, in the form of documents with span gold, and half of all texts are \
-disguised in the ways that no inverse undoes exactly.
+The second part continues from the checkpoint that the first one has written, with \
+new texts of the same kind (`configs/demo_disguised.cfg`):
+
+    python -m spacy project run demo-disguised . --vars.data FOLDER --vars.start FIRST
+
+{level:.0%} of these texts stand among safe ones, in the form of documents with span \
+gold, and {share:.0%} of all are disguised in the ways that no inverse undoes exactly. \
+The weights are the mean of those before and after this part.
 
 """
 
@@ -97,8 +106,8 @@ theirs has the highest score:
 {categories}
 
 In disguise: the share of unsafe held-out texts that the model scores above 0.6 and \
-that then pass at 0.5, over the three languages, with 95% intervals. `normalize` \
-also scores how a text reads without disguises, and decoded:
+that then pass at 0.5 ({attacked}), with 95% intervals. `normalize` also scores how a \
+text reads without disguises, and decoded:
 
 {disguises}
 
@@ -116,7 +125,7 @@ taught about jailbreaks, or any topic of the categories without positives.
 differences of 0.02 in AUROC are within chance.
 - Its categories roughly tell what an unsafe text is about, and nothing about a safe \
 one.
-- It wasn't trained on other languages, code{unread}.
+- It wasn't trained on other languages{unread}.
 - Its probabilities aren't calibrated, and 0.5 is only a default threshold.
 - The texts are web text and prompts with their own social biases, labelled by few \
 people. Mentions of groups alone can raise `Hate`.
@@ -162,13 +171,19 @@ def write_card(
         table=_unsafe_table(of_unsafe),
         categories=_category_table(of_categories),
         top=top,
-        unread="" if disguised else " or obfuscated spellings",
-        disguised=_DISGUISED if disguised else "",
+        unread=" or code" if disguised else ", code or obfuscated spellings",
+        disguised=_second_part() if disguised else "",
+        attacked=", ".join(f"{of.texts} {of.language}" for of in in_disguise.languages),
         disguises=_disguise_table(in_disguise.languages),
         safe=_safe_table(in_disguise.languages),
         localisation=_localisation(localisation),
     )
     (folder / "README.md").write_text(card, encoding="utf8")
+
+
+def _second_part() -> str:
+    corpus = load_config(_SECOND)["corpora"]["train"]["corpus"]
+    return _DISGUISED.format(level=corpus["level"], share=corpus["augmenter"]["level"])
 
 
 def _unsafe_table(figures: Sequence[Figure]) -> str:

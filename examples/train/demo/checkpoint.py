@@ -28,3 +28,18 @@ def write_checkpoint(
     text = json.dumps(config, indent=2) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf8")
     (folder / TOKENIZER).write_text(tokenizer.strip() + "\n", encoding="utf8")
+
+
+def mix_weights(decoder: Decoder, start: Decoder, share: float) -> None:
+    """Keep a part of what a decoder has been before its training was continued: it
+    loses less of what the new texts don't show (Wortsman et al. 2022).
+
+    decoder (Decoder): The trained decoder. It's changed.
+    start (Decoder): The decoder that the training started from.
+    share (float): The share of the trained weights in the mean, in [0, 1]."""
+    trained, before = decoder.state_dict(), start.state_dict()
+    mean = {
+        name: before[name] + share * (value - before[name])
+        for name, value in trained.items()
+    }
+    decoder.load_state_dict(mean)

@@ -96,6 +96,25 @@ def create_labelled_texts(path: Path, only: list[int]) -> Corpus:
     return read
 
 
+@spacy.registry.readers("demo.composed_texts.v1")
+def create_composed_texts(corpus: Corpus, spans_key: str) -> Corpus:
+    """Read composed docs, but single texts without the gold of spans: it would repeat
+    their labels as 0 or 1, beside the teacher's probabilities.
+
+    corpus (Corpus): The reader of composed docs.
+    spans_key (str): The group of `doc.spans` with the gold of the spans.
+    RETURNS (Corpus): The reader.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        for example in corpus(nlp):
+            if len(list(example.reference.sents)) == 1:
+                del example.reference.spans[spans_key]
+            yield example
+
+    return read
+
+
 def agree(labels: np.ndarray) -> np.ndarray:
     """Scale the categories so that their maximum is `unsafe`, as in the decoder. The
     regressions are independent, and the one for `unsafe` has seen more rows. So it sets

@@ -12,7 +12,7 @@ import spacy
 import torch
 
 from demo.card import write_card
-from demo.checkpoint import write_checkpoint
+from demo.checkpoint import mix_weights, write_checkpoint
 from demo.data import HELD_OUT, TRAINED_ON, read_rows
 from demo.figures import (
     measure_categories,
@@ -33,8 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--disguised", action="store_true", help="trained on disguised texts too"
     )
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint that the training continued from"
+    )
+    parser.add_argument(
+        "--share", type=float, default=0.5, help="with --start: of the trained weights"
+    )
     args = parser.parse_args(arguments)
     pipe = spacy.load(args.pipeline).get_pipe("duoguard")
+    if args.start:
+        start = Classifier.from_pretrained(str(args.start), precision="float32")
+        mix_weights(pipe.classifier.decoder, start.decoder, args.share)
     write_checkpoint(
         pipe.classifier.decoder,
         pipe.classifier.tokenizer.data,
