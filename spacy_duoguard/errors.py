@@ -173,7 +173,7 @@ class Errors:
         "spacy-duoguard reads version {supported}. Install a matching release."
     )
     E022 = (
-        "[E022] config.json lists the twelve categories in a different order ({found}, "
+        "[E022] config.json lists categories of the twelve in a different order ({found}, "
         "…), so scores would get the wrong names. Use a checkpoint with the order of "
         "the model card."
     )

@@ -275,6 +275,9 @@ def test_our_categories_in_another_order_are_refused():
     names = [*CATEGORIES[1:], CATEGORIES[0]]
     with pytest.raises(CheckpointError, match="E022"):
         read(id2label={str(i): name for i, name in enumerate(names)})
+    names = [*CATEGORIES[::-1][:-1], "Violence"]  # although one has another name
+    with pytest.raises(CheckpointError, match="E022"):
+        read(id2label={str(i): name for i, name in enumerate(names)})
     assert read(id2label={str(i): f"LABEL_{i}" for i in range(12)}) == read()
 
 
