@@ -173,9 +173,9 @@ class Errors:
         "spacy-duoguard reads version {supported}. Install a matching release."
     )
     E022 = (
-        "[E022] config.json lists categories of the twelve in a different order ({found}, "
-        "…), so scores would get the wrong names. Use a checkpoint with the order of "
-        "the model card."
+        "[E022] config.json lists the categories in a different order ({found}, …), so "
+        "scores would get the wrong names. Use a checkpoint with the order of the model "
+        "card."
     )
     E023 = (
         "[E023] Can't read the saved settings of '{name}': {problem}. Use an undamaged "
