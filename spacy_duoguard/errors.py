@@ -174,8 +174,8 @@ class Errors:
     )
     E022 = (
         "[E022] config.json lists the categories in a different order ({found}, …), so "
-        "scores would get the wrong names. Use a checkpoint with the order of the model "
-        "card."
+        "scores would get the wrong names. Use a checkpoint with the order of the "
+        "model card."
     )
     E023 = (
         "[E023] Can't read the saved settings of '{name}': {problem}. Use an undamaged "
