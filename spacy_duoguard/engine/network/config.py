@@ -234,8 +234,8 @@ def _num_labels(data: Mapping[str, Any]) -> int:
     if not isinstance(id2label, dict) or not id2label:
         raise CheckpointError(Errors.E010.format(problem="id2label is not an object"))
     names = [str(id2label.get(str(i))) for i in range(len(id2label))]
-    known = {name: i for i, name in enumerate(CATEGORIES)}
-    if any(known.get(name, i) != i for i, name in enumerate(names)):
+    ours = dict(zip(CATEGORIES, range(len(CATEGORIES)), strict=True))
+    if any(ours.get(name, i) != i for i, name in enumerate(names[: len(ours)])):
         raise CheckpointError(Errors.E022.format(found=names[0]))
     return len(id2label)
 
