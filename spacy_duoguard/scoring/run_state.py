@@ -23,7 +23,7 @@ from .fingerprint import add_record
 from .record import Record
 from .watch import identify
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # Seconds from one saved state to the next. To wait for the disk takes milliseconds,
 # in which a GPU scores hundreds of texts.
