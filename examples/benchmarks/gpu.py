@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     add(
         "--pipe-count",
         type=int,
-        default=3000,
+        default=2000,
         help="texts for `nlp.pipe` in each process",
     )
     add("--rounds", type=int, default=3)

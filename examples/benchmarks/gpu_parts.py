@@ -26,7 +26,7 @@ from workloads import TextPool
 
 from spacy_duoguard import Classifier
 from spacy_duoguard.engine.fallbacks import Fallbacks
-from spacy_duoguard.engine.network.cuda import GRAPH_LENGTHS
+from spacy_duoguard.engine.network.cuda_graph import GRAPH_LENGTHS
 from spacy_duoguard.engine.network.trainable import prepare_training
 from spacy_duoguard.engine.prefix_scores import Query
 from spacy_duoguard.engine.training.trainer import Trainer

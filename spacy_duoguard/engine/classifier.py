@@ -10,7 +10,12 @@ import numpy as np
 from ..errors import Errors, SettingsError
 from .checkpoint.bundle import Bundle, load_bundle, write_bundle
 from .conversation import read_messages
-from .launched import MOST_WAITING, LaunchedQueries, divide, launch_queries
+from .launched import (
+    MOST_WAITING,
+    LaunchedQueries,
+    divide_queries,
+    launch_queries,
+)
 from .network.decoder import Decoder
 from .network.device import computes_apart
 from .prefix_scores import Query
@@ -189,7 +194,7 @@ class Classifier:
         known = {query for launched in waiting for query in launched.queries}
         scores: dict[Query, TextScores] = {}
         others = [query for query in dict.fromkeys(queries) if query not in known]
-        for part in divide(others, self.decoder.device):
+        for part in divide_queries(others, self.decoder.device):
             texts = split_all(
                 [query.text for query in part],
                 *(self.tokenizer, self.settings, limits),

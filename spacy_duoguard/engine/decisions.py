@@ -8,6 +8,7 @@ not scored is blocked.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +69,21 @@ class Policy:
             ),
         )
 
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str]): The categories."""
+        return tuple(self.thresholds)
+
+    @cached_property
+    def values(self) -> tuple[float, ...]:
+        """RETURNS (Tuple[float]): The threshold of each category."""
+        return tuple(self.thresholds.values())
+
+    @cached_property
+    def review_values(self) -> tuple[float | None, ...]:
+        """RETURNS (Tuple[Optional[float]]): The review threshold of each category."""
+        return tuple(self.review_thresholds.values())
+
     @property
     def has_band(self) -> bool:
         """RETURNS (bool): Whether any category asks for a review."""
@@ -76,10 +92,8 @@ class Policy:
     def decide(self, status: str, probabilities: Sequence[float]) -> Decision:
         """status (str), probabilities (Sequence[float]): As in `decide`.
         RETURNS (Decision): What to do."""
-        thresholds = list(self.thresholds.values())
-        review = list(self.review_thresholds.values())
-        labels = list(self.thresholds)
-        return decide(status, labels, probabilities, thresholds, review)
+        limits = self.values, self.review_values
+        return decide(status, self.labels, probabilities, *limits)
 
 
 def decide(

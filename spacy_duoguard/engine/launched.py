@@ -9,12 +9,13 @@ import torch
 from .network.device import computes_apart
 from .prefix_scores import Query, QueryBatch, QueryPlan
 from .runner import Launch, Runner
+from .text.parallel import divide
 from .text.windows import WindowedText
 from .text_scores import TextScores, read_scores
 
 # Characters of the queries that are launched together where the device computes apart
 # from the host: about as many tokens as keep it busy while the host prepares the next.
-_PART_CHARS = 50_000
+PART_CHARS = 100_000
 
 # How many launches may be ahead of what is read. With one, the device would wait while
 # the host reads it.
@@ -60,22 +61,14 @@ def launch_queries(
     return LaunchedQueries(runner, batch, runner.launch(batch.ids, batch.positions))
 
 
-def divide(queries: Sequence[Query], device: torch.device) -> Iterator[list[Query]]:
+def divide_queries(
+    queries: Sequence[Query], device: torch.device
+) -> Iterator[list[Query]]:
     """queries (Sequence[Query]): Queries.
     device (torch.device): Where to compute them.
     YIELDS (List[Query]): What to launch together, in order: all of them, unless the
         device computes apart from the host."""
-    if not computes_apart(device):
-        if queries:
-            yield list(queries)
-        return
-    part: list[Query] = []
-    n_chars = 0
-    for query in queries:
-        if part and n_chars + len(query.text) > _PART_CHARS:
-            yield part
-            part, n_chars = [], 0
-        part.append(query)
-        n_chars += len(query.text)
-    if part:
-        yield part
+    if computes_apart(device):
+        yield from divide(queries, lambda query: len(query.text), most=PART_CHARS)
+    elif queries:
+        yield list(queries)

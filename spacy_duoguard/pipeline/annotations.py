@@ -2,7 +2,8 @@
 
 Everything but `doc.cats` and `doc.spans` is one record of plain data in
 `doc.user_data["duoguard"]`, and the extension attributes are getters over it. Its keys
-are strings, because tuples would not survive `Doc.to_bytes`:
+are strings, because tuples would not survive `Doc.to_bytes`. Values that don't change
+are tuples, which cost the garbage collector nothing; they come back as lists:
 
     length        the number of characters of the doc
     digest        of the text of the doc; empty if it was not scored
@@ -131,8 +132,8 @@ def make_record(
 def to_record(
     length: int,
     status: str,
-    flags: list[str],
-    probs: list[float],
+    flags: Sequence[str],
+    probs: Sequence[float],
     windows: list[dict[str, Any]],
     action: str,
     *,
@@ -140,24 +141,24 @@ def to_record(
     group: SpansGroup,
 ) -> dict[str, Any]:
     """length, status, flags, probs, windows, action: As in the record. No other record
-        may share the lists: other code can change them in place.
+        may share the list of windows: other code can change it in place.
     policy (Policy): The thresholds.
     group (SpansGroup): The component.
     RETURNS (Dict[str, Any]): The record of a doc without spans and curve."""
     return {
         "length": length,
-        "labels": list(policy.thresholds),
+        "labels": policy.labels,
         "status": status,
-        "flags": flags,
-        "probs": probs,
-        "thresholds": list(policy.thresholds.values()),
-        "review_thresholds": list(policy.review_thresholds.values()),
+        "flags": tuple(flags),
+        "probs": tuple(probs),
+        "thresholds": policy.values,
+        "review_thresholds": policy.review_values,
         "action": action,
         "windows": windows,
         "spans": {},
         "span_flags": {},
         "span_actions": {},
-        "truncated_spans": [],
+        "truncated_spans": (),
         "deltas": {},
         "component": group.component,
         "spans_key": None,
@@ -205,11 +206,12 @@ def _write_results(doc: Doc, record: dict[str, Any], cats: Mapping[str, float]) 
     doc.user_data[KEY] = record
 
 
-def to_window(window: WindowScores, probs: list[float]) -> dict[str, Any]:
+def to_window(window: WindowScores, probs: Sequence[float]) -> dict[str, Any]:
     """window (WindowScores): The scores of a window.
     probs (List[float]): Its probabilities.
     RETURNS (Dict[str, Any]): The window in a record."""
-    record: dict[str, Any] = {"start": window.start, "end": window.end, "probs": probs}
+    offsets = {"start": window.start, "end": window.end}
+    record: dict[str, Any] = {**offsets, "probs": tuple(probs)}
     record["view"] = window.view
     if window.read_as is not None:
         record["read_as"] = window.read_as
@@ -267,7 +269,7 @@ def _span_fields(
             span_id(s.span): BLOCK if scores.has_failed else _decide_span(s, policy)
             for s in spans
         },
-        "truncated_spans": [span_id(s.span) for s in spans if s.truncated],
+        "truncated_spans": tuple(span_id(s.span) for s in spans if s.truncated),
         "deltas": {
             span_id(s.span): s.delta.tolist() for s in spans if s.delta is not None
         },

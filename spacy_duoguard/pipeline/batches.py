@@ -1,17 +1,20 @@
 """Batches of docs whose texts are tokenized while the next docs are made."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from spacy import util
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 
+from ..engine import launched
 from ..engine.settings import check_count
 from ..engine.text.ahead import SplitAhead
 from ..engine.text.split import Limits
+from . import fail_closed
 from .architecture import get_shim
 from .conversation import is_chat
 
@@ -21,22 +24,43 @@ class DocBatch(list[Doc]):
 
     def __init__(
         self,
-        docs: Iterable[Doc],
-        texts: Mapping[int, tuple[Doc, str]],
-        ahead: SplitAhead | None,
+        docs: Iterable[Doc] = (),
+        texts: Mapping[int, tuple[Doc, str]] | None = None,
+        ahead: SplitAhead | None = None,
     ) -> None:
         """docs (Iterable[Doc]): The docs.
-        texts (Mapping[int, Tuple[Doc, str]]): The text of some of them, by their `id`.
+        texts (Optional[Mapping[int, Tuple[Doc, str]]]): The text of some of them, by
+            their `id`.
         ahead (Optional[SplitAhead]): Where these texts were added."""
         super().__init__(docs)
-        self._texts = texts
+        self._texts = dict(texts or {})
         self.ahead = ahead
 
     @classmethod
     def of(cls, docs: Iterable[Doc]) -> "DocBatch":
         """docs (Iterable[Doc]): The docs.
         RETURNS (DocBatch): The same, if it's a batch already."""
-        return docs if isinstance(docs, DocBatch) else cls(docs, {}, None)
+        return docs if isinstance(docs, DocBatch) else cls(docs)
+
+    def read_ahead(self, doc: Doc) -> int:
+        """Let the text of a doc be tokenized.
+
+        doc (Doc): One of the docs.
+        RETURNS (int): The number of its characters.
+        """
+        # A doc joins its text anew at every access.
+        text = doc.text
+        self._texts[id(doc)] = doc, text
+        # Turns are read from the curve, which is not computed ahead.
+        if self.ahead is not None and not (self.ahead.scores and is_chat(doc)):
+            self.ahead.add(text)
+        return len(text)
+
+    def close(self) -> None:
+        """Wait for the thread that tokenizes, and forget what it did."""
+        if self.ahead is not None:
+            self.ahead.close()
+            self.ahead = None
 
     def read_texts(self) -> list[str]:
         """RETURNS (List[str]): The text of each doc."""
@@ -57,66 +81,81 @@ class DocBatch(list[Doc]):
         return docs
 
 
-class ReadAhead:
-    """Watches the docs on their way to a component, and lets their texts be tokenized
-    before their batch is complete. No doc is read that wouldn't be read anyway."""
+def read_batches(
+    component: TrainablePipe, stream: Iterable[Doc], size: int
+) -> Generator[DocBatch, None, None]:
+    """Read docs in batches, whose texts are tokenized before they are complete. No doc
+    is read that wouldn't be read anyway.
 
-    def __init__(self, component: TrainablePipe) -> None:
-        """component (DuoGuard): The component."""
-        self._component = component
-        self._texts: dict[int, tuple[Doc, str]] = {}
-        self._ahead: SplitAhead | None = None
+    Where the device computes apart from the host, batches are smaller than asked for,
+    and it computes some of them while the docs of the next are made.
 
-    def watch(self, stream: Iterable[Doc]) -> Iterator[Doc]:
-        """stream (Iterable[Doc]): The docs.
-        YIELDS (Doc): The same."""
+    component (DuoGuard): The component.
+    stream (Iterable[Doc]): The docs.
+    size (int): Number of docs to score together, at most.
+    YIELDS (DocBatch): The docs, marked as failed.
+    RAISES (SettingsError): The size isn't a positive integer: spaCy would drop all
+        docs, or fail.
+    """
+    check_count("batch_size", size)
+    docs = iter(stream)
+    waiting: deque[DocBatch] = deque()
+    try:
+        while True:
+            # Not more: whoever makes the docs may wait for the results of these.
+            for batch in _divide(component, islice(docs, min(size, sys.maxsize))):
+                waiting.append(batch)
+                if len(waiting) > launched.MOST_WAITING:
+                    yield waiting.popleft()
+            if not waiting:
+                return
+            while waiting:
+                yield waiting.popleft()
+    finally:
+        for batch in waiting:
+            batch.close()
+
+
+def _divide(component: TrainablePipe, stream: Iterable[Doc]) -> Iterator[DocBatch]:
+    """YIELDS (DocBatch): All docs, or as many as the device computes at once."""
+    batch, n_chars = DocBatch(), 0
+    try:
         for doc in stream:
+            if not batch:
+                batch.ahead = _begin(component)
+            batch.append(doc)
             # Not the place to fail: the docs aren't marked as failed yet.
             with suppress(Exception):
-                self._add(doc)
-            yield doc
+                n_chars += batch.read_ahead(doc)
+            is_apart = batch.ahead is not None and batch.ahead.scores
+            if is_apart and n_chars >= launched.PART_CHARS:
+                yield _complete(component, batch)
+                batch, n_chars = DocBatch(), 0
+    except BaseException:
+        batch.close()
+        raise
+    if batch:
+        yield _complete(component, batch)
 
-    def read_batches(self, stream: Iterable[Doc], size: int) -> Iterator[list[Doc]]:
-        """stream (Iterable[Doc]): The docs.
-        size (int): Number of docs in a batch.
-        RETURNS (Iterator[List[Doc]]): The same, in batches.
-        RAISES (SettingsError): The size isn't a positive integer: spaCy would drop all
-            docs, or fail."""
-        check_count("batch_size", size)
-        return util.minibatch(self.watch(stream), size=min(size, sys.maxsize))
 
-    def take(self, docs: Iterable[Doc]) -> DocBatch:
-        """docs (Iterable[Doc]): All docs since the last batch.
-        RETURNS (DocBatch): The same, with their texts."""
-        texts, self._texts = self._texts, {}
-        return DocBatch(docs, texts, self._ahead)
-
-    def close(self) -> None:
-        """Wait for the thread, if there is one, and forget what it did."""
-        if self._ahead is not None:
-            self._ahead.close()
-            self._ahead = None
-
-    def _add(self, doc: Doc) -> None:
-        if not self._texts:
-            self.close()
-            self._ahead = _begin(self._component)
-        # A doc joins its text anew at every access.
-        text = doc.text
-        self._texts[id(doc)] = doc, text
-        # Turns are read from the curve, which is not computed ahead.
-        if self._ahead is not None and not (self._ahead.scores and is_chat(doc)):
-            self._ahead.add(text)
+def _complete(component: TrainablePipe, batch: DocBatch) -> DocBatch:
+    fail_closed.mark_docs(component, batch)
+    if batch.ahead is not None:
+        with suppress(Exception):  # it's met again when they are scored
+            batch.ahead.launch()
+    return batch
 
 
 def _begin(component: TrainablePipe) -> SplitAhead | None:
-    """RETURNS (Optional[SplitAhead]): None before the weights are loaded.
-    RAISES (Exception): The settings can't be used."""
-    shim = get_shim(component.model)
-    if not shim.is_loaded:
+    """RETURNS (Optional[SplitAhead]): None before the weights are loaded, or if the
+    settings can't be used."""
+    try:
+        shim, cfg = get_shim(component.model), component.cfg
+        if not shim.is_loaded:
+            return None
+        limits = Limits(cfg["max_chars"], cfg["normalize"], shim.views)
+        # Spans that aren't scored in context are texts of their own.
+        offsets = bool(cfg["curve"] or component.in_context)
+        return shim.classifier.split_ahead(limits, offsets=offsets, scores=not offsets)
+    except Exception:  # met again when the docs are scored
         return None
-    cfg = component.cfg
-    limits = Limits(cfg["max_chars"], cfg["normalize"], shim.views)
-    # Spans that aren't scored in context are texts of their own.
-    offsets = bool(cfg["curve"] or component.in_context)
-    return shim.classifier.split_ahead(limits, offsets=offsets, scores=not offsets)

@@ -21,7 +21,7 @@ from . import fail_closed, serialization, training
 from .annotations import SpansGroup
 from .architecture import get_shim
 from .batch_annotations import annotate_docs
-from .batches import DocBatch, ReadAhead
+from .batches import DocBatch, read_batches
 from .configurable import ConfigurablePipe
 from .conversation import read_chats
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
@@ -134,11 +134,11 @@ class DuoGuard(ConfigurablePipe):
         batch_size (int): Number of docs to score together.
         YIELDS (Doc): Every doc, in order.
         RAISES (SettingsError): `batch_size` isn't a positive integer."""
-        with closing(ReadAhead(self)) as ahead:
-            for docs in ahead.read_batches(stream, batch_size):
-                fail_closed.score_docs(self, ahead.take(docs))
-                ahead.close()
-                yield from docs
+        with closing(read_batches(self, stream, batch_size)) as batches:
+            for batch in batches:
+                with closing(batch):
+                    fail_closed.score_marked(self, batch)
+                yield from batch
 
     def predict(self, docs: Iterable[Doc]) -> list[DocScores]:
         """Score docs without changing them.

@@ -28,17 +28,34 @@ _Value = TypeVar("_Value")
 
 
 def score_docs(component: TrainablePipe, docs: list[Doc]) -> None:
-    """Mark docs as failed, then score them, so that no interruption leaves a doc that
-    looks safe.
+    """Mark docs as failed, and score them.
+
+    component (DuoGuard), docs (List[Doc]): As for `score_marked`.
+    RAISES (ScoringError): Something among them isn't a doc.
+    """
+    mark_docs(component, docs)
+    score_marked(component, docs)
+
+
+def mark_docs(component: TrainablePipe, docs: Sequence[Doc]) -> None:
+    """Mark docs as failed, so that no interruption leaves a doc that looks safe.
+
+    component (DuoGuard): The component.
+    docs (Sequence[Doc]): The docs. What isn't one is left alone.
+    """
+    to_mark = [doc for doc in docs if isinstance(doc, Doc)]
+    has_spans = getattr(component, "span_getter", None) is not None
+    _mark_failed(component, to_mark, () if has_spans else None)
+
+
+def score_marked(component: TrainablePipe, docs: list[Doc]) -> None:
+    """Score docs that are marked as failed.
 
     component (DuoGuard): The component.
     docs (List[Doc]): The docs.
     RAISES (ScoringError): Something among them isn't a doc.
     """
     others = [doc for doc in docs if not isinstance(doc, Doc)]
-    to_mark = [doc for doc in docs if isinstance(doc, Doc)] if others else docs
-    has_spans = getattr(component, "span_getter", None) is not None
-    _mark_failed(component, to_mark, () if has_spans else None)
     if others:
         raise ScoringError(Errors.E323.format(kind=type(others[0]).__name__))
     try:

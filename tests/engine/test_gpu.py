@@ -21,7 +21,8 @@ from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.fallbacks import Fallbacks
 from spacy_duoguard.engine.network import flash_probe
 from spacy_duoguard.engine.network.attention import packed_attention, varlen_attention
-from spacy_duoguard.engine.network.cuda import GRAPH_LENGTHS, CudaForward
+from spacy_duoguard.engine.network.cuda import CudaForward
+from spacy_duoguard.engine.network.cuda_graph import GRAPH_LENGTHS
 from spacy_duoguard.engine.network.packing import pack
 from spacy_duoguard.engine.network.trainable import prepare_training
 from spacy_duoguard.engine.streaming.stream import Stream

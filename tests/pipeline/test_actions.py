@@ -216,7 +216,7 @@ def test_a_category_that_is_added_has_the_band(make_nlp):
     guard = nlp.get_pipe("duoguard")
     guard.add_label("Spam")
     doc = nlp("a dog")
-    assert doc.user_data["duoguard"]["review_thresholds"] == [0.2] * 13
+    assert doc.user_data["duoguard"]["review_thresholds"] == (0.2,) * 13
     with pytest.raises(SettingsError, match=r"E250.*thresholds\['Spam'\] \(0.1\)"):
         guard.thresholds = {"Spam": 0.1}
 

@@ -139,6 +139,7 @@ def test_an_empty_text_has_no_scores_in_a_batch_either():
 def containers(value):
     if isinstance(value, (list, dict)):
         yield value
+    if isinstance(value, (list, dict, tuple)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from containers(item)
 
@@ -156,6 +157,6 @@ def test_docs_share_nothing_that_can_be_changed_in_place(
     docs = list(nlp.pipe(["a dog", "a cat", "a cow"]))
     records = [doc.user_data["duoguard"] for doc in docs]
     found = [id(item) for record in records for item in containers(record)]
-    assert len(found) == len(set(found)) >= 3 * 9
+    assert len(found) == len(set(found)) >= 3 * 6
     assert [record["status"] for record in records] == [status] * 3
     assert [record["length"] for record in records] == [5] * 3

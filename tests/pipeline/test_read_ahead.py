@@ -242,8 +242,8 @@ def test_docs_that_are_not_scored_share_no_results(nlp, monkeypatch):
     expected = [FAILED_CATS] * 3
     assert [doc.cats for doc in docs] == expected
     record = docs[0].user_data["duoguard"]
-    record["flags"].clear()
-    record["probs"].append(0.0)
+    record["windows"].append({})
+    record["spans"]["0:1"] = []
     record["curve"]["ends"].append(1)
     docs[0].cats["unsafe"] = 0.0
     for doc in docs[1:]:

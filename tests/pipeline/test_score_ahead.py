@@ -38,9 +38,8 @@ def computes_apart(monkeypatch):
     monkeypatch.setattr(ahead.threading, "Thread", QuickThread)
     for module in (classifier_module, launched):
         monkeypatch.setattr(module, "computes_apart", lambda device: True)
-    monkeypatch.setattr(launched, "_PART_CHARS", 60)
+    monkeypatch.setattr(launched, "PART_CHARS", 60)
     monkeypatch.setattr(ahead, "_LEAST", 4)
-    monkeypatch.setattr(ahead, "_LEAST_TOKENS", 40)
     # With one of torch's threads, nothing is tokenized ahead.
     monkeypatch.setattr(ahead, "may_use_threads", lambda device: True)
 
@@ -76,7 +75,7 @@ def test_launches_of_a_few_queries_equal_one(classifier, monkeypatch, request, c
     queries = [Query(text, ((0, 1),), curve) for text in [*DOCS, *DOCS[:5], "", " "]]
     expected = classifier.answer(queries)
     request.getfixturevalue("computes_apart")
-    assert len(list(launched.divide(queries, torch.device("cuda")))) > 10
+    assert len(list(launched.divide_queries(queries, torch.device("cuda")))) > 10
     found = classifier.answer(queries)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
@@ -91,15 +90,16 @@ def test_launches_of_a_few_queries_equal_one(classifier, monkeypatch, request, c
 
 
 def test_every_query_is_in_one_launch(monkeypatch):
-    monkeypatch.setattr(launched, "_PART_CHARS", 10)
+    monkeypatch.setattr(launched, "PART_CHARS", 10)
     queries = [Query("x" * n) for n in (0, 3, 30, 4, 5, 6, 1, 10, 0)]
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    parts = list(launched.divide(queries, gpu))
+    parts = list(launched.divide_queries(queries, gpu))
     assert [query for part in parts for query in part] == queries
     for part in parts:
         assert len(part) == 1 or sum(len(query.text) for query in part) <= 10
-    assert list(launched.divide(queries, cpu)) == [queries]
-    assert list(launched.divide([], cpu)) == list(launched.divide([], gpu)) == []
+    assert list(launched.divide_queries(queries, cpu)) == [queries]
+    for device in (cpu, gpu):
+        assert list(launched.divide_queries([], device)) == []
 
 
 def test_a_pipeline_computes_each_text_once(make_nlp, monkeypatch, computes_apart):
@@ -135,35 +135,92 @@ def test_spans_are_scored_as_alone(make_nlp, computes_apart, config):
             assert sent._.duoguard_cats == pytest.approx(cats, abs=1e-5)
 
 
+def scored_while(nlp, change):
+    """Change something before the last doc is made. Every doc that comes later was
+    scored with the change, launched or not.
+
+    RETURNS (Tuple[List[Doc], List[Doc]]): The docs before, and those after it."""
+    before, after = [], []
+
+    def stream():
+        yield from DOCS[:-1]
+        before.extend(after)
+        after.clear()
+        change()
+        yield DOCS[-1]
+
+    for doc in nlp.pipe(stream(), batch_size=len(DOCS)):
+        after.append(doc)
+    assert len(before) + len(after) == len(DOCS)
+    assert before
+    assert len(after) > 3
+    return before, after
+
+
 @pytest.mark.parametrize("name", ["score", "norm"])
 def test_weights_that_change_in_the_middle_of_a_batch(make_nlp, computes_apart, name):
     """By other code, while it makes docs."""
     nlp = make_nlp()
-    nlp("the weights are loaded")
+    expected = [nlp(text) for text in DOCS]
     decoder = nlp.get_pipe("duoguard").classifier.decoder
 
-    def stream():
-        yield from DOCS[:-1]
+    def change():
         with torch.no_grad():
             getattr(decoder, name).weight.neg_()
-        yield DOCS[-1]
 
-    docs = list(nlp.pipe(stream(), batch_size=len(DOCS)))
-    assert_same(docs, [nlp(text) for text in DOCS])
+    before, after = scored_while(nlp, change)
+    assert_same(before, expected[: len(before)])
+    assert_same(after, [nlp(text) for text in DOCS[len(before) :]])
 
 
 def test_settings_that_change_in_the_middle_of_a_batch(make_nlp, computes_apart):
     nlp = make_nlp()
     guard = nlp.get_pipe("duoguard")
+    expected = [nlp(text) for text in DOCS]
+    before, after = scored_while(nlp, lambda: guard.cfg.update(max_chars=6))
+    assert_same(before, expected[: len(before)])
+    assert_same(after, [nlp(text) for text in DOCS[len(before) :]])
+
+
+def test_docs_that_were_read_and_not_yet_scored_are_marked(make_nlp, computes_apart):
+    nlp = make_nlp()
     nlp("the weights are loaded")
+    docs = [nlp.make_doc(text) for text in DOCS]
+    read = []
 
     def stream():
-        yield from DOCS[:-1]
-        guard.cfg["max_chars"] = 6
-        yield DOCS[-1]
+        for doc in docs:
+            read.append(doc)
+            yield doc
 
-    docs = list(nlp.pipe(stream(), batch_size=len(DOCS)))
-    assert_same(docs, [nlp(text) for text in DOCS])
+    pipe = nlp.get_pipe("duoguard").pipe(stream(), batch_size=len(DOCS))
+    first = next(pipe)
+    pipe.close()
+    assert first is docs[0]
+    assert first._.duoguard_status == "ok"
+    assert 5 < len(read) < len(docs)
+    n_scored = sum(doc._.duoguard_status == "ok" for doc in read)
+    assert 0 < n_scored < len(read)
+    for doc in read[n_scored:]:
+        assert doc._.duoguard_status == "error"
+        assert doc.cats == FAILED_CATS
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 12])
+def test_no_doc_is_read_that_a_batch_has_no_room_for(make_nlp, computes_apart, size):
+    """Whoever makes the docs may wait for the results of the batch before."""
+    nlp = make_nlp()
+    nlp("the weights are loaded")
+    scored = []
+
+    def stream():
+        for i, text in enumerate(DOCS):
+            assert len(scored) >= i // size * size
+            yield text
+
+    for doc in nlp.pipe(stream(), batch_size=size):
+        scored.append(doc)
+    assert_same(scored, [nlp(text) for text in DOCS])
 
 
 def test_a_text_that_fails_costs_no_other(make_nlp, monkeypatch, computes_apart):

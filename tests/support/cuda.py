@@ -55,8 +55,11 @@ def _attend(query, key, value, starts, _, longest, *__, is_causal, **options):
     lengths = starts.diff().tolist()
     assert is_causal
     assert max(lengths) <= longest
-    batch = pack([torch.zeros(n, dtype=torch.int64).numpy() for n in lengths])
-    output = _packed(*(x.float() for x in (query, key, value)), batch)
+    texts = [torch.zeros(n, dtype=torch.int64).numpy() for n in lengths if n]
+    total = sum(lengths)
+    output = torch.full((len(query), query.shape[1] * query.shape[2]), torch.nan)
+    rows = (x[:total].float() for x in (query, key, value))
+    output[:total] = _packed(*rows, pack(texts))
     empty = [query.new_empty(0) for _ in range(4)]
     return output.to(query.dtype).view(query.shape), *empty
 
@@ -147,6 +150,7 @@ class FakeCuda:
         for name in ("Stream", "Event", "CUDAGraph", "graph", "stream", "device"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, f"_{name.lower()}"))
         monkeypatch.setattr(torch.cuda, "current_stream", self.current_stream)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
 
     def current_stream(self, device=None):
         if not hasattr(self.local, "stream"):
@@ -168,7 +172,7 @@ class FakeCuda:
         return nullcontext()
 
     @contextmanager
-    def _graph(self, graph, *, stream=None, capture_error_mode):
+    def _graph(self, graph, *, pool, stream=None, capture_error_mode):
         self.recording += 1
         self.most_at_once = max(self.most_at_once, self.recording)
         try:

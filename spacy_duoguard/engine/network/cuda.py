@@ -1,11 +1,12 @@
 """The decoder's forward pass on a CUDA device, for inference.
 
-Half-precision layers attend in one call over the packed rows. For a single short text,
-the many small kernels take longer to launch than to run, so a recorded graph is
-replayed.
+Half-precision layers attend in one call over the packed rows. The many kernels of a
+short text take longer to launch than to run, and those of a batch keep the host from
+preparing the next one, so recorded graphs are replayed.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import cast
 
@@ -14,15 +15,22 @@ from torch import Tensor
 
 from ..fallbacks import ATTENTION, GRAPHS, KERNELS, Fallbacks, describe
 from .attention import AttentionFunction, packed_attention, varlen_attention
-from .cuda_graph import RecordedForward, pad_batch
+from .cuda_graph import (
+    GraphMemory,
+    GraphShape,
+    RecordedForward,
+    graph_shape,
+    pad_batch,
+)
 from .decoder import Decoder, DecoderLayer
 from .flash_probe import flash_problem
 from .fused import FusedDecoder
 from .memory import out_of_memory
 from .packing import PackedBatch
 
-# Graphs are recorded for these lengths. A text is padded to the next one.
-GRAPH_LENGTHS = (16, 32, 64, 128, 256, 512)
+# A graph of several texts is recorded when a batch of its shape comes for this time:
+# recording it takes as long as launching some ten batches.
+_TIMES = 8
 
 
 class CudaForward:
@@ -43,7 +51,10 @@ class CudaForward:
         self.decoder = decoder
         self.fallbacks = fallbacks or Fallbacks()
         self.dtypes = [cast(DecoderLayer, layer).dtype for layer in decoder.layers]
-        self._graphs: dict[int, RecordedForward | None] = {}  # None: can't be recorded
+        # None: can't be recorded.
+        self._graphs: dict[GraphShape, RecordedForward | None] = {}
+        self._memory: GraphMemory | None = None
+        self._times: Counter[GraphShape] = Counter()
         # A graph has one set of inputs: threads take turns.
         self._lock = threading.Lock()
         self.fused = self._fuse() if triton else None
@@ -54,15 +65,16 @@ class CudaForward:
 
     def pooled(self, batch: PackedBatch) -> Tensor:
         """See `Decoder.pooled`."""
-        total, single = len(batch.token_ids), len(batch.cu_seqlens) == 2
         with torch.cuda.device(self.decoder.device):
-            if single and len(batch.scored_rows) == 1 and total <= GRAPH_LENGTHS[-1]:
-                length = next(length for length in GRAPH_LENGTHS if length >= total)
+            attends = self._attends()
+            packs = all(attend is varlen_attention for attend in attends)
+            shape = graph_shape(batch, packs=packs)
+            if shape is not None:
                 with self._lock:
-                    graph = self._get_graph(batch, length)
+                    graph = self._get_graph(batch, shape, attends)
                     if graph is not None:
                         return graph.replay(batch)
-            return self._compute(batch, self._attends())
+            return self._compute(batch, attends)
 
     def extend(
         self, batch: PackedBatch, attends: Sequence[AttentionFunction]
@@ -107,22 +119,31 @@ class CudaForward:
             self._fall_back(ATTENTION, problem)
         return problem is None
 
-    def _get_graph(self, batch: PackedBatch, length: int) -> RecordedForward | None:
-        if length not in self._graphs:
-            attends = self._attends()  # trying a kernel can't be recorded
+    def _get_graph(
+        self,
+        batch: PackedBatch,
+        shape: GraphShape,
+        attends: Sequence[AttentionFunction],
+    ) -> RecordedForward | None:
+        if shape not in self._graphs:
+            self._times[shape] += 1
+            if shape.sequences > 1 and self._times[shape] < _TIMES:
+                return None
             try:
-                self._graphs[length] = RecordedForward(
-                    pad_batch(batch, length),
+                self._memory = self._memory or GraphMemory()
+                self._graphs[shape] = RecordedForward(
+                    pad_batch(batch, shape),
                     lambda padded: self._compute(padded, attends),
                     self.decoder,
+                    self._memory,
                 )
             except (RuntimeError, ValueError) as e:
                 if out_of_memory(e):  # there may be room later
                     self._fall_back(GRAPHS, describe(e))
                     return None
-                self._graphs[length] = None
+                self._graphs[shape] = None
                 self._fall_back(GRAPHS, describe(e))
-        return self._graphs[length]
+        return self._graphs[shape]
 
     def _fall_back(self, kind: str, cause: str) -> None:
         self.fallbacks.count(kind, cause)

@@ -21,7 +21,7 @@ from .device import check_int8
 from .native.forward import NativeForward
 from .native.probe import make_native
 from .packing import PackedBatch
-from .tensor_versions import TensorVersions
+from .tensor_versions import ModuleVersions
 
 
 class Forward(Protocol):
@@ -102,7 +102,7 @@ class CurrentForward:
         self.int8 = int8
         self.kernels = kernels
         self.fallbacks = fallbacks or Fallbacks()
-        self._cached: tuple[TensorVersions, Forward] | None = None
+        self._cached: tuple[ModuleVersions, Forward] | None = None
         self._lock = threading.Lock()
         _alive.add(self)
 
@@ -113,9 +113,8 @@ class CurrentForward:
             self.decoder.origin.check()
         # All but the head, which no forward copies: it is read at every call.
         modules = (self.decoder.embedding, self.decoder.layers, self.decoder.norm)
-        weights = [weight for module in modules for weight in module.parameters()]
         with self._lock:
-            if self._cached is None or not self._cached[0].match(weights):
+            if self._cached is None or not self._cached[0].match(modules):
                 self._cached = None  # two copies at once would double the memory
                 forward = make_forward(
                     self.decoder,
@@ -123,7 +122,7 @@ class CurrentForward:
                     kernels=self.kernels,
                     fallbacks=self.fallbacks,
                 )
-                self._cached = TensorVersions(weights), forward
+                self._cached = ModuleVersions(modules), forward
             return self._cached[1]
 
     def __getstate__(self) -> dict[str, Any]:

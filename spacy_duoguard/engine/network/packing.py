@@ -36,6 +36,10 @@ class PackedBatch:
     longest: int  # length of the longest sequence
     make_groups: Callable[[], tuple[AttentionGroup, ...]]
 
+    def __len__(self) -> int:
+        """RETURNS (int): The number of sequences."""
+        return len(self.cu_seqlens) - 1
+
     @cached_property
     def groups(self) -> tuple[AttentionGroup, ...]:
         """RETURNS (Tuple[AttentionGroup]): Made at first use: a kernel for packed rows

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from torch import Tensor
+from torch.nn import Module
 
 
 class TensorVersions:
@@ -24,4 +25,40 @@ class TensorVersions:
             and tensor.device == seen.device
             and tensor._version == version
             for tensor, (seen, version) in zip(current, self._seen, strict=True)
+        )
+
+
+class ModuleVersions:
+    """A snapshot of modules and all of their parameters. To list the parameters and
+    compare those would take four times as long."""
+
+    def __init__(self, roots: Iterable[Module]) -> None:
+        """roots (Iterable[Module]): The modules, with all that are in them."""
+        self._roots = tuple(roots)
+        modules = [module for root in self._roots for module in root.modules()]
+        self._children = [(m._modules, tuple(m._modules.values())) for m in modules]
+        self._counts = [(m._parameters, len(m._parameters)) for m in modules]
+        self._seen = [
+            (module._parameters, name, tensor, tensor.data_ptr(), tensor._version)
+            for module in modules
+            for name, tensor in module._parameters.items()
+            if tensor is not None
+        ]
+        # Kept alive, so that no other tensor can get the same address.
+        self._tensors = [tensor.detach() for _, _, tensor, _, _ in self._seen]
+
+    def match(self, roots: Iterable[Module]) -> bool:
+        """roots (Iterable[Module]): The current modules, in the same order.
+        RETURNS (bool): Whether no module was replaced, and no parameter replaced, moved
+            or written to."""
+        return (
+            tuple(roots) == self._roots
+            and all(tuple(now.values()) == then for now, then in self._children)
+            and all(len(now) == then for now, then in self._counts)
+            and all(
+                now.get(name) is tensor
+                and tensor.data_ptr() == address
+                and tensor._version == version
+                for now, name, tensor, address, version in self._seen
+            )
         )

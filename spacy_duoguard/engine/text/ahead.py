@@ -17,10 +17,6 @@ from .windows import WindowedText
 # wait longer for the last ones.
 _LEAST = 24
 
-# Tokens that scoring starts with, if it does so before all texts have come in. Fewer
-# would cost the host more time than they save: a GPU takes 15 to 30 ms for as many.
-_LEAST_TOKENS = 16384
-
 Split = Callable[[Sequence[str]], list[WindowedText | Exception]]
 # Starts to score texts, given their windows.
 Launch = Callable[[Mapping[str, WindowedText]], Any]
@@ -28,8 +24,7 @@ Launch = Callable[[Mapping[str, WindowedText]], Any]
 
 class SplitAhead:
     """Splits texts into windows in a thread, as many at once as have come in meanwhile.
-    Where the device computes apart from the host, the caller's thread also starts to
-    score them: another one would have to wait for Python's lock at every operation.
+    Those that `launch` starts to score are split by the caller, all at once.
 
     A thread ends with its texts: none waits for more. Which texts are split together
     depends on the time, but not what becomes of any of them.
@@ -42,13 +37,10 @@ class SplitAhead:
         made_for (Any): What its results depend on.
         launch (Optional[Callable]): Starts to score texts."""
         self.made_for = made_for
-        self.launched: list[Any] = []  # what `launch` returned; read it after `finish`
+        self.launched: list[Any] = []  # what `launch` returned; read it after `close`
         self._split = split
         self._launch = launch
-        self._at_work: Sequence[str] = ()  # the texts of the thread
-        self._unscored: dict[str, WindowedText] = {}  # what to launch next
-        self._n_tokens = 0  # of these
-        self._seen: set[str] = set()
+        self._seen: dict[str, None] = {}  # in order
         self._waiting: list[str] = []
         self._done: dict[str, WindowedText | Exception] = {}
         self._thread: threading.Thread | None = None
@@ -57,16 +49,33 @@ class SplitAhead:
         """text (str): A text that `finish` will be asked for."""
         if text in self._seen:
             return
-        self._seen.add(text)
+        self._seen[text] = None
         self._waiting.append(text)
-        if len(self._waiting) < _LEAST:
+        # Where the device computes meanwhile, the host is the one that is late, and a
+        # thread would only compete with the caller for Python's lock.
+        if self._launch is not None or len(self._waiting) < _LEAST:
             return
         if self._thread is None or not self._thread.is_alive():
-            self._collect()
             self._start()
-            if self._launch is not None and self._n_tokens >= _LEAST_TOKENS:
-                unscored, self._unscored, self._n_tokens = self._unscored, {}, 0
-                self.launched.append(self._launch(unscored))
+
+    def launch(self) -> None:
+        """Start to score the texts that were added, if the device computes apart from
+        the host. In the caller's thread: another one would have to wait for Python's
+        lock at every operation.
+
+        RAISES (Exception): Memory ran out, or what else can go wrong. They can be
+            scored later.
+        """
+        if self._launch is None or not self._seen:
+            return
+        launch, results = self._launch, self.finish(self._seen)
+        windows = {
+            text: result
+            for text in self._seen
+            if isinstance(result := results[text], WindowedText)
+        }
+        if windows:
+            self.launched.append(launch(windows))
 
     def finish(self, texts: Iterable[str]) -> Mapping[str, WindowedText | Exception]:
         """Wait for the thread, and split here what it left.
@@ -84,7 +93,7 @@ class SplitAhead:
 
     @property
     def scores(self) -> bool:
-        """RETURNS (bool): Whether it also starts to score texts."""
+        """RETURNS (bool): Whether `launch` starts to score texts."""
         return self._launch is not None
 
     def close(self) -> None:
@@ -95,11 +104,9 @@ class SplitAhead:
             self._thread = None
 
     def _start(self) -> None:
-        self._at_work, self._waiting = self._waiting, []
+        texts, self._waiting = self._waiting, []
         self._thread = threading.Thread(
-            target=self._try_work,
-            args=(self._at_work,),
-            name="spacy-duoguard tokenizer",
+            target=self._try_work, args=(texts,), name="spacy-duoguard tokenizer"
         )
         try:
             self._thread.start()
@@ -115,16 +122,6 @@ class SplitAhead:
     def _work(self, texts: Sequence[str]) -> None:
         if texts:
             self._done.update(zip(texts, self._split(texts), strict=True))
-
-    def _collect(self) -> None:
-        """What the thread has split can be scored."""
-        if self._launch is None:
-            return
-        for text in self._at_work:
-            result = self._done.get(text)
-            if isinstance(result, WindowedText):
-                self._unscored[text] = result
-                self._n_tokens += sum(len(ids) for ids in result.ids)
 
 
 def may_use_threads(device: torch.device) -> bool:

@@ -6,9 +6,12 @@ children tokenize one text after another.
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from tokenizers import Encoding, Tokenizer
+
+Item = TypeVar("Item")
 
 _VARIABLE = "TOKENIZERS_PARALLELISM"
 
@@ -40,6 +43,28 @@ def encode_all(
     with _working:
         _started = True
         return encode(list(texts), add_special_tokens=False)
+
+
+def divide(
+    items: Iterable[Item], size: Callable[[Item], int], *, most: int
+) -> Iterator[list[Item]]:
+    """Divide items into groups, in order.
+
+    items (Iterable[Item]): The items.
+    size (Callable): The size of an item.
+    most (int): The size of a group at most, unless it is one item.
+    YIELDS (List[Item]): Each group.
+    """
+    group: list[Item] = []
+    total = 0
+    for item in items:
+        if group and total + size(item) > most:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += size(item)
+    if group:
+        yield group
 
 
 def _before_fork() -> None:

@@ -12,7 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from ...errors import CheckpointError, Errors, ScoringError
 from .lossless import ByteCounts, find_loss, find_shared_id, find_uncovered
-from .parallel import encode_all
+from .parallel import divide, encode_all
 from .tokens import Tokens, join_ids, read_offsets
 
 # Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
@@ -23,8 +23,9 @@ _MAX_SPARE_ROWS = 1024
 # same tokens: the regex engines of pre-tokenizers give up on millions of characters.
 _MAX_WHITESPACE = 2**14
 
-# Texts that are tokenized at once: encodings take several times the memory of tokens.
-_MAX_GROUP = 128
+# Characters that are tokenized at once: encodings take several times the memory of
+# tokens. Enough for all cores, of which some have to wait for the longest text.
+_MAX_CHARS = 2**18
 
 
 class TextTokenizer:
@@ -107,8 +108,7 @@ class TextTokenizer:
             if len(text) <= _MAX_WHITESPACE:  # longer ones may have to be split
                 groups[offsets(text)].append(i)
         for located, indices in groups.items():
-            for start in range(0, len(indices), _MAX_GROUP):
-                group = indices[start : start + _MAX_GROUP]
+            for group in divide(indices, lambda i: len(texts[i]), most=_MAX_CHARS):
                 members = [texts[i] for i in group]
                 tokens = self._encode_all(members, offsets=located, least=least)
                 results.update(zip(group, tokens, strict=False))

@@ -17,6 +17,7 @@ from spacy_duoguard.engine.network import attention, cpu, cuda, flash_probe, inf
 from spacy_duoguard.engine.network.attention import packed_attention, varlen_attention
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.engine.network.cuda import CudaForward
+from spacy_duoguard.engine.network.cuda_graph import GraphShape, graph_shape
 from spacy_duoguard.engine.network.inference import CurrentForward
 
 INSTALLED = ".".join(torch.__version__.split(".")[:2])
@@ -168,8 +169,43 @@ def test_graphs_replay_any_text_of_their_length(fake_cuda, dtype, limit):
         batch = make_batch([length], decoder, seed=seed)
         found, expected = scores(forward, batch), scores(decoder, batch)
         torch.testing.assert_close(found, expected, rtol=0, atol=limit)
-    assert set(forward._graphs) == {16, 32, 512}
+    assert {shape.rows for shape in forward._graphs} == {16, 32, 512}
     assert len(fake_cuda.recorded) == 3
+
+
+def test_graphs_replay_any_batch_of_their_shape(fake_cuda):
+    """Other texts, more and fewer of them, and other padding, which is NaN here."""
+    decoder = make_decoder(dtype=torch.bfloat16)
+    forward = CudaForward(decoder)
+    batches = [[9, 4], [500, 3], [60] * 32, [1, 1], [300, 200, 100], [2, 5, 70] * 9] * 2
+    for seed, lengths in enumerate(batches):
+        batch = make_batch(lengths, decoder, seed=seed)
+        assert_near(scores(forward, batch), scores(decoder, batch))
+    assert [(s.rows, s.sequences) for s in forward._graphs] == [(2048, 32)]
+    assert len(fake_cuda.recorded) == 1
+    assert not forward.fallbacks.counts
+
+
+@pytest.mark.parametrize(
+    ("lengths", "packs", "expected"),
+    [
+        ([7], False, (16, 1, 16)),
+        ([513], True, None),
+        ([7, 7], False, None),
+        ([7, 7], True, (2048, 32, 512)),
+        ([7] * 33, True, (2048, 128, 512)),
+        ([512] * 4, True, (2048, 32, 512)),
+        ([512] * 4 + [1], True, (4096, 64, 512)),
+        ([513, 1], True, None),
+        ([1] * 129, True, None),
+        ([512] * 64, True, (32768, 512, 512)),
+        ([512] * 64 + [1], True, None),
+    ],
+    ids=str,
+)
+def test_few_shapes_are_recorded(lengths, packs, expected):
+    shape = graph_shape(make_batch(lengths, make_decoder()), packs=packs)
+    assert shape == (expected and GraphShape(*expected))
 
 
 def test_two_texts_of_which_one_is_scored_are_not_taken_for_one(fake_cuda):
