@@ -996,3 +996,9 @@ class Warnings:
         "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose "
         "its thresholds with 'duoguard calibrate'."
     )
+    W031 = (
+        "[W031] Some texts or spans could not be scored and count as flagged in every "
+        "category, so the figures aren't only those of the model. How many is in "
+        "'{prefix}_not_scored' and '{prefix}_spans_not_scored'; doc._.duoguard_status "
+        "says which. Look for what the error handler reported."
+    )
