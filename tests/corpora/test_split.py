@@ -8,7 +8,7 @@ import sys
 import pytest
 from support.corpora import load
 
-from spacy_duoguard.corpora.split import is_dev
+from spacy_duoguard.corpora.split import group_keys, is_dev
 
 TEXTS = [f"{word} number {i}." for i in range(60) for word in ("Dog", "Fox")]
 
@@ -59,6 +59,34 @@ def test_the_sentences_of_a_document_stay_with_it(convert):
     documents = {r["text"] for r in records if r["meta"]["unit"] == "document"}
     dev = documents & load("out/dev.spacy").keys()
     assert dev == {text for text in documents if is_dev(text, 0.3)}
+
+
+def test_documents_that_share_a_sentence_stay_together(convert):
+    """Also if the documents were not corrected themselves."""
+    records = []
+    for number in range(1, 121):
+        shared = f"Shared {(number - 1) // 3}."  # by three documents
+        meta = {"results": "0" * 32, "record": number, "start": 0, "end": 1}
+        sentences = [shared.upper() if number % 3 else shared, f"Alone {number}."]
+        labelled = {"label": "Hate", "answer": "accept"}
+        if number % 2:
+            unit = {"unit": "document", **meta}
+            text = f"{' '.join(sentences)} The end of {number}."
+            records.append({"text": text, **labelled, "meta": unit})
+        unit = {"unit": "sentence", **meta}
+        records += [{"text": text, **labelled, "meta": unit} for text in sentences]
+    convert("in.jsonl", "out", "--split", "0.3", records=records)
+    train, dev = (load(f"out/{name}.spacy").keys() for name in ("train", "dev"))
+    assert 60 < len(dev) < 160  # of 260
+    for first in range(1, 121, 3):
+        group = {r["text"] for r in records if first <= r["meta"]["record"] < first + 3}
+        assert group <= train or group <= dev
+
+
+def test_a_group_has_the_side_of_its_first_document():
+    texts = {"b": [], "s": [("r", 1), ("r", 2)], "t": [("r", 3)], "S ": [], "u": []}
+    documents = {("r", 1): "b", ("r", 2): "a"}
+    assert group_keys(texts, documents) == ["a", "a", "r/3", "a", "u"]
 
 
 KILLED = """
