@@ -26,7 +26,7 @@ import torch
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.cpu import CpuForward
 
-CpuForward.__call__ = lambda self, batch: torch.zeros(len(batch.scored_rows), 12)
+CpuForward.__call__ = lambda self, batch: torch.ones(len(batch.scored_rows), 12)
 classifier = Classifier.from_pretrained(sys.argv[1], precision="float32", device="cpu")
 classifier.analyze(["warm \\u0301", "up\\u200b"], normalize=True)
 pages = int(open("/proc/self/statm").read().split()[0])
