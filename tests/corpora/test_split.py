@@ -130,7 +130,8 @@ print(last)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_a_kill_never_leaves_sides_of_two_corpora(convert, tmp_path):
-    old, new = ([{"text": text, "unsafe": value} for text in TEXTS] for value in (0, 1))
+    texts = TEXTS[:12]
+    old, new = ([{"text": text, "unsafe": value} for text in texts] for value in (0, 1))
     convert("in.jsonl", "1", "--split", "0.5", records=old)
     for step in range(2, 30):
         shutil.copytree(tmp_path / "1", tmp_path / str(step))
