@@ -243,8 +243,9 @@ class Errors:
 
     # Scoring
     E040 = (
-        "[E040] The model's logits aren't finite for {count} of {total} windows, so "
-        "there is no score. Try precision = 'float32', and check the checkpoint."
+        "[E040] The model's logits aren't finite, or are all 0 because of an overflow, "
+        "for {count} of {total} windows, so there is no score. Try precision = "
+        "'float32', and check the weights."
     )
     E041 = (
         "[E041] Component '{name}' scores sentences, but a doc has no sentence "
@@ -460,6 +461,15 @@ class Errors:
     E093 = (
         "[E093] The classifier's weights changed while streams were open, so the "
         "streams can't continue. Open new ones."
+    )
+    E325 = (
+        "[E325] The model has other categories than when the streams were opened, so "
+        "they can't continue. Open new ones, in a new StreamBatch."
+    )
+    E326 = (
+        "[E326] The weights were made in torch.inference_mode(), where torch doesn't "
+        "count changes to them, and can't be trained. Copy or unpickle the model "
+        "outside of it."
     )
     E094 = (
         "[E094] Can't push a string after bytes that end inside a character. Push only "
@@ -990,6 +1000,12 @@ class Warnings:
     W029 = (
         "[W029] {count} seeds were left out, because they are near-duplicates of dev "
         "texts: dev would no longer show what the guard learned."
+    )
+    W031 = (
+        "[W031] Some texts or spans could not be scored and count as flagged in every "
+        "category, so the figures aren't only those of the model. How many is in "
+        "'{prefix}_not_scored' and '{prefix}_spans_not_scored'; doc._.duoguard_status "
+        "says which. Look for what the error handler reported."
     )
     W030 = (
         "[W030] On dev, the guard that is kept flags more safe texts than the first "

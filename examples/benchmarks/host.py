@@ -52,7 +52,7 @@ class NoNetwork:
     def __call__(self, batch: PackedBatch) -> torch.Tensor:
         """batch (PackedBatch): A batch.
         RETURNS (Tensor): (n_scored, n_labels), zeros."""
-        return torch.zeros(len(batch.scored_rows), self.n_labels)
+        return torch.ones(len(batch.scored_rows), self.n_labels)
 
 
 def main() -> None:

@@ -80,8 +80,8 @@ def convert(request: Request) -> Conversion:
     )
     _check_labels(reading)
     docs, conflicts = _merge(reading, request)
-    keys = [reading.split_key(text) for text in reading.texts.values()]
-    conversion = Conversion(reading, _divide(docs, keys, request), conflicts)
+    corpora = _divide(docs, reading.split_keys(), request)
+    conversion = Conversion(reading, corpora, conflicts)
     _write(conversion.corpora)
     return conversion
 

@@ -17,10 +17,9 @@ from .annotations import Annotation, Skipped
 from .forms import check_offsets, read_annotation
 from .labels import LabelNames, UnknownLabelError
 from .merge import Policy, merge
+from .split import Unit, group_keys
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")
-
-Unit = tuple[str, int]  # a document of the review page: its results, and its number
 
 _UNITS = ("document", "sentence")
 
@@ -32,7 +31,8 @@ class LabelledText:
     doc: Doc
     annotations: list[tuple[int, Annotation]] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
-    unit: Unit | None = None  # the document that the text is a sentence of
+    # The documents that the text is a sentence of, each once.
+    units: dict[Unit, None] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,13 +47,12 @@ class Reading:
     n_sentences: int = 0  # corrections of sentences, each as a text
     documents: dict[Unit, str] = field(default_factory=dict)  # corrected ones
 
-    def split_key(self, text: LabelledText) -> str:
-        """text (LabelledText): One of the texts.
-        RETURNS (str): What decides on which side of a split it is: a sentence goes
-            with its document, and with the other sentences of that."""
-        if text.unit is None:
-            return text.doc.text
-        return self.documents.get(text.unit, f"{text.unit[0]}/{text.unit[1]}")
+    def split_keys(self) -> list[str]:
+        """RETURNS (List[str]): For each text what decides on which side of a split it
+        is: a sentence goes with all documents that have it, and with the other
+        sentences of these."""
+        sentences = {text: labelled.units for text, labelled in self.texts.items()}
+        return group_keys(sentences, self.documents)
 
 
 def read_records(
@@ -121,9 +120,9 @@ def _read(
     labelled.annotations.append((record.number, annotation))
     labelled.records.append(record.fields)
     reading.texts[text] = labelled
-    if is_part:
+    if is_part and unit is not None:
         reading.n_sentences += 1
-        labelled.unit = unit
+        labelled.units[unit] = None
     elif unit is not None:
         reading.documents[unit] = text
 

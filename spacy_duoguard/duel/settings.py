@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from spacy.util import load_config
+from spacy.util import load_config, load_config_from_str
 
 from ..errors import Errors, SettingsError
 from .checks import (
@@ -147,12 +147,31 @@ def read_settings(
     RAISES (SettingsError): The file can't be read, or a setting is unknown, missing,
         out of range, or contradicts another.
     """
+    overrides = dict(overrides or {})
+    for name in overrides:
+        _check_override(name)
     try:
-        config = load_config(path, overrides=dict(overrides or {}))
+        present = load_config(path).keys()
+        # spaCy overrides nothing in a section that the file doesn't have.
+        absent = {name.partition(".")[0] for name in overrides} - present
+        sections = "".join(f"\n[{section}]\n" for section in sorted(absent))
+        text = path.read_text(encoding="utf8")
+        config = load_config_from_str(text + sections, overrides=overrides)
     except (OSError, ValueError, ConfigParserError) as e:
         problem = type(e).__name__
         raise SettingsError(Errors.E283.format(path=path, problem=problem)) from e
     return parse_settings(config)
+
+
+def _check_override(name: str) -> None:
+    """RAISES (SettingsError): It isn't a section and a setting of it."""
+    section, _, setting = name.partition(".")
+    if section not in SECTIONS:
+        known = ", ".join(f"[{section}]" for section in SECTIONS)
+        raise SettingsError(Errors.E281.format(name=name, known=known))
+    names = [setting.name for setting in fields(SECTIONS[section])]
+    if setting not in names:
+        raise SettingsError(Errors.E281.format(name=name, known=", ".join(names)))
 
 
 def parse_settings(config: Mapping[str, Any]) -> DuelSettings:

@@ -27,7 +27,7 @@ from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
 from .text.views.functions import ViewFunctions, Views, check_views
 from .text.windows import WindowedText
-from .text_scores import TextScores
+from .text_scores import TextScores, unshared
 from .turn_scores import score_spans
 
 
@@ -207,7 +207,7 @@ class Classifier:
                 scores.update(waiting.popleft().read())
         for launched in waiting:
             scores.update(launched.read())
-        return [scores[query] for query in queries]
+        return unshared(scores[query] for query in queries)
 
     def _take_launched(
         self, ahead: SplitAhead | None, limits: Limits

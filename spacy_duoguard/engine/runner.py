@@ -16,6 +16,7 @@ from .feature_cache import FeatureCache
 from .network.decoder import Decoder
 from .network.device import batch_tokens, computes_apart
 from .network.inference import CurrentForward, Forward
+from .network.logits import are_computed
 from .network.memory import out_of_memory
 from .network.packing import pack, plan_batches
 from .network.tensor_versions import TensorVersions
@@ -100,10 +101,10 @@ class Runner:
         RETURNS (List[ndarray]): As in `probabilities`.
         RAISES (ScoringError): A logit isn't finite."""
         logits = launch.read()
-        finite = np.asarray(np.isfinite(logits).all(axis=1))
-        if not finite.all():
+        computed = are_computed(logits)
+        if not computed.all():
             pairs = list(pairwise(launch.bounds))
-            failed = sum(not finite[start:stop].all() for start, stop in pairs)
+            failed = sum(not computed[start:stop].all() for start, stop in pairs)
             raise ScoringError(Errors.E040.format(count=failed, total=len(pairs)))
         return _split(torch.from_numpy(logits).sigmoid().numpy(), launch.bounds)
 

@@ -1,7 +1,7 @@
 """From the probabilities of windows to the scores of a text."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,29 +32,75 @@ class TextScores:
     spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
     curve: Curve | None = None
 
-    def covers(self, text: str, start: int, end: int) -> bool:
-        """text (str): The text that was scored.
-        start (int), end (int): Character offsets of a part of it.
-        RETURNS (bool): Whether all of the part that needs a token is in a window."""
-        return not self.truncated or not any(self._left_out(text, start, end))
+    def copy(self) -> "TextScores":
+        """RETURNS (TextScores): Equal scores, in arrays of their own."""
+        windows = [
+            window._replace(probabilities=window.probabilities.copy())
+            for window in self.windows
+        ]
+        spans = [
+            span and SpanScores(span.probabilities.copy(), span.delta.copy())
+            for span in self.spans
+        ]
+        curve = self.curve
+        return replace(
+            self,
+            probabilities=self.probabilities.copy(),
+            windows=tuple(windows),
+            spans=tuple(spans),
+            curve=curve and Curve(curve.ends.copy(), curve.probabilities.copy()),
+        )
 
-    def covers_none(self, text: str, start: int, end: int) -> bool:
-        """text (str), start (int), end (int): As in `covers`.
+    def coverage(self, text: str) -> "Coverage":
+        """text (str): The text that was scored.
+        RETURNS (Coverage): Which parts of it are in a window."""
+        return Coverage(text, self)
+
+
+class Coverage:
+    """Which parts of a text are in a window. To ask takes no longer for long parts, so
+    a text can have any number of them."""
+
+    def __init__(self, text: str, scores: TextScores) -> None:
+        """text (str): A text.
+        scores (TextScores): Its scores."""
+        self.truncated = scores.truncated
+        if not self.truncated:
+            return
+        needed = np.fromiter(map(needs_token, text), dtype=bool, count=len(text))
+        left_out = needed.copy()
+        for window in scores.windows:
+            if window.view == TEXT:
+                left_out[window.start : window.end] = False
+        # How many characters there are before each offset.
+        self._needed = np.concatenate(([0], needed.cumsum()))
+        self._left_out = np.concatenate(([0], left_out.cumsum()))
+
+    def covers(self, start: int, end: int) -> bool:
+        """start (int), end (int): Character offsets of a part of the text.
+        RETURNS (bool): Whether all of the part that needs a token is in a window."""
+        return not self.truncated or bool(self._left_out[start] == self._left_out[end])
+
+    def covers_none(self, start: int, end: int) -> bool:
+        """start (int), end (int): As in `covers`.
         RETURNS (bool): Whether the part needs tokens, and none of them is in a
             window."""
         if not self.truncated:
             return False
-        needed = sum(map(needs_token, text[start:end]))
-        return 0 < needed == sum(self._left_out(text, start, end))
+        needed = self._needed[end] - self._needed[start]
+        return bool(0 < needed == self._left_out[end] - self._left_out[start])
 
-    def _left_out(self, text: str, start: int, end: int) -> Iterator[bool]:
-        """YIELDS (bool): For each character of a part that is in no window whether it
-        needs a token."""
-        spans = sorted((w.start, w.end) for w in self.windows if w.view == TEXT)
-        at = start
-        for first, last in (*spans, (end, end)):
-            yield from map(needs_token, text[at : min(first, end)])
-            at = max(at, last)
+
+def unshared(scores: Iterable[TextScores]) -> list[TextScores]:
+    """scores (Iterable[TextScores]): Scores, maybe the same ones several times.
+    RETURNS (List[TextScores]): The same, with copies of those that were there before:
+        callers may write into what they get."""
+    seen: set[int] = set()
+    separate = []
+    for of_text in scores:
+        separate.append(of_text.copy() if id(of_text) in seen else of_text)
+        seen.add(id(of_text))
+    return separate
 
 
 def read_scores(

@@ -7,7 +7,7 @@ import numpy as np
 
 from .conversation import TurnSpan
 from .prefix_scores import visible_span
-from .text_scores import TextScores
+from .text_scores import Coverage, TextScores
 from .verdict import ERROR, HIGHEST
 
 CONTEXT = "context"  # the status of a turn whose role is not scored
@@ -32,13 +32,13 @@ def score_spans(text: str, spans: Sequence[TurnSpan], scores: TextScores) -> np.
     curve = scores.curve
     assert curve is not None
     rows = np.zeros((len(spans), len(scores.probabilities)), dtype=np.float32)
-    end = 0
+    coverage, end = scores.coverage(text), 0
     for row, span in zip(rows, spans, strict=True):
         if visible := visible_span(text, span.start, span.end):
             end = visible[1]
         # Whitespace after it counts too, if no token joins it to the next turn.
         row[:] = curve.up_to(max(end, curve.last_end(span.end)))
-        if scores.covers_none(text, span.start, span.end):
+        if coverage.covers_none(span.start, span.end):
             row[:] = HIGHEST
     return rows
 
@@ -53,9 +53,9 @@ def score_turns(
     roles (Optional[Collection[str]]): The roles to score; None for all. Turns without a
         role are always scored.
     RETURNS (Tuple[ScoredTurn, ...]): The turns. Those of other roles are context."""
-    rows = score_spans(text, spans, scores)
+    rows, coverage = score_spans(text, spans, scores), scores.coverage(text)
     return tuple(
-        ScoredTurn(span, _status_of(text, span, scores), row)
+        ScoredTurn(span, _status_of(span, scores, coverage), row)
         if is_scored(span.role, roles)
         else ScoredTurn(span, CONTEXT, None)
         for span, row in zip(spans, rows, strict=True)
@@ -69,10 +69,10 @@ def is_scored(role: str | None, roles: Collection[str] | None) -> bool:
     return roles is None or role is None or role in roles
 
 
-def _status_of(text: str, span: TurnSpan, scores: TextScores) -> str:
+def _status_of(span: TurnSpan, scores: TextScores, coverage: Coverage) -> str:
     if not scores.windows:
         return "empty"
-    if scores.covers_none(text, span.start, span.end):
+    if coverage.covers_none(span.start, span.end):
         return ERROR
     # A limit may have left out what was said before it, which it scores, too.
-    return "ok" if scores.covers(text, 0, span.end) else "truncated"
+    return "ok" if coverage.covers(0, span.end) else "truncated"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.verdict import judge
+from ..engine.verdict import ERROR, judge
 from ..errors import Errors, SettingsError
 from ..scoring.record import BrokenRecordError
 from ..scoring.result_files import read_results
@@ -43,6 +43,7 @@ class Result(NamedTuple):
 
     score: float
     flagged: bool
+    truncated: bool = False  # a part of the text was not scored
 
 
 @dataclass
@@ -52,6 +53,7 @@ class SystemResults:
     name: str
     scores: dict[File, np.ndarray] = field(default_factory=dict)  # (n_rows,)
     flags: dict[File, np.ndarray] = field(default_factory=dict)  # (n_rows,) bool
+    truncated: dict[File, np.ndarray] = field(default_factory=dict)  # (n_rows,) bool
     broken: list[str] = field(default_factory=list)  # lines that can't be read, and why
     n_other: int = 0  # results that belong to no row
     n_ambiguous: int = 0  # of results with other ones for the same row
@@ -100,6 +102,9 @@ def load_system(system: System, texts: Mapping[File, Sequence[str]]) -> SystemRe
             [np.nan if k is None else k.score for k in known]
         )
         results.flags[file] = np.array([k is not None and k.flagged for k in known])
+        results.truncated[file] = np.array(
+            [k is not None and k.truncated for k in known]
+        )
     if not used:
         raise SettingsError(_no_match(system, results, len(found), by_id=by_id))
     results.n_other = len(found.keys() - used)
@@ -135,12 +140,21 @@ def _read_row(row: Any, system: System) -> tuple[str, Result]:
     if not isinstance(key, str):
         names = ", ".join(_names(system, key_name))
         raise BrokenRecordError(f"no string in the field for the {key_name} ({names})")
-    if {"cats", "flags", "status"} <= row.keys() and "score" not in system.fields:
+    is_ours = {"cats", "flags", "status"} <= row.keys()
+    truncated = is_ours and row["status"] == "truncated"
+    if is_ours and "score" not in system.fields:
         text = key if key_name == "text" else None
         verdict = judge(row["status"], row["cats"], row["flags"], text=text)
         if not verdict.is_scored:  # it counts as unsafe, but wasn't recognized as such
             raise BrokenRecordError("the record was not scored")
-        return key, Result(verdict.cats[UNSAFE], bool(verdict.flags))
+        return key, Result(verdict.cats[UNSAFE], bool(verdict.flags), truncated)
+    if is_ours and row["status"] == ERROR:
+        raise BrokenRecordError("the record was not scored")
+    return key, _read_values(row, system, truncated=truncated)
+
+
+def _read_values(row: Mapping[str, Any], system: System, *, truncated: bool) -> Result:
+    """What a row says in the fields for the score and the flag."""
     score = _find(row, system, "score")
     flag = _find(row, system, "flag")
     if score is None and flag is None:
@@ -148,9 +162,11 @@ def _read_row(row: Any, system: System) -> tuple[str, Result]:
         raise BrokenRecordError(f"neither a score nor a flag ({names})")
     flagged = None if flag is None else _to_flag(flag)
     if score is None:
-        return key, Result(float(bool(flagged)), bool(flagged))
+        return Result(float(bool(flagged)), bool(flagged), truncated)
     value = _to_score(score)
-    return key, Result(value, value > system.threshold if flagged is None else flagged)
+    if flagged is None:
+        flagged = value > system.threshold
+    return Result(value, flagged, truncated)
 
 
 def _names(system: System, key: str) -> tuple[str, ...]:

@@ -27,9 +27,12 @@ def format_evaluation(evaluation: Evaluation) -> str:
     """evaluation (Evaluation): The results.
     RETURNS (str): A table for each language, with the paper's results below the
         average, and the reasons why the two can't be compared, if any."""
+    files = [file for result in evaluation.languages for file in result.files]
+    is_truncated = any(file.truncated.any() for file in files)
     lines = [
         f"{evaluation.model}, {evaluation.precision} on {evaluation.device}, unsafe "
-        f"above {THRESHOLD:g}; rates in per cent, long texts scored in full"
+        f"above {THRESHOLD:g}; rates in per cent, long texts scored "
+        f"{'up to max_windows' if is_truncated else 'in full'}"
     ]
     for result in evaluation.languages:
         lines += ["", f"{result.language}:", _format_language(result)]
@@ -72,6 +75,12 @@ def _notes(evaluation: Evaluation, result: LanguageResult) -> Iterator[str]:
         yield (
             f"Missing: {', '.join(result.missing)}. Don't compare this average with "
             "the paper's, which are over all six files."
+        )
+    truncated = sum(int(file.truncated.sum()) for file in result.files)
+    if truncated:
+        yield (
+            f"Truncated by max_windows, so that a part was not scored: {truncated} "
+            f"text{'s' * (truncated != 1)}."
         )
     if not evaluation.is_papers_model:
         yield (

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.checkpoint.repository import DEMO
 from ..engine.classifier import Classifier
+from ..engine.text_scores import TextScores
 from ..errors import Errors, SettingsError
 from .datasets import DATASETS, LANGUAGES, Row, load_rows
 from .measures import THRESHOLD, Measures, average, measure
@@ -25,6 +26,7 @@ class FileResult:
     filename: str
     gold: np.ndarray  # (n_texts,) bool, whether each text is unsafe
     probabilities: np.ndarray  # (n_texts,) float32, of `unsafe`
+    truncated: np.ndarray  # (n_texts,) bool, whether `max_windows` left out a part
     measures: Measures
 
 
@@ -75,8 +77,12 @@ class Evaluation:
 def _to_dict(result: LanguageResult) -> dict[str, Any]:
     files: dict[str, Any] = dict.fromkeys(result.missing)
     for file in result.files:
-        counts = {"texts": len(file.gold), "unsafe": int(file.gold.sum())}
-        files[file.filename] = {**counts, **asdict(file.measures)}
+        files[file.filename] = {
+            "texts": len(file.gold),
+            "unsafe": int(file.gold.sum()),
+            "truncated": int(file.truncated.sum()),
+            **asdict(file.measures),
+        }
     return {
         "files": files,
         "missing": list(result.missing),
@@ -162,15 +168,17 @@ def _score_file(
     tick: Callable[[int], None],
 ) -> FileResult:
     texts = [text for text, _ in rows]
-    scores, seconds = [], 0.0
+    scores: list[TextScores] = []
+    seconds = 0.0
     for start in range(0, len(texts), _BATCH_SIZE):
         batch = texts[start : start + _BATCH_SIZE]
         started = time.perf_counter()
-        scores.append(classifier.score(batch).max(axis=1))
+        scores += classifier.analyze(batch)
         seconds += time.perf_counter() - started
         tick(len(batch))
     gold = np.array([unsafe for _, unsafe in rows])
-    probabilities = np.concatenate(scores)
+    probabilities = np.array([text.probabilities.max() for text in scores])
+    truncated = np.array([text.truncated for text in scores])
     ms = 1000 * seconds / len(rows)
     measures = measure(gold, probabilities, ms=ms)
-    return FileResult(filename, gold, probabilities, measures)
+    return FileResult(filename, gold, probabilities, truncated, measures)

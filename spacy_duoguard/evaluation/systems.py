@@ -43,6 +43,7 @@ class FileComparison:
     n_left_out: int  # rows that a system lacks
     systems: tuple[SystemFigures, ...]
     differ: dict[tuple[str, str], Estimate]  # the share of rows with other flags
+    truncated: dict[str, int]  # rows of which a system did not score a part
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Comparison:
                 {
                     **{"language": c.language, "file": c.filename, "rows": c.n_rows},
                     "left_out": c.n_left_out,
+                    "truncated": c.truncated,
                     "systems": {
                         s.name: {
                             **{name: asdict(rate) for name, rate in s.rates.items()},
@@ -127,13 +129,20 @@ def _compare_language(
         draws = _measure(scored.gold, scores, flags, np.asarray(rows))
         measured.append(draws)
         counts = int(rows.sum()), int((~rows).sum())
-        comparison.files.append(_to_figures(ours, file, counts, draws))
+        parts = {ours: scored.truncated}
+        parts |= {other.name: other.truncated[file] for other in present}
+        truncated = {name: int(values[rows].sum()) for name, values in parts.items()}
+        comparison.notes += _truncated(file, truncated)
+        comparison.files.append(_to_figures(ours, file, counts, draws, truncated))
     names = {tuple(draws.rates) for draws in measured}
     if len(measured) > 1 and len(names) == 1:
         files = [c for c in comparison.files if c.language == result.language]
         counts = sum(c.n_rows for c in files), sum(c.n_left_out for c in files)
         draws, file = _average(measured), (result.language, AVERAGE)
-        comparison.files.append(_to_figures(ours, file, counts, draws))
+        truncated = {
+            name: sum(c.truncated[name] for c in files) for name in draws.rates
+        }
+        comparison.files.append(_to_figures(ours, file, counts, draws, truncated))
 
 
 def _measure(
@@ -171,7 +180,11 @@ def _average(files: Sequence[_Draws]) -> _Draws:
 
 
 def _to_figures(
-    ours: str, file: File, counts: tuple[int, int], draws: _Draws
+    ours: str,
+    file: File,
+    counts: tuple[int, int],
+    draws: _Draws,
+    truncated: dict[str, int],
 ) -> FileComparison:
     baseline = draws.rates[ours]["f1"]
     systems = tuple(
@@ -183,7 +196,7 @@ def _to_figures(
         for name, rates in draws.rates.items()
     )
     differ = {pair: estimate(values) for pair, values in draws.differ.items()}
-    return FileComparison(*file, *counts, systems, differ)
+    return FileComparison(*file, *counts, systems, differ, truncated)
 
 
 def _notes(other: SystemResults) -> list[str]:
@@ -215,3 +228,12 @@ def _missing(file: File, others: Sequence[SystemResults]) -> list[str]:
                 "left out for all systems."
             )
     return notes
+
+
+def _truncated(file: File, counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"{name}: {count} rows of {'/'.join(file)} are truncated, so a part of their "
+        "texts was not scored."
+        for name, count in counts.items()
+        if count
+    ]

@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Span
 
 from ..engine.conversation import TurnSpan
 from ..engine.prefix_scores import Curve, Query, SpanScores
-from ..engine.text_scores import TextScores, WindowScores
+from ..engine.text_scores import Coverage, TextScores, WindowScores
 from ..engine.turn_scores import ScoredTurn, score_turns
 from ..errors import Errors, ScoringError, SettingsError
 
@@ -160,8 +160,9 @@ def _read_doc(
     isolated one, the doc counts as truncated."""
     scored = None
     if spans is not None:
+        coverage = text.coverage(whole if text.spans else "")
         scored = tuple(
-            _read_span(span, scores, text, whole)
+            _read_span(span, scores, coverage)
             for span, scores in zip(spans, text.spans or isolated, strict=True)
             if scores is not None
         )
@@ -179,11 +180,11 @@ def _check_group(returned: Any) -> Iterable[Any]:
 
 
 def _read_span(
-    span: Span, scores: SpanScores | TextScores, text: TextScores, whole: str
+    span: Span, scores: SpanScores | TextScores, coverage: Coverage
 ) -> ScoredSpan:
     if isinstance(scores, TextScores):
         return ScoredSpan(span, scores.probabilities, None, scores.truncated)
-    is_whole = text.covers(whole, span.start_char, span.end_char)
+    is_whole = coverage.covers(span.start_char, span.end_char)
     return ScoredSpan(span, scores.probabilities, scores.delta, not is_whole)
 
 

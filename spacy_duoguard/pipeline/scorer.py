@@ -11,7 +11,9 @@ from spacy.training import Example
 
 from ..engine.decisions import ALLOW, REVIEW, Policy
 from ..engine.flags import flagged
+from ..engine.user_warnings import warn_once
 from ..engine.verdict import HIGHEST, to_cats
+from ..errors import Warnings
 from ..taxonomy import CATEGORIES, UNSAFE
 from .attributes import get_span_verdicts, get_spans_key, get_verdict
 from .evaluate_table import printed_scores
@@ -43,7 +45,8 @@ def score_categories(
 ) -> dict[str, Any]:
     """Score predicted against gold `doc.cats`, and `doc.spans[spans_key]` if both docs
     have that group. The predicted categories are those that are flagged, and `unsafe`
-    if there are any. Categories that the gold leaves out are not counted.
+    if there are any. Categories that the gold leaves out are not counted. Docs that
+    failed have every category, and are counted apart, too.
 
     examples (Iterable[Example]): Predicted and reference docs.
     threshold (float): For categories that `thresholds` doesn't name.
@@ -59,7 +62,9 @@ def score_categories(
         `unsafe`, of each category, and as macro averages over the categories for which
         they are defined; None if undefined, for example with one class only. And as
         `{prefix}_score` the F of `unsafe`, 0.0 if undefined; the figures of the review,
-        see `_score_reviews`; and what `spacy evaluate` prints, see `printed_scores`.
+        see `_score_reviews`; what `spacy evaluate` prints, see `printed_scores`; and as
+        `{prefix}_not_scored` and `{prefix}_spans_not_scored` how many docs and spans
+        failed.
     RAISES (SettingsError): A gold value is not allowed, as in training.
     """
     examples = list(examples)
@@ -68,6 +73,7 @@ def score_categories(
     )
     limits = policy.thresholds
     actions: list[tuple[bool, str]] = []  # with the gold of `unsafe`
+    n_failed = 0
     predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
         read_cats(eg.reference.cats, labels)  # refuses what training does
@@ -78,6 +84,7 @@ def score_categories(
             continue  # the component has not seen it
         if verdict.is_scored and not verdict.cats.keys() >= limits.keys():
             continue  # scored before a category was added
+        n_failed += not verdict.is_scored
         probabilities = [verdict.cats.get(label, HIGHEST) for label in labels]
         flags = flagged(probabilities, limits, failed=not verdict.is_scored)
         values = to_cats(labels, probabilities)
@@ -90,7 +97,10 @@ def score_categories(
     scores = {key: _score_label(made) for key, made in predictions.items()}
     spans = _score_spans(examples, labels, spans_key)
     reviews = _score_reviews(actions if policy.has_band else ())
+    if n_failed or spans["not_scored"]:
+        warn_once(Warnings.W031.format(prefix=prefix))
     result = {
+        f"{prefix}_not_scored": n_failed,
         **_summarize(scores, prefix),
         **{f"{prefix}_review_{key}": value for key, value in reviews.items()},
         **{f"{prefix}_spans_{key}": value for key, value in spans.items()},
@@ -208,16 +218,19 @@ def _score_spans(
     if the component has not scored spans: without gold, or without scores. Of a partial
     group, only what is known counts.
 
-    RETURNS (Dict[str, Any]): "p", "r", "f", "per_type", "macro_auc" and "macro_auprc".
+    RETURNS (Dict[str, Any]): "p", "r", "f", "per_type", "macro_auc", "macro_auprc",
+        and "not_scored", how many spans failed.
     """
     predictions: dict[str, list[_Prediction]] = {label: [] for label in labels}
     counts: dict[str, PRFScore] = {}
+    n_failed = 0
     for eg in examples:
         # Not `doc.spans`, which another component may have changed.
         group = eg.reference.spans.get(spans_key)
         if group is None or get_spans_key(eg.predicted) != spans_key:
             continue
         spans = get_span_verdicts(eg.predicted)
+        n_failed += sum(not verdict.is_scored for verdict in spans.values())
         rejected = read_rejected(group, labels)
         for label in labels:
             gold = {_offsets(span) for span in group if span.label_ == label}
@@ -237,6 +250,7 @@ def _score_spans(
         "per_type": {label: prf.to_dict() for label, prf in counts.items()} or None,
         "macro_auc": _mean(of_label["auc"] for of_label in areas),
         "macro_auprc": _mean(of_label["auprc"] for of_label in areas),
+        "not_scored": n_failed,
     }
 
 

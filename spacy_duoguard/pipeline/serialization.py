@@ -1,5 +1,6 @@
 """Saving and loading the component: weights, tokenizer and settings."""
 
+import gc
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,14 @@ def _load(
 def _restore_vocab(
     vocab: Vocab, data: bytes, exclude: Iterable[str], name: str
 ) -> None:
+    """RAISES (CheckpointError): The bytes are damaged. Nothing was changed."""
+    collects = gc.isenabled()
     try:
+        Vocab().from_bytes(data, exclude=exclude)  # spaCy stops where the damage is
         vocab.from_bytes(data, exclude=exclude)
     except Exception as e:  # spaCy's errors have no common base
+        if collects:  # msgpack leaves it off
+            gc.enable()
         message = Errors.E018.format(
             source=name, kind="a vocab", problem=type(e).__name__
         )

@@ -182,20 +182,23 @@ def restore_settings(
         saved = json.loads(data)
         last, first = saved["settings"], saved["configured"]
         changes = {key: last[key] for key in configured if last[key] != first[key]}
-    except (ValueError, KeyError, TypeError) as e:
+        merged = {
+            key: _merge(first[key], changes[key], configured[key])
+            for key in _BY_CATEGORY
+            if key in changes and configured[key] != first[key]
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
         message = Errors.E023.format(name=name, problem=type(e).__name__)
         raise SettingsError(message) from e
     for key, value in configured.items():
         if value == first[key]:
             continue
-        changed = changes.pop(key, None)
-        if key in _BY_CATEGORY and changed is not None:
-            changes[key] = _merge(first[key], changed, value)
+        changes.pop(key, None)
         if value == DEFAULT_CONFIG[key]:
             message = Warnings.W003.format(
                 name=name, key=key, saved=first[key], mine=value
             )
             warnings.warn(message, stacklevel=2)
-    restored = {**configured, **changes}
+    restored = {**configured, **changes, **merged}
     check_settings(restored, labels)
     return restored

@@ -199,7 +199,8 @@ class ClassifierShim(Shim):
         """Called by `Model.to_gpu` and `Model.to_cpu`."""
         kind = "cuda" if device_type == "gpu" else device_type
         device = f"cuda:{device_id}" if kind == "cuda" else kind
-        self.classifier.decoder.to(torch.device(device))
+        with torch.inference_mode(False):
+            self.classifier.decoder.to(torch.device(device))
         self._trainer = None
         self.settings = replace(self.settings, device=device)
 

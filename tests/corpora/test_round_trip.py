@@ -31,6 +31,9 @@ EXTRA = st.fixed_dictionaries(
 )
 
 
+VOCAB = spacy.blank("xx").vocab
+
+
 def word_spans(text):
     """The offsets of each word."""
     start = 0
@@ -103,7 +106,7 @@ def to_lines(folder, name, output, **options):
 
 
 def digests(path):
-    docs = DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab)
+    docs = DocBin().from_disk(path).get_docs(VOCAB)
     return {doc.text: digest_of(doc, "duoguard") for doc in docs}
 
 
@@ -111,7 +114,7 @@ def count(lines):
     return Counter(json.dumps(line, sort_keys=True) for line in lines)
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.lists(records(), min_size=1, max_size=8))
 def test_records_come_out_as_they_went_in(folder, lines):
     write(folder / "in.jsonl", lines)
@@ -127,7 +130,7 @@ def test_records_come_out_as_they_went_in(folder, lines):
     assert count(again) == count(out)
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.lists(records(), min_size=1, max_size=8))
 def test_gold_comes_out_as_it_went_in(folder, lines):
     write(folder / "in.jsonl", lines)
@@ -144,7 +147,7 @@ def test_gold_comes_out_as_it_went_in(folder, lines):
 def test_gold_that_was_changed_is_what_comes_out(folder):
     write(folder / "in.jsonl", [{"text": "a dog", "label": "Hate", "answer": "accept"}])
     to_corpus(folder, "in")
-    (doc,) = DocBin().from_disk(folder / "in.spacy").get_docs(spacy.blank("xx").vocab)
+    (doc,) = DocBin().from_disk(folder / "in.spacy").get_docs(VOCAB)
     doc.cats["Hate"] = 0.0
     DocBin(docs=[doc], store_user_data=True).to_disk(folder / "in.spacy")
     done = export(folder / "in.spacy", str(folder / "out.jsonl.gz"))

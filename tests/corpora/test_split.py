@@ -8,7 +8,7 @@ import sys
 import pytest
 from support.corpora import load
 
-from spacy_duoguard.corpora.split import is_dev
+from spacy_duoguard.corpora.split import group_keys, is_dev
 
 TEXTS = [f"{word} number {i}." for i in range(60) for word in ("Dog", "Fox")]
 
@@ -61,6 +61,34 @@ def test_the_sentences_of_a_document_stay_with_it(convert):
     assert dev == {text for text in documents if is_dev(text, 0.3)}
 
 
+def test_documents_that_share_a_sentence_stay_together(convert):
+    """Also if the documents were not corrected themselves."""
+    records = []
+    for number in range(1, 121):
+        shared = f"Shared {(number - 1) // 3}."  # by three documents
+        meta = {"results": "0" * 32, "record": number, "start": 0, "end": 1}
+        sentences = [shared.upper() if number % 3 else shared, f"Alone {number}."]
+        labelled = {"label": "Hate", "answer": "accept"}
+        if number % 2:
+            unit = {"unit": "document", **meta}
+            text = f"{' '.join(sentences)} The end of {number}."
+            records.append({"text": text, **labelled, "meta": unit})
+        unit = {"unit": "sentence", **meta}
+        records += [{"text": text, **labelled, "meta": unit} for text in sentences]
+    convert("in.jsonl", "out", "--split", "0.3", records=records)
+    train, dev = (load(f"out/{name}.spacy").keys() for name in ("train", "dev"))
+    assert 60 < len(dev) < 160  # of 260
+    for first in range(1, 121, 3):
+        group = {r["text"] for r in records if first <= r["meta"]["record"] < first + 3}
+        assert group <= train or group <= dev
+
+
+def test_a_group_has_the_side_of_its_first_document():
+    texts = {"b": [], "s": [("r", 1), ("r", 2)], "t": [("r", 3)], "S ": [], "u": []}
+    documents = {("r", 1): "b", ("r", 2): "a"}
+    assert group_keys(texts, documents) == ["a", "a", "r/3", "a", "u"]
+
+
 KILLED = """
 import os
 import sys
@@ -102,7 +130,8 @@ print(last)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_a_kill_never_leaves_sides_of_two_corpora(convert, tmp_path):
-    old, new = ([{"text": text, "unsafe": value} for text in TEXTS] for value in (0, 1))
+    texts = TEXTS[:12]
+    old, new = ([{"text": text, "unsafe": value} for text in texts] for value in (0, 1))
     convert("in.jsonl", "1", "--split", "0.5", records=old)
     for step in range(2, 30):
         shutil.copytree(tmp_path / "1", tmp_path / str(step))

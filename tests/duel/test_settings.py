@@ -115,6 +115,25 @@ def test_files_that_are_no_config_are_refused(tmp_path, content):
         read_settings(path)
 
 
+def test_overrides_reach_sections_that_the_config_does_not_have(tmp_path):
+    config = make_config(tmp_path)
+    for name in ("judge", "filters", "guard"):
+        del config[name]
+    path = write_config(tmp_path / "duel.cfg", config)
+    overrides = {"filters.near_duplicates": 0.5, "rounds.n": 3, "guard.replay": 2.0}
+    settings = read_settings(path, overrides)
+    assert settings.filters.near_duplicates == 0.5
+    assert (settings.rounds.n, settings.guard.replay) == (3, 2.0)
+    for name, known in (
+        ("filter.near_duplicates", r"\[filters\]"),
+        ("filters.near_duplicate", "near_duplicates"),
+        ("filters", "near_duplicates"),
+        ("n", r"\[rounds\]"),
+    ):
+        with pytest.raises(SettingsError, match=rf"E281.*'{name}'.*{known}"):
+            read_settings(path, {name: 1})
+
+
 def test_a_generator_to_train_must_be_a_folder_that_its_server_takes(tmp_path):
     changes = {"python": "python", "model": "a-name"}
     rounds = {"train_generator": True}

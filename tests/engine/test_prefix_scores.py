@@ -28,7 +28,7 @@ def small(request, qwen2_folder, llama_folder) -> Classifier:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(text=texts)
 def test_every_point_of_a_curve_is_that_prefix_scored_alone(small, text):
     scores = small.analyze([text], curve=True)[0]
@@ -46,7 +46,7 @@ def test_every_point_of_a_curve_is_that_prefix_scored_alone(small, text):
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(text=texts, data=st.data())
 def test_a_span_is_the_score_at_its_last_token_in_each_window(small, text, data):
     """Computed by the definition, from windows scored as texts of their own."""

@@ -15,8 +15,8 @@ from spacy_duoguard.errors import ScoringError
 BUDGET = 1024
 
 TEXTS = {
-    "a word of a million characters": "a" * 1_000_000,
-    "a document of 100,000 tokens": "The dog sleeps. " * 25_000,
+    "a word of 200,000 characters": "a" * 200_000,
+    "a document of 40,000 tokens": "The dog sleeps. " * 10_000,
     "65,000 spaces": " " * 65_000 + "kill",
     "16,000 line breaks": "\n" * 16_000 + "kill",
 }
@@ -72,10 +72,28 @@ def test_a_window_that_no_batch_holds_is_a_failure(classifier, monkeypatch):
 )
 def test_logits_of_another_shape_are_a_failure(classifier, monkeypatch, shape):
     """Python's arrays would repeat a single row or column for all windows."""
-    logits = torch.zeros(shape)
+    logits = torch.ones(shape)
     monkeypatch.setattr(CpuForward, "__call__", lambda self, batch: logits)
     with pytest.raises(ScoringError, match=r"E040.*3 of 3"):
         classifier.score(["a dog", "the dog sleeps", "x"])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("part", ["embedding", "layers"])
+def test_activations_that_overflow_give_no_score(qwen2_folder, precision, part):
+    """The last norm makes zeros of them, of which a sigmoid makes 0.5."""
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision=precision, device="cpu"
+    )
+    with torch.no_grad():
+        for weight in getattr(classifier.decoder, part).parameters():
+            weight.mul_(1e30)
+    with pytest.raises(ScoringError, match=r"E040.*1 of 1"):
+        classifier.score(["How to kill a python process?"])
+    stream = Stream(classifier)
+    with pytest.raises(ScoringError, match=r"E040.*1 of 1"):
+        stream.push("How to kill a python process?")
+    assert stream.close().unsafe == 1.0
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from spacy_duoguard.engine import text_scores
+from spacy_duoguard.engine.conversation import Conversation, Turn
+from spacy_duoguard.engine.prefix_scores import Curve, Query
+from spacy_duoguard.engine.text.lossless import needs_token
 from spacy_duoguard.engine.text_scores import TextScores, WindowScores
-from spacy_duoguard.engine.turn_scores import is_scored
+from spacy_duoguard.engine.turn_scores import is_scored, score_turns
 
 TEXT = "ab cd  ef"
 ROW = np.zeros(12, dtype=np.float32)
@@ -50,15 +54,58 @@ def scored(*windows, truncated=True):
 def test_a_part_is_covered_if_all_that_is_visible_is_in_a_window(
     windows, part, covers, covers_none
 ):
-    scores = scored(*windows)
-    assert scores.covers(TEXT, *part) is covers
-    assert scores.covers_none(TEXT, *part) is covers_none
+    coverage = scored(*windows).coverage(TEXT)
+    assert coverage.covers(*part) is covers
+    assert coverage.covers_none(*part) is covers_none
 
 
 def test_a_text_that_no_limit_shortened_is_covered():
-    scores = scored((0, 2), truncated=False)
-    assert scores.covers(TEXT, 0, 9) is True
-    assert scores.covers_none(TEXT, 3, 5) is False
+    coverage = scored((0, 2), truncated=False).coverage(TEXT)
+    assert coverage.covers(0, 9) is True
+    assert coverage.covers_none(3, 5) is False
+
+
+def test_many_turns_take_no_longer_than_their_text(monkeypatch):
+    """Each of them asks what is covered before it."""
+    turns = (Turn(None, "abc"), *[Turn(None, "")] * 1999, Turn(None, "def"))
+    conversation = Conversation(turns)
+    text, spans = conversation.text, conversation.spans
+    curve = Curve(np.array([3, len(text)]), np.zeros((2, 12), np.float32))
+    ends = ((0, 3), (len(text) - 3, len(text)))
+    windows = tuple(WindowScores(*end, ROW) for end in ends)
+    asked = []
+
+    def counted(character):
+        asked.append(character)
+        return needs_token(character)
+
+    monkeypatch.setattr(text_scores, "needs_token", counted)
+    scores = TextScores(ROW, windows, truncated=True, curve=curve)
+    statuses = {turn.status for turn in score_turns(text, spans, scores, None)}
+    assert statuses == {"ok"}
+    assert len(asked) <= 2 * len(text)
+
+
+def arrays(scores):
+    """All arrays of the scores of a text."""
+    spans = [array for s in scores.spans for array in (s.probabilities, s.delta)]
+    curve = [scores.curve.ends, scores.curve.probabilities] if scores.curve else []
+    windows = [window.probabilities for window in scores.windows]
+    return [scores.probabilities, *windows, *spans, *curve]
+
+
+def test_a_caller_who_writes_into_scores_changes_no_others(classifier):
+    text, other = "How to kill a python process? " * 90, "A dog."
+    plain, in_context = Query(text), Query(text, ((0, 3), (4, 600)), curve=True)
+    queries = [plain, in_context, Query(other), plain, in_context, in_context]
+    expected = [[a.copy() for a in arrays(s)] for s in classifier.answer(queries)]
+    answers = classifier.answer(queries)
+    for i, scores in enumerate(answers):
+        for array in arrays(scores):
+            array[:] = -1
+        for others, values in zip(answers[i + 1 :], expected[i + 1 :], strict=True):
+            for array, value in zip(arrays(others), values, strict=True):
+                np.testing.assert_array_equal(array, value)
 
 
 @pytest.mark.parametrize(

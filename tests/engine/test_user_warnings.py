@@ -25,31 +25,38 @@ def run(tmp_path, script, *arguments):
 DEMO = """
 import spacy
 from spacy_duoguard import Classifier
-nlp = spacy.blank("en")
-nlp.add_pipe("duoguard", config={"model": {"name": "demo", "device": "cpu"}})
-FIRST
-nlp.to_disk("nlp")
-for _ in range(3):
+from spacy_duoguard.engine import user_warnings
+
+def make():
+    user_warnings._shown.clear()  # as in another process
+    nlp = spacy.blank("en")
+    nlp.add_pipe("duoguard", config={"model": {"name": "demo", "device": "cpu"}})
+    return nlp
+
+def load_again(nlp):
+    nlp.to_disk("nlp")
     spacy.load("nlp")("a dog")
     Classifier.from_pretrained("demo", device="cpu")
+
 """
+FIRST = [
+    "nlp('a dog')",
+    "list(nlp.pipe(['a dog']))",
+    "Classifier.from_pretrained('demo')",
+    "nlp.initialize()",
+]
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        "nlp('a dog')",
-        "list(nlp.pipe(['a dog']))",
-        "Classifier.from_pretrained('demo')",
-        "nlp.initialize()",
-    ],
-)
-def test_the_demo_warns_once_and_shows_the_users_line(tmp_path, monkeypatch, first):
+def test_the_demo_warns_once_and_shows_the_users_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    error = run(tmp_path, DEMO.replace("FIRST", first))
-    assert error.count("W001") == 1
-    assert "users_script.py:6: UserWarning: [W001]" in error
-    assert f"  {first}\n" in error
+    calls = "\n".join(f"nlp = make()\n{line}\nload_again(nlp)" for line in FIRST)
+    error = run(tmp_path, DEMO + calls)
+    assert error.count("W001") == len(FIRST)
+    line = DEMO.count("\n") + 2
+    for first in FIRST:
+        assert f"users_script.py:{line}: UserWarning: [W001]" in error
+        assert f"  {first}\n" in error
+        line += 3
     assert "warnings.warn" not in error
 
 

@@ -172,6 +172,15 @@ def test_results_of_score_are_read_as_they_are(data):
     ] * 2
 
 
+@pytest.mark.parametrize("fields", [{}, {"score": "cats.Hate"}], ids=str)
+def test_results_of_score_may_be_truncated_or_missing(data, fields):
+    rows = [ours(TEXTS[i], s) for i, s in enumerate(("ok", "truncated", "error"))]
+    results = load(data, rows, **fields)
+    assert results.truncated[FILE].tolist() == [i == 1 for i in range(len(TEXTS))]
+    assert np.isnan(results.scores[FILE][2])
+    assert results.broken == ["line 3: the record was not scored"]
+
+
 def test_what_cannot_be_used_is_counted_and_named(data):
     rows = [
         {"text": TEXTS[0], "score": 0.1},
@@ -302,6 +311,34 @@ def test_systems_are_compared_on_the_rows_that_all_have(
     assert (tmp_path / "plots" / "En-systems.png").stat().st_size > 10_000
     row = next(line for line in output.splitlines() if line.split()[:1] == ["a"])
     assert "100.0 [100.0, 100.0]" in row
+
+
+def test_truncated_texts_are_counted_for_each_system(data, make_nlp, tmp_path):
+    spacy.registry.cli.get_all()
+    model = {"window": 3, "stride": 3, "max_windows": 1}
+    make_nlp(model=model).to_disk(tmp_path / "pipeline")
+    classifier = make_nlp(model=model).get_pipe("duoguard").classifier
+    truncated = [scores.truncated for scores in classifier.analyze(TEXTS)]
+    rows = [ours(text, "truncated" if i < 3 else "ok") for i, text in enumerate(TEXTS)]
+    results = write(tmp_path / "a.jsonl", rows)
+    command = ["duoguard", "evaluate", str(data), "--model", str(tmp_path / "pipeline")]
+    options = ["--scores", f"a={results}", "--json", str(tmp_path / "out.json")]
+    run = CliRunner().invoke(app, [*command, *options])
+    assert run.exit_code == 0, run.output
+    report = json.loads((tmp_path / "out.json").read_text())
+    files = report["languages"]["En"]["files"]
+    counts = sum(truncated), sum(truncated[:9])
+    assert 0 < counts[1] < counts[0] < len(TEXTS)
+    names = ("openai.json", "toxic_chat.json")
+    assert tuple(files[name]["truncated"] for name in names) == counts
+    of_systems = [file["truncated"] for file in report["systems"]["files"]]
+    ours_name = str(tmp_path / "pipeline")
+    assert [of["a"] for of in of_systems] == [3, 3, 6]
+    assert [of[ours_name] for of in of_systems] == [*counts, sum(counts)]
+    flat = " ".join(run.output.split())
+    assert "long texts scored up to max_windows" in flat
+    assert f"so that a part was not scored: {sum(counts)} texts." in flat
+    assert "a: 3 rows of En/openai.json are truncated" in flat
 
 
 def test_a_mistake_in_a_file_ends_before_anything_is_scored(evaluate, tmp_path):

@@ -250,7 +250,8 @@ def test_the_scorer_counts_reviews():
         example(mark(NLP("a b c"), {"Hate": p}, **BAND), unsafe) for p, unsafe in rows
     ]
     examples.append(example(mark_failed(NLP("a b c")), 1))
-    scores = score_categories(examples, threshold=0.6, review_threshold=0.3)
+    with pytest.warns(UserWarning, match="W031"):
+        scores = score_categories(examples, threshold=0.6, review_threshold=0.3)
     assert scores["duoguard_review_rate"] == 3 / 8
     assert scores["duoguard_review_p"] == 2 / 3
     assert scores["duoguard_review_r"] == 4 / 5

@@ -97,13 +97,16 @@ def test_other_components_cats_survive_and_own_are_replaced(make_nlp):
 
 
 def test_flags_are_strictly_above_their_thresholds(make_nlp):
-    cats = make_nlp()(TEXTS[0]).cats
+    nlp = make_nlp(threshold=1.0)
+    guard, cats = nlp.get_pipe("duoguard"), nlp(TEXTS[0]).cats
     for category in CATEGORIES:
         value = cats[category]
-        at = make_nlp(threshold=1.0, thresholds={category: value})
-        assert at(TEXTS[0])._.duoguard_flags == []
-        below = make_nlp(threshold=1.0, thresholds={category: value - 1e-6})
-        assert below(TEXTS[0])._.duoguard_flags == [category]
+        guard.thresholds = {category: value}
+        assert nlp(TEXTS[0])._.duoguard_flags == []
+        guard.thresholds = {category: value - 1e-6}
+        assert nlp(TEXTS[0])._.duoguard_flags == [category]
+    below = make_nlp(threshold=1.0, thresholds={category: value - 1e-6})
+    assert below(TEXTS[0])._.duoguard_flags == [category]
 
 
 def test_thresholds_decide_flags_and_never_touch_cats(make_nlp):

@@ -53,7 +53,7 @@ def pipe(nlp, texts, threads, **options):
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(texts=st.lists(NAMES, max_size=14), batch_size=st.integers(1, 6))
 def test_scores_are_the_same_to_the_last_bit(nlp, normalize, texts, batch_size):
     component = nlp.get_pipe("duoguard")

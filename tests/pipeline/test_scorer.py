@@ -4,6 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from support.failures import BAD
 from support.scored import mark, mark_failed
 
 from spacy_duoguard.pipeline.scorer import make_scorer, score_categories
@@ -95,7 +96,27 @@ def test_a_failed_doc_has_every_category():
     eg = example(dict.fromkeys(CATEGORIES, 1.0), all_zero(Hate=1.0))
     assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 0.0
     mark_failed(eg.predicted)
-    assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 1.0
+    with pytest.warns(UserWarning, match="W031"):
+        assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 1.0
+
+
+def test_what_failed_is_counted_and_warned_of_once(breaking):
+    nlp = breaking(RuntimeError("no"), sents=True)
+    nlp.set_error_handler(lambda name, component, docs, error: None)
+    gold = {"cats": all_zero()}
+    texts = ["one dog", f"{BAD}. Two foxes.", "three", BAD]
+
+    def evaluate(texts):
+        examples = [Example.from_dict(nlp.make_doc(text), gold) for text in texts]
+        for eg in examples:
+            eg.reference.spans["duoguard"] = []
+        return nlp.evaluate(examples)
+
+    with pytest.warns(UserWarning, match="W031") as caught:
+        scores = [evaluate(texts), evaluate(texts[:2]), evaluate(texts[::2])]
+    assert len(caught) == 1
+    assert [of["duoguard_not_scored"] for of in scores] == [2, 1, 0]
+    assert [of["duoguard_spans_not_scored"] for of in scores] == [3, 2, 0]
 
 
 def test_a_prefix_keeps_two_components_apart():
@@ -228,7 +249,7 @@ def test_every_score_is_among_the_default_weights(make_nlp):
     scores = score_categories([])
     assert set(scores) == set(declared)
     numbers = [key for key, weight in declared.items() if weight is not None]
-    assert numbers == ["duoguard_score"]  # the only one that is always a number
+    assert numbers == ["duoguard_score"]  # the only figure that is always a number
 
 
 @pytest.mark.parametrize(

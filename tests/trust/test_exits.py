@@ -230,7 +230,10 @@ def test_evaluation_counts_every_category(nlp, scored, name):
     reference = nlp.make_doc(TEXT)
     reference.cats = dict.fromkeys(CATEGORIES, 1.0)
     damage_doc(doc, DAMAGES[name])
-    scores = nlp.get_pipe("duoguard").scorer([Example(doc, reference)], threshold=1.0)
+    scorer = nlp.get_pipe("duoguard").scorer
+    with pytest.warns(UserWarning, match="W031"):
+        scores = scorer([Example(doc, reference)], threshold=1.0)
+    assert scores["duoguard_not_scored"] == 1
     assert {scores["duoguard_f_per_type"][label]["r"] for label in CATEGORIES} == {1.0}
 
 

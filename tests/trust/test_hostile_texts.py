@@ -91,14 +91,14 @@ def test_a_score_does_not_depend_on_batch_mates(classifier, text, mates, index):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(texts=st.lists(TEXT, min_size=1, max_size=15))
 def test_a_bfloat16_score_does_not_depend_on_batch_mates(bfloat16_classifier, texts):
     alone = np.concatenate([bfloat16_classifier.score([text]) for text in texts])
     np.testing.assert_allclose(bfloat16_classifier.score(texts), alone, atol=3e-2)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(order=st.permutations(range(len(TEXTS))))
 def test_a_permuted_batch_keeps_its_order(classifier, order):
     expected = classifier.score(TEXTS)[list(order)]
@@ -207,7 +207,7 @@ def test_normalize_lowers_no_score(nlp, text):
     assert all(both[key] >= raw[key] - 1e-6 for key in KEYS)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=8))
 def test_every_doc_has_thirteen_probabilities(nlp, texts):
     alone = [nlp(text).cats for text in texts]

@@ -26,7 +26,7 @@ import torch
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network.cpu import CpuForward
 
-CpuForward.__call__ = lambda self, batch: torch.zeros(len(batch.scored_rows), 12)
+CpuForward.__call__ = lambda self, batch: torch.ones(len(batch.scored_rows), 12)
 classifier = Classifier.from_pretrained(sys.argv[1], precision="float32", device="cpu")
 classifier.analyze(["warm \\u0301", "up\\u200b"], normalize=True)
 pages = int(open("/proc/self/statm").read().split()[0])
@@ -34,7 +34,7 @@ limit = pages * resource.getpagesize() + 2 * 2**30
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 results = []
 for unit in ("a", "\\u0301\\u0327"):
-    for n in (125_000, 1_000_000):
+    for n in (50_000, 400_000):
         start = time.process_time()
         (scores,) = classifier.analyze([(unit * n)[:n]], normalize=True)
         seconds, windows = time.process_time() - start, scores.windows
@@ -50,8 +50,8 @@ def test_time_is_linear_and_memory_bounded(qwen2_folder):
     assert run.returncode == 0, run.stderr
     results = json.loads(run.stdout)
     for (short, *_), (long, windows, end) in (results[:2], results[2:]):
-        assert end == 1_000_000
-        assert windows > 2_000
+        assert end == 400_000
+        assert windows > 800
         # For 8 times the text: quadratic time would be 64 times as long.
         assert long < 24 * short + 1.0
 

@@ -146,7 +146,7 @@ def test_a_flipped_bit_is_detected(saved, tmp_path, name, at):
 def test_a_flipped_bit_anywhere_in_a_manifest_is_detected(saved, tmp_path):
     for name in ("manifest.json", "model/manifest.json"):
         size = (saved[0] / name).stat().st_size
-        for i in range(0, size, 7):
+        for i in range(0, size, 17):
             copy = damaged_copy(saved, tmp_path, name, flip(i / (size - 1)))
             with pytest.raises(CheckpointError, match=DAMAGED):
                 saved[1].from_disk(copy)

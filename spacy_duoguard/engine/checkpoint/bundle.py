@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...errors import CheckpointError, Errors, SettingsError, Warnings
 from ..network.config import DecoderConfig
 from ..network.decoder import Decoder
@@ -257,14 +259,16 @@ def _build(
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
     trained = _read_trained(provenance.pop(TRAINED, 0), config, source)
-    decoder = load_decoder(
-        config,
-        weights(),
-        source=source,
-        device=device,
-        dtype=dtype,
-        trained_layers=trained if restore else 0,
-    )
+    # In an inference mode of other code, weights are made that can't be trained.
+    with torch.inference_mode(False):
+        decoder = load_decoder(
+            config,
+            weights(),
+            source=source,
+            device=device,
+            dtype=dtype,
+            trained_layers=trained if restore else 0,
+        )
     if self_test is not None:
         check_self_test(self_test, decoder, tokenizer, source=source)
     return Bundle(decoder, tokenizer, provenance)

@@ -54,9 +54,10 @@ class KeyValueCache:
         if not self._free:
             n_new = max(1, self.n_slots)
             self._free = list(range(self.n_slots, self.n_slots + n_new))
-            for store in (self.keys, self.values):
-                for i, dtype in enumerate(self.dtypes):
-                    store[i] = torch.cat((store[i], self._empty(n_new, dtype)))
+            with torch.inference_mode(False):  # slots are also written to outside of it
+                for store in (self.keys, self.values):
+                    for i, dtype in enumerate(self.dtypes):
+                        store[i] = torch.cat((store[i], self._empty(n_new, dtype)))
         # The lowest first: adjacent slots are read without a copy.
         self._free.sort(reverse=True)
         return self._free.pop()

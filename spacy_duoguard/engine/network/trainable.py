@@ -11,6 +11,7 @@ from ...errors import Errors, SettingsError
 from ...taxonomy import CATEGORIES
 from .config import DecoderConfig
 from .decoder import Decoder
+from .tensor_versions import check_counted
 
 
 def check_trainable(layers: int | None) -> None:
@@ -63,8 +64,10 @@ def prepare_training(decoder: Decoder, layers: int | None) -> None:
     decoder (Decoder): The decoder.
     layers (Optional[int]): See `trainable_modules`.
     RAISES (SettingsError): `layers` exceeds the number of layers.
+    RAISES (ScoringError): The weights were made in `torch.inference_mode()`.
     """
     check_depth(decoder.config, layers)
+    check_counted(decoder.parameters())
     widen(decoder, layers)
     decoder.requires_grad_(False)
     for module in trainable_modules(decoder, layers):
@@ -90,10 +93,10 @@ def add_labels(decoder: Decoder, labels: Sequence[str]) -> None:
     labels (Sequence[str]): The new categories.
     """
     old = decoder.score.weight
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         mean = old[: len(CATEGORIES)].mean(dim=0, keepdim=True)
         weight = torch.cat([old, mean.expand(len(labels), -1)])
-    decoder.score.weight = nn.Parameter(weight, requires_grad=old.requires_grad)
+        decoder.score.weight = nn.Parameter(weight, requires_grad=old.requires_grad)
     decoder.score.out_features = len(weight)
     decoder.config = replace(
         decoder.config,

@@ -7,6 +7,7 @@ import torch
 from ...errors import Errors, ScoringError
 from ..network.inference import Forward
 from ..network.kv_cache import CachedAttention, KeyValueCache, pack_extensions
+from ..network.logits import are_computed
 from .reader import StreamReader
 
 
@@ -31,8 +32,8 @@ def extend(
         packed = pack_extensions(ordered, cache.device)
         logits = forward.extend(packed, attention.layers()).cpu()
     by_extension = logits.split([len(extension.rows) for extension in ordered])
-    if not logits.isfinite().all():
-        failed = sum(not part.isfinite().all() for part in by_extension)
+    if not are_computed(logits.numpy()).all():
+        failed = sum(not are_computed(part.numpy()).all() for part in by_extension)
         total = len(extensions)
         raise ScoringError(Errors.E040.format(count=failed, total=total))
     in_order = dict(zip(order, by_extension, strict=True))

@@ -15,6 +15,7 @@ from ..flags import Flag, check_thresholds
 from ..network.device import batch_tokens
 from ..network.inference import Forward
 from ..network.kv_cache import KeyValueCache
+from ..network.tensor_versions import TensorVersions
 from ..network.threads import leave_parents_threads
 from ..settings import check_count
 from .chunk_decoder import ChunkDecoder, check_chunks
@@ -39,7 +40,7 @@ class StreamBatch:
         normalize: bool = False,
     ) -> None:
         """classifier (Classifier): What to score with. Its weights must not change
-            while a stream is open.
+            while a stream is open, nor its categories.
         threshold (float): A category is flagged above it.
         thresholds (Optional[Mapping[str, float]]): Thresholds of single categories.
         review_threshold (Optional[float]): A category asks for a review above it; None
@@ -70,12 +71,18 @@ class StreamBatch:
         self.patience = patience
         self.cache = KeyValueCache(classifier.decoder, classifier.settings.window)
         self._forward: Forward | None = None
+        self._head: TensorVersions | None = None  # while streams are open
         self.n_open = 0
         self._lock = threading.Lock()
 
     def open(self) -> "Stream":
         """RETURNS (Stream): A new stream in this batch."""
         return Stream(self.classifier, batch=self)
+
+    def check_labels(self) -> None:
+        """RAISES (ScoringError): The model has gained a category since."""
+        if self.classifier.labels != tuple(self.policy.thresholds):
+            raise ScoringError(Errors.E325)
 
     def push(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
@@ -142,11 +149,17 @@ class StreamBatch:
                 extend(waiting[first : first + tokens], forward, self.cache, share)
 
     def _current_forward(self) -> Forward:
-        """The forward pass, refused if the weights changed while streams are open."""
+        """The forward pass, refused if the weights or the categories changed while
+        streams are open."""
+        self.check_labels()
         forward = self.classifier.runner.forward()
-        if self.n_open and self._forward not in (None, forward):
+        head = list(self.classifier.decoder.score.parameters())  # not in the forward
+        if self.n_open and (
+            self._forward not in (None, forward)
+            or (self._head is not None and not self._head.match(head))
+        ):
             raise ScoringError(Errors.E093)
-        self._forward = forward
+        self._forward, self._head = forward, TensorVersions(head)
         return forward
 
 
@@ -182,6 +195,7 @@ class Stream:
         batch (Optional[StreamBatch]): The batch it belongs to, with its thresholds; set
             by `StreamBatch.open`. By default, it has a batch of its own.
         RAISES (SettingsError): As in `StreamBatch`.
+        RAISES (ScoringError): The model has gained a category since the batch was made.
         """
         if batch is None:
             batch = StreamBatch(
@@ -193,6 +207,7 @@ class Stream:
                 patience=patience,
                 normalize=normalize,
             )
+        batch.check_labels()
         self.batch = batch
         self.reader = StreamReader(
             classifier, batch.cache, batch.policy, batch.patience
@@ -267,8 +282,12 @@ class Stream:
         if not self.closed:
             self.closed = True
             self.batch.n_open -= 1
+            if not self.batch.n_open:
+                self.batch._head = None
 
     def _settle(self) -> StreamScores:
+        if self.error is not None:  # its tokens were taken, but have no scores
+            return self._report()
         return self._report(*self.reader.settle())
 
     def _report(

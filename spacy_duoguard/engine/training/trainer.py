@@ -1,7 +1,7 @@
 """From texts to logits and back: training a decoder, or its top layers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
 import numpy as np
@@ -36,7 +36,8 @@ class Trainer:
         RAISES (SettingsError): There are fewer layers.
         """
         decoder = classifier.decoder
-        prepare_training(decoder, layers)
+        with _normal_mode():
+            prepare_training(decoder, layers)
         self.classifier = classifier
         tokens = classifier.settings.max_batch_tokens
         self.budget = Budget(
@@ -47,7 +48,8 @@ class Trainer:
         self.initial: dict[str, Tensor] | None = None
         if layers is not None:
             trained = trained_parameters(decoder)
-            self.initial = {name: p.detach().clone() for name, p in trained.items()}
+            with _normal_mode():
+                self.initial = {n: p.detach().clone() for n, p in trained.items()}
         if layers == 0:
             classifier.runner.cache = FeatureCache(decoder)
 
@@ -66,8 +68,9 @@ class Trainer:
         RAISES (ScoringError): A logit isn't finite, or one window doesn't fit into the
             memory of the device.
         """
-        passes, outputs = self._prepare(queries, max_chars)
-        rows = passes.logits()
+        with _normal_mode():
+            passes, outputs = self._prepare(queries, max_chars)
+            rows = passes.logits()
         logits, winners = _maximum(rows, outputs)
 
         def backprop(d_logits: np.ndarray) -> None:
@@ -78,7 +81,8 @@ class Trainer:
             ):
                 if len(scored):  # a row can belong to both a span and the text
                     d_rows[winner, columns] += gradient
-            passes.backward(d_rows)
+            with _normal_mode():
+                passes.backward(d_rows)
 
         return logits, backprop
 
@@ -184,6 +188,12 @@ class Trainer:
             store.put(keys[query], rows, key_bytes=text_bytes + 16 * len(query.spans))
             cached[query] = rows
         return np.concatenate([cast(np.ndarray, cached[plan.query]) for plan in plans])
+
+
+def _normal_mode() -> AbstractContextManager[None]:
+    """RETURNS (ContextManager): The mode to train in, whatever the caller's is: torch
+    records nothing in `inference_mode`."""
+    return torch.inference_mode(False)
 
 
 def _maximum(
