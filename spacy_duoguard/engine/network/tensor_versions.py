@@ -46,9 +46,11 @@ class ModuleVersions:
     compare those would take four times as long."""
 
     def __init__(self, roots: Iterable[Module]) -> None:
-        """roots (Iterable[Module]): The modules, with all that are in them."""
+        """roots (Iterable[Module]): The modules, with all that are in them.
+        RAISES (ScoringError): As `check_counted`."""
         self._roots = tuple(roots)
         modules = [module for root in self._roots for module in root.modules()]
+        check_counted(weight for root in self._roots for weight in root.parameters())
         self._children = [(m._modules, tuple(m._modules.values())) for m in modules]
         self._counts = [(m._parameters, len(m._parameters)) for m in modules]
         self._seen = [

@@ -6,6 +6,7 @@ from support.decoders import make_decoder
 from torch import nn
 
 from spacy_duoguard.engine.network.tensor_versions import ModuleVersions, TensorVersions
+from spacy_duoguard.errors import ScoringError
 
 
 def replace_parameter(decoder):
@@ -95,6 +96,14 @@ def test_what_is_no_change_is_none():
     decoder.score.weight.data.mul_(2)  # another module
     [weight.sum() for weight in decoder.parameters()]
     assert before.match(roots(decoder))
+
+
+def test_weights_whose_changes_are_not_counted_are_refused():
+    layer = nn.Linear(4, 4)
+    with torch.inference_mode():
+        layer.weight = nn.Parameter(layer.weight.clone(), requires_grad=False)
+    with pytest.raises(ScoringError, match="E326"):
+        ModuleVersions([layer])
 
 
 def test_a_freed_address_is_not_taken_for_the_same_tensor():
