@@ -14,9 +14,7 @@ import torch
 from measure import best_product_rate, flop_per_token
 
 WARM_UP = 4  # times as many texts are scored before
-PASSES = (
-    4  # over these texts: a graph is recorded when a size comes for the eighth time
-)
+PASSES = 4  # over these: a graph is recorded when a size comes for the eighth time
 
 # For much text. Once spaCy's tokenizer remembers 10,000 chunks between spaces, its
 # default, each new one takes the long way for ever.
