@@ -191,6 +191,22 @@ def test_threads_replay_graphs_of_every_length(qwen2_folder, precision):
             np.testing.assert_array_equal(found, expected)
 
 
+def test_batches_are_replayed_as_they_were_computed(qwen2_folder):
+    """The first time without a graph, and later with one, by several threads."""
+    classifier = load(qwen2_folder, "cuda", "bfloat16")
+    batches = [[f"{i} {text}" for i in range(n) for text in TEXTS] for n in (2, 3, 5)]
+    expected = [classifier.score(texts) for texts in batches]
+    for _ in range(10):
+        for texts in batches:
+            classifier.score(texts)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            for found, first in zip(
+                pool.map(classifier.score, batches), expected, strict=True
+            ):
+                assert abs(found - first).max() <= 3e-2
+
+
 def test_a_graph_is_recorded_anew_for_another_embedding(qwen2_folder):
     classifier = load(qwen2_folder, "cuda", "float32")
     before = classifier.score(["a dog"])
