@@ -104,7 +104,8 @@ def test_a_truncated_text_can_not_be_called_complete(new_nlp):
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(-1, 15), (0, 16), (3, 2), (0.0, 15), (True, 15), (None, 15)]
+    ("start", "end"),
+    [(-1, 15), (0, 16), (3, 2), (0.0, 15), (True, 15), (None, 15), (0, 15.0)],
 )
 def test_a_window_outside_the_text_counts_for_nothing(guarded, start, end):
     doc = guarded(BAD)
