@@ -24,14 +24,20 @@ def test_a_project_is_valid_and_its_scripts_are_there(folder):
                 assert (folder / path).is_file()
 
 
-def test_the_second_part_starts_from_what_the_first_one_has_written():
+def test_each_part_starts_from_what_the_one_before_has_written():
     """And writes elsewhere, so that it can run again."""
     project = load_project_config(ROOT / "examples" / "train")
     commands = {command["name"]: command for command in project["commands"]}
-    first = commands["demo-export"]["outputs_no_cache"]
-    assert [project["vars"]["start"]] == first
-    last = commands["demo-export-disguised"]["outputs_no_cache"]
-    assert project["vars"]["start"] in commands["demo-disguise"]["deps"]
-    assert last not in (first, ["../../spacy_duoguard/demo"])
+    exports = ["demo-export", "demo-export-disguised", "demo-export-documents"]
+    written = [commands[name]["outputs_no_cache"] for name in exports]
+    starts = [project["vars"][name] for name in ("start", "second")]
+    assert [[start] for start in starts] == written[:2]
+    assert starts[0] in commands["demo-disguise"]["deps"]
+    assert starts[1] in commands["demo-learn-documents"]["deps"]
+    paths = [
+        *(path for paths in written for path in paths),
+        "../../spacy_duoguard/demo",
+    ]
+    assert len(set(paths)) == 4
     workflow = project["workflows"]["demo-disguised"]
     assert workflow == ["demo-teach", "demo-disguise", "demo-export-disguised"]

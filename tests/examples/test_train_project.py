@@ -1,6 +1,5 @@
 """`examples/train`: its parts here, and each of its commands in the slow tests."""
 
-import importlib
 import json
 import os
 import random
@@ -27,20 +26,7 @@ from spacy_duoguard.pipeline.settings import DEFAULT_CONFIG
 from spacy_duoguard.taxonomy import CATEGORIES
 
 PROJECT = ROOT / "examples" / "train"
-SCRIPTS = ("demo", "sample", "decisions", "compare", "corrections")
 CONFIGS = sorted(PROJECT.glob("configs/*.cfg"))
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Imports a module of the project, as its commands do."""
-    monkeypatch.syspath_prepend(PROJECT)
-    monkeypatch.syspath_prepend(PROJECT / "scripts")
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in SCRIPTS:
-            del sys.modules[name]
 
 
 def write_lines(path, *records):
@@ -245,61 +231,6 @@ def test_a_doc_without_scores_reads_as_unsafe(load):
 
 
 # The demo checkpoint
-
-
-@pytest.fixture(scope="module")
-def evaluation_files(tmp_path_factory):
-    """Made-up rows in the form of the evaluation files: harmless words in the place of
-    unsafe ones."""
-    folder, rng = tmp_path_factory.mktemp("data"), random.Random(0)
-    filler = [
-        "the",
-        "dog",
-        "walks",
-        "home",
-        "and",
-        "reads",
-        "a",
-        "long",
-        "book",
-        "by",
-        "the",
-        "sea",
-        "today",
-    ]
-
-    def text(*words):
-        drawn = rng.choices(filler, k=rng.randint(12, 25))
-        for word in words:
-            drawn.insert(rng.randrange(len(drawn)), word)
-        return " ".join(drawn)
-
-    for language in ("En", "Fr", "Es"):
-        openai, rtp, toxic = [], [], []
-        for i in range(60):
-            kind = i % 3  # 0: safe, 1: Hate, 2: Sexual content
-            words = ([], ["grrr"], ["ooh"])[kind]
-            moderation = {f"C{n + 1}(x)": False for n in range(12)}
-            if kind:
-                moderation[f"C{9 if kind == 1 else 11}(x)"] = True
-            openai.append(
-                {
-                    "prompt": text(*words),
-                    "moderation_flag": int(kind > 0),
-                    "parsed_result": {"MODERATION_RESULT": moderation},
-                }
-            )
-            rtp.append({"prompt": text(*words), "class": int(kind > 0)})
-            toxic.append({"prompt": text(*words), "moderation_flag": int(kind > 0)})
-        (folder / language).mkdir()
-        for name, rows in (
-            ("openai", openai),
-            ("rtp_lx_prompt", rtp),
-            ("toxic_chat", toxic),
-        ):
-            path = folder / language / f"{name}.json"
-            path.write_text(json.dumps(rows), encoding="utf8")
-    return folder
 
 
 def test_the_held_out_rows_are_every_fifth_and_all_of_toxic_chat(
@@ -588,3 +519,11 @@ def test_demo(project, evaluation_files):
     card = (folder / "README.md").read_text(encoding="utf8")
     assert "The second part continues" in card
     assert "40% of these texts stand among safe ones" in card
+    assert "third part" not in card
+    # And one on documents.
+    options += ("--vars.document_texts", 1500, "--vars.document_steps", 40)
+    run(project, "-m", "spacy", "project", "run", "demo-documents", ".", *options)
+    folder = project / "training" / "demo-documents-checkpoint"
+    card = (folder / "README.md").read_text(encoding="utf8")
+    assert "The third part continues" in card
+    assert "stands among 3 to 15 safe ones" in card

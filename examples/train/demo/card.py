@@ -1,24 +1,26 @@
 """The card of the demo checkpoint."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from spacy.util import load_config
 
-from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
+from demo.documents import N_SAFE
 from demo.figures import Figure
+from demo.tables import (
+    category_table,
+    disguise_table,
+    localisation_table,
+    safe_table,
+    unsafe_table,
+)
 from spacy_duoguard import Classifier
-from spacy_duoguard.evaluation.disguised import ALL, DisguiseReport, LanguageDisguises
+from spacy_duoguard.evaluation.disguised import DisguiseReport
 from spacy_duoguard.evaluation.rates import Rate
 from spacy_duoguard.taxonomy import CATEGORIES
 
 _SECOND = Path(__file__).parents[1] / "configs" / "demo_disguised.cfg"
-
-_NAMES = {
-    OPENAI: "OpenAI Moderation, held out",
-    RTP_LX: "RTP-LX prompts, held out",
-    TOXIC_CHAT: "ToxicChat, out of domain",
-}
 
 _DISGUISED = """\
 The second part continues from the checkpoint that the first one has written, with \
@@ -28,9 +30,50 @@ new texts of the same kind (`configs/demo_disguised.cfg`):
 
 {level:.0%} of these texts stand among safe ones, in the form of documents with span \
 gold, and {share:.0%} of all are disguised in the ways that no inverse undoes exactly. \
-The weights are the mean of those before and after this part.
+The weights are the mean of those before and after this part. The package's came from \
+the checkpoint of 2026-11-24 (revision d8f49a2 of the repository) and took nine CPU \
+minutes. They were chosen among four on the held-out rows, which makes the figures \
+slightly too good.
 
 """
+
+_DOCUMENTS = """\
+The third part continues from the second one's checkpoint (`demo/learn_documents.py`):
+
+    python -m spacy project run demo-documents . --vars.data FOLDER --vars.second SECOND
+
+It learns from texts alone and from documents in which an unsafe sentence stands among \
+{least} to {most} safe ones. The text up to the end of a sentence has what one of its \
+sentences has, and the score is meant to change most at the unsafe one. The labels \
+come from a teacher that was also fitted on each sentence of the safe training rows, \
+as a safe text. The weights are the mean of those before and after this part.
+
+"""
+
+_LOCALISATION = """
+How often the sentence with the highest score is the unsafe one, among 5 to 15 safe \
+ones in 200 made-up documents of held-out texts \
+(`examples/benchmarks/find_sentence.py`):
+
+{table}
+"""
+
+_GOAL = 0.9
+_GOALS = """\
+- The unsafe sentence of a document was meant to be the one with the highest score in \
+{goal:.0%} of the cases. {reached} The best ways reach {figures} ({languages}). In \
+context it was meant to be so as often as alone: {kept}.
+"""
+
+_UNDISGUISED = """\
+- The later parts taught it little about disguises: without `normalize`, most texts in \
+disguise pass.
+"""
+
+_UNUSED = {
+    1: "The held-out rows weren't used.",
+    2: "The held-out rows weren't used for the first part.",
+}
 
 _CARD = """\
 # The demo checkpoint
@@ -88,7 +131,7 @@ in the training rows and learns from these texts with `spacy train` \
 {disguised}\
 The settings were chosen on training rows left out for this purpose: those of the \
 decoder on `i % 5 == 1`, those of the teacher on each of the four training parts in \
-turn. The held-out rows weren't used.
+turn. {unused}
 
 ## Figures
 
@@ -105,9 +148,12 @@ theirs has the highest score:
 
 {categories}
 
-In disguise: the share of unsafe held-out texts that the model scores above 0.6 and \
-that then pass at 0.5 ({attacked}), with 95% intervals. `normalize` also scores how a \
-text reads without disguises, and decoded:
+In disguise: the share of unsafe texts, held out or from ToxicChat, that the model \
+scores above 0.6 and that then pass at 0.5 ({attacked}), as from `python -m spacy \
+duoguard evaluate FOLDER --model demo --disguises --disguised-texts {n_disguised}` \
+({today}, float32). With {n_disguised} texts, the 95% interval of 0.00 ends at \
+{zero:.2f}, and that of 0.50 goes from {low:.2f} to {high:.2f}. `normalize` also \
+scores how a text reads without disguises, and decoded:
 
 {disguises}
 
@@ -117,6 +163,7 @@ Safe texts that are flagged at 0.5, and those that `normalize` adds:
 {localisation}
 ## Weaknesses
 
+{goal}{undisguised}\
 - It knows words, not meaning: it can flag a harmless sentence with a violent word and \
 miss a threat in plain words.
 - Out of domain it is little better than chance (see ToxicChat above). It was never \
@@ -142,7 +189,7 @@ def write_card(
     in_disguise: DisguiseReport,
     localisation: Mapping[str, Mapping[str, float]] | None,
     *,
-    disguised: bool,
+    parts: int,
 ) -> None:
     """folder (Path): The folder for `README.md`.
     classifier (Classifier): The stored checkpoint.
@@ -153,7 +200,8 @@ def write_card(
     in_disguise (DisguiseReport): From `measure_in_disguise`.
     localisation (Optional[Mapping[str, Mapping[str, float]]]): From
         `measure_localisation`.
-    disguised (bool): Whether it was trained on disguised texts too.
+    parts (int): How many parts of the training it has been through: 2 with disguised
+        texts, 3 with documents.
     """
     config = classifier.decoder.config
     counts = dict(zip(CATEGORIES, positives, strict=True))
@@ -168,92 +216,66 @@ def write_card(
         tokens=config.vocab_size - 1,
         positives=", ".join(f"{name} {n}" for name, n in counts.items() if n),
         never=", ".join(name for name, n in counts.items() if not n),
-        table=_unsafe_table(of_unsafe),
-        categories=_category_table(of_categories),
+        table=unsafe_table(of_unsafe),
+        categories=category_table(of_categories),
         top=top,
-        unread=" or code" if disguised else ", code or obfuscated spellings",
-        disguised=_second_part() if disguised else "",
-        attacked=", ".join(f"{of.texts} {of.language}" for of in in_disguise.languages),
-        disguises=_disguise_table(in_disguise.languages),
-        safe=_safe_table(in_disguise.languages),
-        localisation=_localisation(localisation),
+        unread=" or code" if parts > 1 else ", code or obfuscated spellings",
+        disguised=_later_parts(parts),
+        unused=_UNUSED[min(parts, 2)],
+        undisguised=_UNDISGUISED if parts > 1 else "",
+        disguises=disguise_table(in_disguise.languages),
+        **_disguise_figures(in_disguise),
+        safe=safe_table(in_disguise.languages),
+        localisation=_localisation(localisation) if localisation else "",
+        goal=_goal(localisation) if localisation else "",
     )
     (folder / "README.md").write_text(card, encoding="utf8")
 
 
-def _second_part() -> str:
-    corpus = load_config(_SECOND)["corpora"]["train"]["corpus"]
-    return _DISGUISED.format(level=corpus["level"], share=corpus["augmenter"]["level"])
-
-
-def _unsafe_table(figures: Sequence[Figure]) -> str:
-    lines = [
-        "| file | language | texts "
-        "| AUROC | TF-IDF | teacher | F1 | TF-IDF | teacher |",
-        "| --- | --- | --: | --: | --: | --: | --: | --: | --: |",
-    ]
-    for f in figures:
-        numbers = " | ".join(f"{x:.3f}" for x in (*f.auroc.values(), *f.f1.values()))
-        lines.append(f"| {_NAMES[f.name]} | {f.language} | {f.texts} | {numbers} |")
-    return "\n".join(lines)
-
-
-def _category_table(figures: Sequence[Figure]) -> str:
-    lines = [
-        "| category | positive | AUROC | TF-IDF | teacher |",
-        "| --- | --: | --: | --: | --: |",
-    ]
-    for f in figures:
-        numbers = " | ".join(f"{x:.3f}" for x in f.auroc.values())
-        lines.append(f"| {f.name} | {f.positives} of {f.texts} | {numbers} |")
-    return "\n".join(lines)
-
-
-def _disguise_table(languages: Sequence[LanguageDisguises]) -> str:
-    lines = ["| disguise | as it is | `normalize` |", "| --- | --: | --: |"]
-    for results in zip(*(of.disguises for of in languages), strict=True):
-        cells = [
-            _cell([of.success[reading] for of in results]) for reading in ("text", ALL)
-        ]
-        name = results[0].disguise.name.replace("\\", "\\\\")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(rates: Sequence[Rate]) -> str:
-    rate = Rate(sum(r.count for r in rates), sum(r.total for r in rates))
-    low, high = rate.interval
-    return "–" if rate.value is None else f"{rate.value:.2f} ({low:.2f}–{high:.2f})"
-
-
-def _safe_table(languages: Sequence[LanguageDisguises]) -> str:
-    lines = [
-        "| file | language | texts | flagged | added |",
-        "| --- | --- | --: | --: | --: |",
-    ]
-    for result in languages:
-        for of in result.safe:
-            name = _NAMES[of.filename.removesuffix(".json")]
-            flagged, added = of.flagged["text"], of.added[ALL]
-            cells = (flagged.total, flagged.count, added.count)
-            row = " | ".join(map(str, (name, result.language, *cells)))
-            lines.append(f"| {row} |")
-    return "\n".join(lines)
-
-
-def _localisation(shares: Mapping[str, Mapping[str, float]] | None) -> str:
-    if shares is None:
+def _later_parts(parts: int) -> str:
+    if parts == 1:
         return ""
-    modes = list(next(iter(shares.values())))
-    lines = [
-        "",
-        "How often the sentence with the highest score is the unsafe one, among 5 to "
-        "15 safe ones in 200 made-up documents of held-out texts "
-        "(`examples/benchmarks/find_sentence.py`):",
-        "",
-        f"| language | {' | '.join(modes)} |",
-        f"| --- | {' | '.join('--:' for _ in modes)} |",
+    corpus = load_config(_SECOND)["corpora"]["train"]["corpus"]
+    share = corpus["augmenter"]["level"]
+    text = _DISGUISED.format(level=corpus["level"], share=share)
+    if parts > 2:
+        text += _DOCUMENTS.format(least=N_SAFE.start, most=N_SAFE.stop - 1)
+    return text
+
+
+def _disguise_figures(report: DisguiseReport) -> dict[str, object]:
+    most = max((of.texts for of in report.languages), default=0)
+    low, high = Rate(most // 2, most).interval
+    return {
+        "attacked": ", ".join(f"{of.texts} {of.language}" for of in report.languages),
+        "n_disguised": most,
+        "today": date.today().isoformat(),
+        "zero": Rate(0, most).interval[1],
+        "low": low,
+        "high": high,
+    }
+
+
+def _localisation(shares: Mapping[str, Mapping[str, float]]) -> str:
+    return _LOCALISATION.format(table=localisation_table(shares))
+
+
+def _goal(shares: Mapping[str, Mapping[str, float]]) -> str:
+    """What it was meant to do for a document, and whether it does."""
+    alone, *context = list(next(iter(shares.values())))[:3]
+    best = [max(of[mode] for mode in (alone, *context)) for of in shares.values()]
+    below = [
+        language
+        for language, of in shares.items()
+        if max(of[mode] for mode in context) < of[alone]
     ]
-    for language, of in shares.items():
-        lines.append(f"| {language} | {' | '.join(f'{of[m]:.3f}' for m in modes)} |")
-    return "\n".join([*lines, ""])
+    reached = "It is." if min(best) >= _GOAL else "It isn't."
+    kept = f"that fails in {', '.join(below)}" if below else "that holds"
+    figures = " / ".join(f"{share:.3f}" for share in best)
+    return _GOALS.format(
+        languages=" / ".join(shares),
+        goal=_GOAL,
+        reached=reached,
+        figures=figures,
+        kept=kept,
+    )

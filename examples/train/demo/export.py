@@ -1,6 +1,6 @@
 """Write the trained demo checkpoint for the package, with its card.
 
-python -m demo.export PIPELINE FOLDER OUT
+python -m demo.export TRAINED FOLDER OUT
 """
 
 import argparse
@@ -22,31 +22,30 @@ from demo.figures import (
 from demo.held_out import measure_in_disguise, measure_localisation
 from demo.teacher import Regressions
 from spacy_duoguard import Classifier
+from spacy_duoguard.engine.checkpoint.weights import WEIGHTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """arguments (Optional[Sequence[str]]): The command line arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pipeline", type=Path, help="trained pipeline")
+    parser.add_argument("trained", type=Path, help="pipeline or checkpoint")
     parser.add_argument("data", type=Path, help="folder with the evaluation files")
     parser.add_argument("out", type=Path, help="output folder")
     parser.add_argument(
-        "--disguised", action="store_true", help="trained on disguised texts too"
+        "--parts", type=int, default=1, help="parts of the training: 1, 2 or 3"
     )
-    parser.add_argument(
-        "--start", type=Path, help="checkpoint that the training continued from"
-    )
+    parser.add_argument("--start", help="checkpoint that the training continued from")
     parser.add_argument(
         "--share", type=float, default=0.5, help="with --start: of the trained weights"
     )
     args = parser.parse_args(arguments)
-    pipe = spacy.load(args.pipeline).get_pipe("duoguard")
+    trained = _load(args.trained)
     if args.start:
-        start = Classifier.from_pretrained(str(args.start), precision="float32")
-        mix_weights(pipe.classifier.decoder, start.decoder, args.share)
+        start = Classifier.from_pretrained(args.start, precision="float32")
+        mix_weights(trained.decoder, start.decoder, args.share)
     write_checkpoint(
-        pipe.classifier.decoder,
-        pipe.classifier.tokenizer.data,
+        trained.decoder,
+        trained.tokenizer.data,
         args.out,
         dtype=torch.bfloat16,
     )
@@ -73,8 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_top_category(args.data, classifier.score),
         measure_in_disguise(args.data, classifier),
         measure_localisation(args.data, classifier),
-        disguised=args.disguised,
+        parts=args.parts,
     )
+
+
+def _load(folder: Path) -> Classifier:
+    """A checkpoint, or that of a trained pipeline."""
+    if (folder / WEIGHTS).exists():
+        return Classifier.from_pretrained(str(folder), precision="float32")
+    return spacy.load(folder).get_pipe("duoguard").classifier
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from spacy_duoguard import Classifier
 from spacy_duoguard.evaluation.disguised import DisguiseReport, measure_disguises
 from spacy_duoguard.evaluation.run import evaluate
 
-_N_TEXTS = 100  # to disguise in each language
+_N_TEXTS = 60  # to disguise in each language
 _N_CASES = 200
 _BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "find_sentence.py"
 
