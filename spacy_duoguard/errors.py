@@ -1001,11 +1001,16 @@ class Warnings:
         "[W029] {count} seeds were left out, because they are near-duplicates of dev "
         "texts: dev would no longer show what the guard learned."
     )
+    W032 = (
+        "[W032] {count} texts were left out of the figures: their docs have no scores "
+        "of the component ('{prefix}_left_out'). A later component may have made new "
+        "docs, or cleared 'doc.user_data': add duoguard after it."
+    )
     W031 = (
-        "[W031] Some texts or spans could not be scored and count as flagged in every "
-        "category, so the figures aren't only those of the model. How many is in "
-        "'{prefix}_not_scored' and '{prefix}_spans_not_scored'; doc._.duoguard_status "
-        "says which. Look for what the error handler reported."
+        "[W031] {texts} texts and {spans} spans could not be scored. They count as "
+        "flagged in every category: the figures aren't only the model's. The numbers "
+        "are in '{prefix}_not_scored' and '{prefix}_spans_not_scored', too; "
+        "doc._.duoguard_status says which. Look for what the error handler reported."
     )
     W030 = (
         "[W030] On dev, the guard that is kept flags more safe texts than the first "

@@ -46,13 +46,15 @@ class Reading:
     unknown: Counter[str] = field(default_factory=Counter)  # labels
     n_sentences: int = 0  # corrections of sentences, each as a text
     documents: dict[Unit, str] = field(default_factory=dict)  # corrected ones
+    # Sentences that label spans, and the texts that have them, each once.
+    spans: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def split_keys(self) -> list[str]:
         """RETURNS (List[str]): For each text what decides on which side of a split it
         is: a sentence goes with all documents that have it, and with the other
         sentences of these."""
         sentences = {text: labelled.units for text, labelled in self.texts.items()}
-        return group_keys(sentences, self.documents)
+        return group_keys(sentences, self.documents, self.spans)
 
 
 def read_records(
@@ -109,6 +111,7 @@ def _read(
     is_part = unit is not None and record.fields["meta"]["unit"] == "sentence"
     if is_part and documents is not None:
         text, annotation = _locate(record, annotation, documents)
+        reading.spans.setdefault(record.text, {})[text] = None
         is_part = False
     own = merge([(record.number, annotation)], names.categories, Policy.refuse)
     if own.conflicts:

@@ -21,7 +21,9 @@ def is_dev(text: str, share: float) -> bool:
 
 
 def group_keys(
-    texts: Mapping[str, Collection[Unit]], documents: Mapping[Unit, str]
+    texts: Mapping[str, Collection[Unit]],
+    documents: Mapping[Unit, str],
+    sentences: Mapping[str, Collection[str]],
 ) -> list[str]:
     """Find out which texts belong on the same side. Documents that share a sentence do,
     with all of their sentences.
@@ -29,6 +31,8 @@ def group_keys(
     texts (Mapping[str, Collection[Tuple[str, int]]]): Each text, and the documents that
         it is a sentence of.
     documents (Mapping[Tuple[str, int], str]): The texts of documents, where known.
+    sentences (Mapping[str, Collection[str]]): Sentences that label spans, and the texts
+        that they were seen in.
     RETURNS (List[str]): For each text what decides on its side, as for `is_dev`: the
         text of a document of its group if there is one, else the name of one.
     """
@@ -38,6 +42,9 @@ def group_keys(
             groups.join(_plain(text), unit)
     for unit, text in documents.items():
         groups.join(_plain(text), unit)
+    for sentence, wholes in sentences.items():
+        for whole in wholes:
+            groups.join(_plain(sentence), _plain(whole))
     keys: dict[str | Unit, tuple[int, str, str]] = {}
     candidates: list[tuple[str | Unit, int, str]] = [
         *((unit, 0, text) for unit, text in documents.items()),

@@ -74,7 +74,8 @@ def _number(text: str, value: str) -> float:
 
 def _file(value: str) -> Path:
     path = Path(_split(value, "scores", "=")[1])
-    if not path.is_file():
+    # `score` writes Parquet files into a folder.
+    if not path.is_file() and not (path.suffix == ".parquet" and path.is_dir()):
         raise SettingsError(Errors.E139.format(name=path, problem="no such file"))
     return path
 

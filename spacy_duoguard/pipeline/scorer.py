@@ -64,7 +64,8 @@ def score_categories(
         `{prefix}_score` the F of `unsafe`, 0.0 if undefined; the figures of the review,
         see `_score_reviews`; what `spacy evaluate` prints, see `printed_scores`; and as
         `{prefix}_not_scored` and `{prefix}_spans_not_scored` how many docs and spans
-        failed.
+        failed, and as `{prefix}_left_out` how many docs have no scores of the
+        component.
     RAISES (SettingsError): A gold value is not allowed, as in training.
     """
     examples = list(examples)
@@ -73,17 +74,19 @@ def score_categories(
     )
     limits = policy.thresholds
     actions: list[tuple[bool, str]] = []  # with the gold of `unsafe`
-    n_failed = 0
+    n_failed = n_left_out = 0
     predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
     for eg in examples:
         read_cats(eg.reference.cats, labels)  # refuses what training does
         gold = read_gold(eg.reference.cats, labels)
         # Not `doc.cats`, which another component may have changed.
         verdict = get_verdict(eg.predicted)
-        if verdict is None:
-            continue  # the component has not seen it
-        if verdict.is_scored and not verdict.cats.keys() >= limits.keys():
-            continue  # scored before a category was added
+        # The component has not seen it, or a category was added since.
+        if verdict is None or (
+            verdict.is_scored and not verdict.cats.keys() >= limits.keys()
+        ):
+            n_left_out += 1
+            continue
         n_failed += not verdict.is_scored
         probabilities = [verdict.cats.get(label, HIGHEST) for label in labels]
         flags = flagged(probabilities, limits, failed=not verdict.is_scored)
@@ -98,9 +101,13 @@ def score_categories(
     spans = _score_spans(examples, labels, spans_key)
     reviews = _score_reviews(actions if policy.has_band else ())
     if n_failed or spans["not_scored"]:
-        warn_once(Warnings.W031.format(prefix=prefix))
+        counts = {"texts": n_failed, "spans": spans["not_scored"]}
+        warn_once(Warnings.W031.format(prefix=prefix, **counts))
+    if n_left_out:
+        warn_once(Warnings.W032.format(count=n_left_out, prefix=prefix))
     result = {
         f"{prefix}_not_scored": n_failed,
+        f"{prefix}_left_out": n_left_out,
         **_summarize(scores, prefix),
         **{f"{prefix}_review_{key}": value for key, value in reviews.items()},
         **{f"{prefix}_spans_{key}": value for key, value in spans.items()},

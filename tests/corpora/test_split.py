@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.corpora import load
@@ -86,7 +87,33 @@ def test_documents_that_share_a_sentence_stay_together(convert):
 def test_a_group_has_the_side_of_its_first_document():
     texts = {"b": [], "s": [("r", 1), ("r", 2)], "t": [("r", 3)], "S ": [], "u": []}
     documents = {("r", 1): "b", ("r", 2): "a"}
-    assert group_keys(texts, documents) == ["a", "a", "r/3", "a", "u"]
+    assert group_keys(texts, documents, {}) == ["a", "a", "r/3", "a", "u"]
+    spans = {"one": ["b", "u"], "Two": ["x"], "two ": ["y"]}
+    assert group_keys(texts, documents, spans) == ["a", "a", "r/3", "a", "a"]
+    wholes = {"x": [], "y": [], "z": []}
+    assert group_keys(wholes, {}, spans) == ["x", "x", "z"]
+
+
+def test_a_span_has_its_sentence_on_one_side(convert):
+    texts = [f"Hello {i}. I hate you {i % 7}. Bye {i}." for i in range(60)]
+    lines = [json.dumps({"text": text, "status": "ok"}) for text in texts]
+    Path("results.jsonl").write_text("\n".join(lines), encoding="utf8")
+    records = []
+    for i, text in enumerate(texts):
+        sentence = f"I hate you {i % 7}."
+        start = text.index(sentence)
+        meta = {"unit": "sentence", "results": "r", "record": i + 1}
+        meta |= {"start": start, "end": start + len(sentence)}
+        labelled = {"label": "Hate", "answer": "accept", "meta": meta}
+        records.append({"text": sentence, **labelled})
+    options = ("--split", "0.5", "--documents", "results.jsonl")
+    convert("in.jsonl", "out", *options, records=records)
+    sides = [
+        {doc.text.split(". ")[1] for doc in load(f"out/{name}.spacy").values()}
+        for name in ("train", "dev")
+    ]
+    assert all(sides)
+    assert not sides[0] & sides[1]
 
 
 KILLED = """

@@ -288,7 +288,8 @@ def test_a_doc_that_the_component_has_not_seen_is_not_evaluated(make_nlp):
     docs = [nlp.make_doc("The dog sleeps.") for _ in range(2)]
     for doc in docs:
         doc.cats = dict.fromkeys(CATEGORIES, 1.0)
-    scores = nlp.get_pipe("duoguard").scorer([Example(*docs)])
+    with pytest.warns(UserWarning, match="W032"):
+        scores = nlp.get_pipe("duoguard").scorer([Example(*docs)])
     assert scores["duoguard_unsafe_f"] is None
 
 

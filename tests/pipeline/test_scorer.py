@@ -86,10 +86,13 @@ def test_undefined_scores_are_none_and_their_keys_are_there():
     assert set(scores["duoguard_f_per_type"]) == set(CATEGORIES)
 
 
-def test_docs_that_were_not_scored_are_left_out():
+def test_docs_that_were_not_scored_are_left_out_and_counted():
     eg = Example(Doc(NLP.vocab), Doc(NLP.vocab))
     eg.reference.cats = all_zero(Hate=1.0)
-    assert score_categories([eg])["duoguard_unsafe_f"] is None
+    with pytest.warns(UserWarning, match=r"W032\] 2 texts were left out"):
+        scores = score_categories([eg, eg])
+    assert scores["duoguard_unsafe_f"] is None
+    assert (scores["duoguard_left_out"], scores["duoguard_not_scored"]) == (2, 0)
 
 
 def test_a_failed_doc_has_every_category():
@@ -100,7 +103,7 @@ def test_a_failed_doc_has_every_category():
         assert score_categories([eg], threshold=1.0)["duoguard_unsafe_r"] == 1.0
 
 
-def test_what_failed_is_counted_and_warned_of_once(breaking):
+def test_what_failed_is_counted_and_warned_of(breaking):
     nlp = breaking(RuntimeError("no"), sents=True)
     nlp.set_error_handler(lambda name, component, docs, error: None)
     gold = {"cats": all_zero()}
@@ -113,10 +116,13 @@ def test_what_failed_is_counted_and_warned_of_once(breaking):
         return nlp.evaluate(examples)
 
     with pytest.warns(UserWarning, match="W031") as caught:
-        scores = [evaluate(texts), evaluate(texts[:2]), evaluate(texts[::2])]
-    assert len(caught) == 1
-    assert [of["duoguard_not_scored"] for of in scores] == [2, 1, 0]
-    assert [of["duoguard_spans_not_scored"] for of in scores] == [3, 2, 0]
+        scores = [evaluate(part) for part in (texts, texts[:2], texts[::2], texts[:2])]
+    messages = [str(warning.message) for warning in caught]
+    assert len(messages) == 2  # each once
+    assert "2 texts and 3 spans" in messages[0]
+    assert "1 texts and 2 spans" in messages[1]
+    assert [of["duoguard_not_scored"] for of in scores] == [2, 1, 0, 1]
+    assert [of["duoguard_spans_not_scored"] for of in scores] == [3, 2, 0, 2]
 
 
 def test_a_prefix_keeps_two_components_apart():

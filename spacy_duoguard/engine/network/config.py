@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -234,10 +235,15 @@ def _num_labels(data: Mapping[str, Any]) -> int:
     if not isinstance(id2label, dict) or not id2label:
         raise CheckpointError(Errors.E010.format(problem="id2label is not an object"))
     names = [str(id2label.get(str(i))) for i in range(len(id2label))]
-    ours = dict(zip(CATEGORIES, range(len(CATEGORIES)), strict=True))
-    if any(ours.get(name, i) != i for i, name in enumerate(names[: len(ours)])):
+    ours = {_plain(name): i for i, name in enumerate(CATEGORIES)}
+    if any(ours.get(_plain(name), i) != i for i, name in enumerate(names[: len(ours)])):
         raise CheckpointError(Errors.E022.format(found=names[0]))
     return len(id2label)
+
+
+def _plain(name: str) -> str:
+    """A name however it is written, as in "sexual_content"."""
+    return " ".join(re.findall(r"\w+", name.casefold().replace("_", " ")))
 
 
 def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,12 +9,9 @@ from ..text.lossless import characters_of
 
 def check_chunks(chunks: Sequence[str | bytes]) -> None:
     """chunks (Sequence[Union[str, bytes]]): Chunks of several texts.
-    RAISES (SettingsError): They aren't a list of strings and bytes."""
+    RAISES (SettingsError): They aren't a list."""
     if isinstance(chunks, (str, bytes)) or not isinstance(chunks, Sequence):
         raise SettingsError(Errors.E049.format(kind=type(chunks).__name__))
-    for chunk in chunks:
-        if not isinstance(chunk, (str, bytes, bytearray)):
-            raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
 
 
 class ChunkDecoder:
@@ -31,9 +28,12 @@ class ChunkDecoder:
     def decode(self, chunk: str | bytes) -> str:
         """chunk (Union[str, bytes]): The next chunk.
         RETURNS (str): Its text, without a character that is not complete yet.
+        RAISES (SettingsError): It is neither a string nor bytes.
         RAISES (ScoringError): The bytes aren't UTF-8, or a string follows a part of a
             character.
         """
+        if not isinstance(chunk, (str, bytes, bytearray)):
+            raise SettingsError(Errors.E096.format(kind=type(chunk).__name__))
         if isinstance(chunk, str):
             if self.is_waiting:
                 raise ScoringError(Errors.E094)

@@ -223,7 +223,8 @@ class Stream:
         chunk (Union[str, bytes]): The next chunk, split anywhere. UTF-8 that ends
             inside a character waits for the rest of it.
         RETURNS (StreamScores): The probabilities of the text so far, and the new flags.
-        RAISES (SettingsError): The stream is closed, or has failed.
+        RAISES (SettingsError): The stream is closed, or has failed, or the chunk is
+            neither a string nor bytes, as below.
         RAISES (ScoringError): The bytes aren't UTF-8, the text has an unpaired
             surrogate, or a logit isn't finite. The text counts as unsafe and takes no
             more chunks.
@@ -270,7 +271,7 @@ class Stream:
         try:
             if text := self._decoder.decode(chunk):
                 self.reader.take(text)
-        except ScoringError as e:
+        except (SettingsError, ScoringError) as e:
             self._fail(e)
 
     def _fail(self, error: BaseException) -> None:

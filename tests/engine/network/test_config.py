@@ -278,6 +278,11 @@ def test_our_categories_in_another_order_are_refused():
     names = [*CATEGORIES[::-1][:-1], "Violence"]  # although one has another name
     with pytest.raises(CheckpointError, match="E022"):
         read(id2label={str(i): name for i, name in enumerate(names)})
+    for change in (str.lower, str.upper, lambda name: name.replace(" ", "_")):
+        names = [change(name) for name in CATEGORIES]
+        assert read(id2label=dict(zip(map(str, range(12)), names, strict=True)))
+        with pytest.raises(CheckpointError, match="E022"):
+            read(id2label={str(i): name for i, name in enumerate(names[::-1])})
     assert read(id2label={str(i): f"LABEL_{i}" for i in range(12)}) == read()
 
 

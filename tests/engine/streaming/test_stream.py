@@ -283,8 +283,6 @@ def test_misuse_is_named(small):
         batch.push([one], [])
     with pytest.raises(SettingsError, match="E091"):
         batch.push([other], ["a"])
-    with pytest.raises(SettingsError, match="E096"):
-        batch.push([one], [None])
     with pytest.raises(SettingsError, match="E001"):
         Stream(small, threshold=float("nan"))
     with pytest.raises(SettingsError, match="E002"):
@@ -292,6 +290,27 @@ def test_misuse_is_named(small):
     with pytest.raises(SettingsError, match="E004"):
         Stream(small, patience=0)
     assert one.push("a").status == "ok"
+
+
+@pytest.mark.parametrize(
+    "chunk", [None, 3, ["a"], memoryview(b"a")], ids=lambda chunk: type(chunk).__name__
+)
+def test_a_chunk_that_is_no_text_fails_its_stream_alone(small, chunk):
+    batch = StreamBatch(small)
+    one, other, third = (batch.open() for _ in range(3))
+    scores = batch.push([one, other, third], ["a dog", chunk, "a cat"])
+    assert [s.status for s in scores] == ["ok", "error", "ok"]
+    assert other.close().status == "error"
+    assert (other.close().probabilities == 1.0).all()
+    for stream, text in ((one, "a dog"), (third, "a cat")):
+        expected = small.score([text])[0]
+        np.testing.assert_allclose(
+            stream.close().probabilities, expected, rtol=0, atol=1e-5
+        )
+    alone = Stream(small)
+    with pytest.raises(SettingsError, match="E096"):
+        alone.push(chunk)
+    assert alone.close().status == "error"
 
 
 def test_weights_that_change_end_the_streams(qwen2_folder):
