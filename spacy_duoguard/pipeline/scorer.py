@@ -72,42 +72,20 @@ def score_categories(
     policy = Policy.of(
         labels, threshold, thresholds, review_threshold, review_thresholds
     )
-    limits = policy.thresholds
-    actions: list[tuple[bool, str]] = []  # with the gold of `unsafe`
-    n_failed = n_left_out = 0
-    predictions: dict[str, list[_Prediction]] = {key: [] for key in (*labels, UNSAFE)}
+    predicted = _Predicted(policy, labels)
     for eg in examples:
-        read_cats(eg.reference.cats, labels)  # refuses what training does
-        gold = read_gold(eg.reference.cats, labels)
-        # Not `doc.cats`, which another component may have changed.
-        verdict = get_verdict(eg.predicted)
-        # The component has not seen it, or a category was added since.
-        if verdict is None or (
-            verdict.is_scored and not verdict.cats.keys() >= limits.keys()
-        ):
-            n_left_out += 1
-            continue
-        n_failed += not verdict.is_scored
-        probabilities = [verdict.cats.get(label, HIGHEST) for label in labels]
-        flags = flagged(probabilities, limits, failed=not verdict.is_scored)
-        values = to_cats(labels, probabilities)
-        if UNSAFE in gold:
-            decision = policy.decide(verdict.status, probabilities)
-            actions.append((gold[UNSAFE], decision.action))
-        for key, truth in gold.items():
-            flag = bool(flags) if key == UNSAFE else key in flags
-            predictions[key].append(_Prediction(truth, flag, values[key]))
-    scores = {key: _score_label(made) for key, made in predictions.items()}
+        predicted.add(eg)
+    scores = {key: _score_label(made) for key, made in predicted.of_key.items()}
     spans = _score_spans(examples, labels, spans_key)
-    reviews = _score_reviews(actions if policy.has_band else ())
-    if n_failed or spans["not_scored"]:
-        counts = {"texts": n_failed, "spans": spans["not_scored"]}
+    reviews = _score_reviews(predicted.actions if policy.has_band else ())
+    if predicted.n_failed or spans["not_scored"]:
+        counts = {"texts": predicted.n_failed, "spans": spans["not_scored"]}
         warn_once(Warnings.W031.format(prefix=prefix, **counts))
-    if n_left_out:
-        warn_once(Warnings.W032.format(count=n_left_out, prefix=prefix))
+    if predicted.n_left_out:
+        warn_once(Warnings.W032.format(count=predicted.n_left_out, prefix=prefix))
     result = {
-        f"{prefix}_not_scored": n_failed,
-        f"{prefix}_left_out": n_left_out,
+        f"{prefix}_not_scored": predicted.n_failed,
+        f"{prefix}_left_out": predicted.n_left_out,
         **_summarize(scores, prefix),
         **{f"{prefix}_review_{key}": value for key, value in reviews.items()},
         **{f"{prefix}_spans_{key}": value for key, value in spans.items()},
@@ -144,6 +122,42 @@ class _Prediction(NamedTuple):
     truth: bool
     flag: bool
     probability: float
+
+
+class _Predicted:
+    """What was predicted for examples, beside their gold."""
+
+    def __init__(self, policy: Policy, labels: Sequence[str]) -> None:
+        self.policy = policy
+        self.labels = labels
+        self.actions: list[tuple[bool, str]] = []  # with the gold of `unsafe`
+        self.n_failed = self.n_left_out = 0
+        self.of_key: dict[str, list[_Prediction]] = {
+            key: [] for key in (*labels, UNSAFE)
+        }
+
+    def add(self, eg: Example) -> None:
+        limits, labels = self.policy.thresholds, self.labels
+        read_cats(eg.reference.cats, labels)  # refuses what training does
+        gold = read_gold(eg.reference.cats, labels)
+        # Not `doc.cats`, which another component may have changed.
+        verdict = get_verdict(eg.predicted)
+        # The component has not seen it, or a category was added since.
+        if verdict is None or (
+            verdict.is_scored and not verdict.cats.keys() >= limits.keys()
+        ):
+            self.n_left_out += 1
+            return
+        self.n_failed += not verdict.is_scored
+        probabilities = [verdict.cats.get(label, HIGHEST) for label in labels]
+        flags = flagged(probabilities, limits, failed=not verdict.is_scored)
+        values = to_cats(labels, probabilities)
+        if UNSAFE in gold:
+            decision = self.policy.decide(verdict.status, probabilities)
+            self.actions.append((gold[UNSAFE], decision.action))
+        for key, truth in gold.items():
+            flag = bool(flags) if key == UNSAFE else key in flags
+            self.of_key[key].append(_Prediction(truth, flag, values[key]))
 
 
 def _score_reviews(actions: Sequence[tuple[bool, str]]) -> dict[str, float | None]:
