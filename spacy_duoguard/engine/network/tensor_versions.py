@@ -54,13 +54,16 @@ class ModuleVersions:
         self._children = [(m._modules, tuple(m._modules.values())) for m in modules]
         self._counts = [(m._parameters, len(m._parameters)) for m in modules]
         self._seen = [
-            (module._parameters, name, tensor, tensor.data_ptr(), tensor._version)
+            (
+                *(module._parameters, name, tensor),
+                *(tensor.data_ptr(), tensor.dtype, tensor._version),
+            )
             for module in modules
             for name, tensor in module._parameters.items()
             if tensor is not None
         ]
         # Kept alive, so that no other tensor can get the same address.
-        self._tensors = [tensor.detach() for _, _, tensor, _, _ in self._seen]
+        self._tensors = [tensor.detach() for _, _, tensor, _, _, _ in self._seen]
 
     def match(self, roots: Iterable[Module]) -> bool:
         """roots (Iterable[Module]): The current modules, in the same order.
@@ -73,7 +76,8 @@ class ModuleVersions:
             and all(
                 now.get(name) is tensor
                 and tensor.data_ptr() == address
+                and tensor.dtype == dtype
                 and tensor._version == version
-                for now, name, tensor, address, version in self._seen
+                for now, name, tensor, address, dtype, version in self._seen
             )
         )

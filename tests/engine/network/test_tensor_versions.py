@@ -19,6 +19,12 @@ def move_parameter(decoder):
     weight.data = weight.data.clone()
 
 
+def reinterpret_parameter(decoder):
+    weight = decoder.layers[0].attention.o_proj.weight
+    weight.requires_grad_(False)
+    weight.data = weight.data.view(torch.int32)  # the same bytes
+
+
 def cast_layer(decoder):
     decoder.layers[2].double()
 
@@ -68,6 +74,7 @@ def roots(decoder):
     [
         replace_parameter,
         move_parameter,
+        reinterpret_parameter,
         cast_layer,
         write_to_parameter,
         write_to_view,
