@@ -21,7 +21,7 @@ from .network.device import computes_apart
 from .prefix_scores import Query
 from .runner import Runner
 from .settings import Settings, check_limit
-from .text.ahead import SplitAhead, split_ahead, split_all
+from .text.ahead import SplitAhead, split_ahead, split_parts
 from .text.lossless import characters_of
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
@@ -187,21 +187,21 @@ class Classifier:
         RAISES (ScoringError): A logit isn't finite.
         """
         check_limit("max_chars", max_chars)
-        if any(query.curve or query.spans for query in queries):
+        if _need_offsets(queries):
             self.check_causal()
         limits = Limits(max_chars, normalize, views)
         waiting = deque(self._take_launched(ahead, limits))
         known = {query for launched in waiting for query in launched.queries}
         scores: dict[Query, TextScores] = {}
         others = [query for query in dict.fromkeys(queries) if query not in known]
-        for part in divide_queries(others, self.decoder.device):
-            texts = split_all(
-                [query.text for query in part],
-                *(self.tokenizer, self.settings, limits),
-                device=self.decoder.device,
-                offsets=any(query.curve or query.spans for query in part),
-                ahead=ahead,
-            )
+        parts = list(divide_queries(others, self.decoder.device))
+        windows = split_parts(
+            [([q.text for q in part], _need_offsets(part)) for part in parts],
+            *(self.tokenizer, self.settings, limits),
+            device=self.decoder.device,
+            ahead=ahead,
+        )
+        for part, texts in zip(parts, windows, strict=True):
             waiting.append(launch_queries(self.runner, part, texts))
             while len(waiting) > MOST_WAITING:
                 scores.update(waiting.popleft().read())
@@ -293,6 +293,10 @@ class Classifier:
         path (str / Path): The folder, created if it doesn't exist.
         """
         write_bundle(self.bundle, path)
+
+
+def _need_offsets(queries: Sequence[Query]) -> bool:
+    return any(query.curve or query.spans for query in queries)
 
 
 def _check_texts(texts: Iterable[str]) -> list[str]:

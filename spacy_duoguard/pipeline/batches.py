@@ -33,6 +33,8 @@ class DocBatch(list[Doc]):
             their `id`.
         ahead (Optional[SplitAhead]): Where these texts were added."""
         super().__init__(docs)
+        self.is_marked = False  # as failed
+        self._n_chars = 0
         self._texts = dict(texts or {})
         self.ahead = ahead
 
@@ -42,19 +44,29 @@ class DocBatch(list[Doc]):
         RETURNS (DocBatch): The same, if it's a batch already."""
         return docs if isinstance(docs, DocBatch) else cls(docs)
 
-    def read_ahead(self, doc: Doc) -> int:
+    def read_ahead(self, doc: Doc) -> None:
         """Let the text of a doc be tokenized.
 
         doc (Doc): One of the docs.
-        RETURNS (int): The number of its characters.
         """
         # A doc joins its text anew at every access.
         text = doc.text
         self._texts[id(doc)] = doc, text
+        self._n_chars += len(text)
         # Turns are read from the curve, which is not computed ahead.
         if self.ahead is not None and not (self.ahead.scores and is_chat(doc)):
             self.ahead.add(text)
-        return len(text)
+
+    @property
+    def is_full(self) -> bool:
+        """RETURNS (bool): Whether these are as many as the device computes at once."""
+        is_apart = self.ahead is not None and self.ahead.scores
+        return is_apart and self._n_chars >= launched.PART_CHARS
+
+    @property
+    def is_busy(self) -> bool:
+        """RETURNS (bool): Whether a thread is at work on the texts."""
+        return self.ahead is not None and self.ahead.is_busy
 
     def close(self) -> None:
         """Wait for the thread that tokenizes, and forget what it did."""
@@ -118,7 +130,7 @@ def read_batches(
 
 def _divide(component: TrainablePipe, stream: Iterable[Doc]) -> Iterator[DocBatch]:
     """YIELDS (DocBatch): All docs, or as many as the device computes at once."""
-    batch, n_chars = DocBatch(), 0
+    batch, complete = DocBatch(), DocBatch()
     try:
         for doc in stream:
             if not batch:
@@ -126,20 +138,33 @@ def _divide(component: TrainablePipe, stream: Iterable[Doc]) -> Iterator[DocBatc
             batch.append(doc)
             # Not the place to fail: the docs aren't marked as failed yet.
             with suppress(Exception):
-                n_chars += batch.read_ahead(doc)
-            is_apart = batch.ahead is not None and batch.ahead.scores
-            if is_apart and n_chars >= launched.PART_CHARS:
-                yield _complete(component, batch)
-                batch, n_chars = DocBatch(), 0
+                batch.read_ahead(doc)
+            if complete and (batch.is_full or not complete.is_busy):
+                yield _launch(complete)
+                complete = DocBatch()
+            if batch.is_full:
+                complete, batch = _complete(component, batch), DocBatch()
+        for part in (complete, _complete(component, batch)):
+            if part:
+                yield _launch(part)
     except BaseException:
-        batch.close()
+        if not batch.is_marked:
+            fail_closed.mark_docs(component, batch)
+        for part in (complete, batch):
+            part.close()
         raise
-    if batch:
-        yield _complete(component, batch)
 
 
 def _complete(component: TrainablePipe, batch: DocBatch) -> DocBatch:
+    """Mark the docs as failed, and let their texts be tokenized."""
     fail_closed.mark_docs(component, batch)
+    batch.is_marked = True
+    if batch.ahead is not None and batch.ahead.scores:
+        batch.ahead.begin()
+    return batch
+
+
+def _launch(batch: DocBatch) -> DocBatch:
     if batch.ahead is not None:
         with suppress(Exception):  # it's met again when they are scored
             batch.ahead.launch()

@@ -1,13 +1,17 @@
 """What a GPU computes while the host goes on is what it would compute at the end."""
 
+import threading
+import time
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 from support.checkpoints import TEXTS
 from support.failures import BAD, FAILED_CATS
+from support.threads import no_thread_left
 
 from spacy_duoguard.engine import classifier as classifier_module
 from spacy_duoguard.engine import launched
@@ -17,6 +21,9 @@ from spacy_duoguard.engine.text import ahead
 from spacy_duoguard.pipeline.conversation import make_conversation
 
 DOCS = [f"{i} {text}" for i in range(12) for text in TEXTS if text.strip()]
+
+
+THREAD = threading.Thread
 
 
 class QuickThread:
@@ -272,3 +279,63 @@ def test_an_error_while_docs_are_made_is_met_again(
     docs = list(nlp.pipe(DOCS, batch_size=len(DOCS)))
     assert failures
     assert_same(docs, expected)
+
+
+def test_docs_that_were_read_before_an_error_are_marked(make_nlp, computes_apart):
+    nlp = make_nlp()
+    nlp("the weights are loaded")
+    docs = [nlp.make_doc(text) for text in DOCS]
+
+    def stream():
+        yield from docs[:-2]
+        raise OSError("the line is dead")
+
+    arrived = []
+    pipe = nlp.get_pipe("duoguard").pipe(stream(), batch_size=len(DOCS))
+    with pytest.raises(OSError, match="dead"):
+        arrived.extend(pipe)
+    assert 0 < len(arrived) < len(docs) - 2
+    assert {doc._.duoguard_status for doc in arrived} == {"ok"}
+    assert {doc._.duoguard_status for doc in docs[len(arrived) : -2]} == {"error"}
+
+
+@pytest.mark.parametrize("n_read", [1, 20, len(DOCS)])
+def test_threads_split_what_is_launched(make_nlp, computes_apart, monkeypatch, n_read):
+    """With threads that take their time, and a reader that stops anywhere."""
+    nlp = make_nlp()
+    expected = [nlp(text) for text in DOCS]
+    split = ahead.split_texts
+    monkeypatch.setattr(ahead.threading, "Thread", THREAD)
+    names = set()
+
+    def splitting(*args, **options):
+        names.add(threading.current_thread().name)
+        time.sleep(0.01 * (len(names) % 3))
+        return split(*args, **options)
+
+    monkeypatch.setattr(ahead, "split_texts", splitting)
+    with no_thread_left():
+        docs = nlp.pipe(DOCS, batch_size=30)
+        assert_same(islice(docs, n_read), expected[:n_read])
+        docs.close()
+    assert "spacy-duoguard tokenizer" in names
+
+
+def test_a_thread_splits_the_texts_of_the_next_launch(
+    classifier, computes_apart, monkeypatch
+):
+    monkeypatch.setattr(ahead.threading, "Thread", THREAD)
+    split, calls = ahead.split_texts, []
+
+    def splitting(texts, *args, **options):
+        calls.append((threading.current_thread().name, list(texts)))
+        return split(texts, *args, **options)
+
+    monkeypatch.setattr(ahead, "split_texts", splitting)
+    with no_thread_left():
+        scores = classifier.score(DOCS)
+    names = [name for name, _ in calls]
+    assert names == ["MainThread"] + ["spacy-duoguard tokenizer"] * (len(names) - 1)
+    assert [text for _, texts in calls for text in texts] == DOCS
+    alone = np.concatenate([classifier.score([text]) for text in DOCS])
+    np.testing.assert_allclose(scores, alone, atol=1e-5)

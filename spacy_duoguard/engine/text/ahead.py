@@ -1,7 +1,8 @@
 """Tokenizing texts in the background while the caller prepares the next ones."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ Launch = Callable[[Mapping[str, WindowedText]], Any]
 
 class SplitAhead:
     """Splits texts into windows in a thread, as many at once as have come in meanwhile.
-    Those that `launch` starts to score are split by the caller, all at once.
+    Those that `launch` starts to score are split all at once, when `begin` is called.
 
     A thread ends with its texts: none waits for more. Which texts are split together
     depends on the time, but not what becomes of any of them.
@@ -51,17 +52,32 @@ class SplitAhead:
             return
         self._seen[text] = None
         self._waiting.append(text)
-        # Where the device computes meanwhile, the host is the one that is late, and a
-        # thread would only compete with the caller for Python's lock.
-        if self._launch is not None or len(self._waiting) < _LEAST:
-            return
-        if self._thread is None or not self._thread.is_alive():
+        # Where the device computes meanwhile, the host is the one that is late, and
+        # each start of a thread costs the caller Python's lock.
+        if self._launch is None and len(self._waiting) >= _LEAST and not self.is_busy:
             self._start()
+
+    def begin(self, texts: Iterable[str] = ()) -> None:
+        """Split all texts at once while the caller goes on.
+
+        texts (Iterable[str]): Texts, besides those that were added.
+        """
+        for text in texts:
+            if text not in self._seen:
+                self._seen[text] = None
+                self._waiting.append(text)
+        if self._waiting and not self.is_busy:
+            self._start()
+
+    @property
+    def is_busy(self) -> bool:
+        """RETURNS (bool): Whether the thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
 
     def launch(self) -> None:
         """Start to score the texts that were added, if the device computes apart from
-        the host. In the caller's thread: another one would have to wait for Python's
-        lock at every operation.
+        the host, once they are split. In the caller's thread: another one would have
+        to wait for Python's lock at every operation.
 
         RAISES (Exception): Memory ran out, or what else can go wrong. They can be
             scored later.
@@ -188,3 +204,43 @@ def split_all(
             raise result
         windows[text] = result
     return windows
+
+
+def split_parts(
+    parts: Iterable[tuple[Sequence[str], bool]],
+    tokenizer: TextTokenizer,
+    settings: Settings,
+    limits: Limits,
+    *,
+    device: torch.device,
+    ahead: SplitAhead | None = None,
+) -> Iterator[dict[str, WindowedText]]:
+    """Split several parts. While the caller works with one, a thread splits the next.
+
+    parts (Iterable[Tuple[Sequence[str], bool]]): The texts of each part, and whether
+        their offsets will be read.
+    tokenizer, settings, limits, device, ahead: As for `split_all`.
+    YIELDS (Dict[str, WindowedText]): As from `split_all`.
+    RAISES (Exception): As `split_all`.
+    """
+    waiting, following = deque(parts), ahead
+    try:
+        while waiting:
+            texts, offsets = waiting.popleft()
+            split = split_all(
+                *(texts, tokenizer, settings, limits),
+                device=device,
+                offsets=offsets,
+                ahead=following,
+            )
+            if waiting and ahead is None:
+                texts, offsets = waiting[0]
+                following = split_ahead(
+                    *(tokenizer, settings, limits), device=device, offsets=offsets
+                )
+                if following is not None:
+                    following.begin(texts)
+            yield split
+    finally:
+        if following is not ahead and following is not None:
+            following.close()
