@@ -1,10 +1,11 @@
 """How much of the time is the host's: spaCy, the tokenizer and the docs.
 
-    python examples/benchmarks/host.py [--texts FOLDER --tokenizer FOLDER]
+    python examples/benchmarks/host.py [--texts FOLDER --tokenizer FOLDER] [--apart]
 
 `Classifier.score` and `nlp.pipe` against `nlp.make_doc` on the same texts, in turn, new
 ones in each round. The network takes no time: every logit is 0. Made-up texts and the
-demo's tokenizer by default. The last line is JSON.
+demo's tokenizer by default. With `--apart`, texts are prepared as for a GPU, which
+computes meanwhile: a few hundred at a time. The last line is JSON.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from spacy.language import Language
 from workloads import LANGUAGES, read_texts
 
 from spacy_duoguard import Classifier
+from spacy_duoguard.engine import classifier as classifier_module
+from spacy_duoguard.engine import launched
 from spacy_duoguard.engine.network.packing import PackedBatch
 from spacy_duoguard.engine.prefix_scores import Query, QueryBatch, QueryPlan
 from spacy_duoguard.engine.text.split import Limits, split_texts
@@ -64,7 +67,11 @@ def main() -> None:
     add("--count", type=int, default=512, help="texts of a round")
     add("--rounds", type=int, default=7)
     add("--threads", type=int, default=2)
+    add("--apart", action="store_true", help="prepare texts as for a GPU")
     options = parser.parse_args()
+    if options.apart:
+        for module in (classifier_module, launched):
+            module.computes_apart = lambda device: True
     torch.set_num_threads(options.threads)
     texts = list(dict.fromkeys(load(options.texts, options.language)))
     random.Random(0).shuffle(texts)
