@@ -240,6 +240,10 @@ class Errors:
         "be downloaded: {problem}. Check your network and whether HF_HUB_OFFLINE is "
         "set, {remedy}."
     )
+    E332 = (
+        "[E332] exclude ({value!r}) must be a list with any of 'cfg', 'model' and "
+        "'vocab'."
+    )
 
     # Scoring
     E040 = (
