@@ -360,6 +360,16 @@ class Errors:
         "'unsafe' is the maximum. Leave out the categories that aren't known, or add "
         "the missing one with add_label."
     )
+    E327 = (
+        "[E327] A gold text or span has unsafe = {unsafe!r}, but {label} = {value!r}: "
+        "'unsafe' is the maximum of the categories. Correct one of them, or leave out "
+        "the one that isn't known."
+    )
+    E328 = (
+        "[E328] attrs['{key}'] of a gold span group has the offsets [{start}, {end}], "
+        "which are no span of its text of {length} characters. Convert the corpus "
+        "again, or correct them."
+    )
     E069 = (
         "[E069] Can't train model '{name}' with precision = 'int8', which is for "
         "inference only. Use 'float32', 'bfloat16' or 'auto'."

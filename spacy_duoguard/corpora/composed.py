@@ -12,8 +12,9 @@ from spacy.training.augment import dont_augment
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.vocab import Vocab
 
+from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
-from ..pipeline.gold import POSITIVE, REJECTED
+from ..pipeline.gold import POSITIVE, REJECTED, check_maximum
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
 from .segments import Parts, sentence_starts
@@ -49,11 +50,11 @@ def create_composed_docs(
     RAISES (SettingsError): A setting is out of range.
     """
     for name, value in (("level", level), ("max_safe", max_safe)):
-        if not 0 <= value <= 1:
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise SettingsError(Errors.E242.format(name=name, value=value))
-    least, most = n_safe if len(n_safe) == 2 else (0, -1)
-    if not 0 <= least <= most:
-        raise SettingsError(Errors.E243.format(value=list(n_safe)))
+    least, most = _read_range(n_safe)
+    if max_length != 0:
+        check_count("max_length", max_length, remedy=" Set it to 0 for no limit.")
     return partial(
         _read,
         path=Path(path),
@@ -65,6 +66,16 @@ def create_composed_docs(
         shuffle=shuffle,
         augmenter=augmenter or dont_augment,
     )
+
+
+def _read_range(n_safe: Sequence[int]) -> tuple[int, int]:
+    """RAISES (SettingsError): It isn't the least and the most of something."""
+    if isinstance(n_safe, (list, tuple)) and len(n_safe) == 2:
+        least, most = n_safe
+        counts = isinstance(least, int) and isinstance(most, int)
+        if counts and 0 <= least <= most:
+            return least, most
+    raise SettingsError(Errors.E243.format(value=n_safe))
 
 
 def _read(
@@ -135,10 +146,12 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     spans_key (str): The group of `doc.spans` for the gold of spans.
     RETURNS (Example): An example whose predicted doc has the sentences. A category is
         known if one text has it, or if all texts say whether they do.
+    RAISES (SettingsError): A text that isn't unsafe has a category.
     """
     parts = Parts(vocab)
     entries: list[tuple[int, int, str]] = []
     for i, doc in enumerate(docs):
+        check_maximum(doc.cats, CATEGORIES)  # the maximum of all texts may hide it
         entries += _entries(doc, len(parts), spans_key)
         is_last = i + 1 == len(docs)
         parts.add(doc, space=not is_last, sent_starts=sentence_starts(doc))

@@ -177,6 +177,16 @@ def test_what_is_no_number_stays_for_training_to_refuse_it(order):
     assert math.isnan(merged["A"])
 
 
+def test_gold_that_contradicts_itself_is_not_hidden_by_another_text():
+    nlp = spacy.blank("en")
+    docs = [
+        make_doc(nlp, "I hate you.", {"unsafe": 0.0, "Hate": 1.0}),
+        make_doc(nlp, "I will kill you.", {"unsafe": 1.0}),
+    ]
+    with pytest.raises(SettingsError, match=r"E327.*Hate"):
+        compose(nlp.vocab, docs, "duoguard")
+
+
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
@@ -185,6 +195,13 @@ def test_what_is_no_number_stays_for_training_to_refuse_it(order):
         ({"n_safe": [3, 2]}, "E243"),
         ({"n_safe": [3]}, "E243"),
         ({"n_safe": [-1, 2]}, "E243"),
+        ({"n_safe": (1.5, 2)}, "E243"),
+        ({"n_safe": "ab"}, "E243"),
+        ({"n_safe": 2}, "E243"),
+        ({"level": "half"}, "E242.*level"),
+        ({"level": float("nan")}, "E242.*level"),
+        ({"max_length": -1}, "E004.*max_length"),
+        ({"max_length": 1.5}, "E004.*max_length"),
     ],
 )
 def test_settings_are_checked(tmp_path, settings, code):
