@@ -244,6 +244,10 @@ class Errors:
         "[E332] exclude ({value!r}) must be a list with any of 'cfg', 'model' and "
         "'vocab'."
     )
+    E333 = (
+        "[E333] Can't save to {path}: {problem}. Choose a folder that exists or can be "
+        "created."
+    )
 
     # Scoring
     E040 = (
@@ -280,7 +284,14 @@ class Errors:
         "[E320] The span getter returned a value of the type '{kind}' where a list is "
         "expected. It must return one list of spans per doc."
     )
-    E323 = "[E323] Expected docs, but got a value of the type '{kind}'."
+    E323 = (
+        "[E323] Expected docs, but got a value of the type '{kind}'. Put a single doc "
+        "into a list, and make docs of texts with nlp.make_doc."
+    )
+    E331 = (
+        "[E331] Expected what predict returned for these docs, but got {problem}. Call "
+        "set_annotations(docs, predict(docs))."
+    )
     E051 = "[E051] Text {i} has the type '{kind}'. Texts must be strings."
     E052 = (
         "[E052] A text has an unpaired surrogate, which isn't a valid character. "
@@ -369,6 +380,10 @@ class Errors:
         "[E328] attrs['{key}'] of a gold span group has the offsets [{start}, {end}], "
         "which are no span of its text of {length} characters. Convert the corpus "
         "again, or correct them."
+    )
+    E336 = (
+        "[E336] The values for '{name}' have another shape than the weight that they "
+        "replace. Use those of an optimizer that trains this model."
     )
     E069 = (
         "[E069] Can't train model '{name}' with precision = 'int8', which is for "
@@ -496,6 +511,12 @@ class Errors:
     E096 = (
         "[E096] Can't push a chunk of type '{kind}' to a stream. Push strings or UTF-8 "
         "bytes."
+    )
+
+    E329 = "[E329] {name} must be a {expected}, but has the type '{kind}'. {remedy}"
+    E330 = (
+        "[E330] A {kind} can't be copied or pickled: what it has read is in a cache "
+        "that it shares with other streams. Open a new one, and push the text again."
     )
 
     # Command line
