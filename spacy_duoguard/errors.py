@@ -235,6 +235,11 @@ class Errors:
         "[E032] Repository '{name}' has no revision '{revision}'. Use an existing "
         "branch, tag or commit."
     )
+    E334 = (
+        "[E334] For commit {revision} of '{name}', the server sent a file of commit "
+        "{commit}. Check the address in HF_ENDPOINT, or ask for that commit if it is "
+        "the one you want."
+    )
     E033 = (
         "[E033] '{file}' of '{name}' (revision '{revision}') isn't cached and couldn't "
         "be downloaded: {problem}. Check your network and whether HF_HUB_OFFLINE is "
