@@ -568,6 +568,10 @@ class Errors:
         "[E139] Can't use {name}: {problem}. Check the path, its permissions, and that "
         "the file isn't damaged."
     )
+    E335 = (
+        "[E335] Standard {name} is closed. Name a file instead of '-', or leave it "
+        "open."
+    )
     E140 = (
         "[E140] {path} is both input and output, so the input would be lost. Choose "
         "another OUT."
