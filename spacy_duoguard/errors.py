@@ -235,10 +235,23 @@ class Errors:
         "[E032] Repository '{name}' has no revision '{revision}'. Use an existing "
         "branch, tag or commit."
     )
+    E334 = (
+        "[E334] For commit {revision} of '{name}', the server sent a file of commit "
+        "{commit}. Check the address in HF_ENDPOINT, or ask for that commit if it is "
+        "the one you want."
+    )
     E033 = (
         "[E033] '{file}' of '{name}' (revision '{revision}') isn't cached and couldn't "
         "be downloaded: {problem}. Check your network and whether HF_HUB_OFFLINE is "
         "set, {remedy}."
+    )
+    E332 = (
+        "[E332] exclude ({value!r}) must be a list with any of 'cfg', 'model' and "
+        "'vocab'."
+    )
+    E333 = (
+        "[E333] Can't save to {path}: {problem}. Choose a folder that exists or can be "
+        "created."
     )
 
     # Scoring
@@ -276,7 +289,14 @@ class Errors:
         "[E320] The span getter returned a value of the type '{kind}' where a list is "
         "expected. It must return one list of spans per doc."
     )
-    E323 = "[E323] Expected docs, but got a value of the type '{kind}'."
+    E323 = (
+        "[E323] Expected docs, but got a value of the type '{kind}'. Put a single doc "
+        "into a list, and make docs of texts with nlp.make_doc."
+    )
+    E331 = (
+        "[E331] Expected what predict returned for these docs, but got {problem}. Call "
+        "set_annotations(docs, predict(docs))."
+    )
     E051 = "[E051] Text {i} has the type '{kind}'. Texts must be strings."
     E052 = (
         "[E052] A text has an unpaired surrogate, which isn't a valid character. "
@@ -355,6 +375,20 @@ class Errors:
         "[E068] A gold text has unsafe = {value!r} but 0 for all categories, of which "
         "'unsafe' is the maximum. Leave out the categories that aren't known, or add "
         "the missing one with add_label."
+    )
+    E327 = (
+        "[E327] A gold text or span has unsafe = {unsafe!r}, but {label} = {value!r}: "
+        "'unsafe' is the maximum of the categories. Correct one of them, or leave out "
+        "the one that isn't known."
+    )
+    E328 = (
+        "[E328] attrs['{key}'] of a gold span group has the offsets [{start}, {end}], "
+        "which are no span of its text of {length} characters. Convert the corpus "
+        "again, or correct them."
+    )
+    E336 = (
+        "[E336] The values for '{name}' have another shape than the weight that they "
+        "replace. Use those of an optimizer that trains this model."
     )
     E069 = (
         "[E069] Can't train model '{name}' with precision = 'int8', which is for "
@@ -484,6 +518,12 @@ class Errors:
         "bytes."
     )
 
+    E329 = "[E329] {name} must be a {expected}, but has the type '{kind}'. {remedy}"
+    E330 = (
+        "[E330] A {kind} can't be copied or pickled: what it has read is in a cache "
+        "that it shares with other streams. Open a new one, and push the text again."
+    )
+
     # Command line
     E130 = (
         "[E130] {path} already exists. Choose another OUT, or use either --resume to "
@@ -527,6 +567,10 @@ class Errors:
     E139 = (
         "[E139] Can't use {name}: {problem}. Check the path, its permissions, and that "
         "the file isn't damaged."
+    )
+    E335 = (
+        "[E335] Standard {name} is closed. Name a file instead of '-', or leave it "
+        "open."
     )
     E140 = (
         "[E140] {path} is both input and output, so the input would be lost. Choose "

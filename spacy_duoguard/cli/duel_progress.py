@@ -4,7 +4,7 @@ otherwise a line when it ends."""
 from typing import Any
 
 from .failures import say
-from .progress import terminal_size
+from .progress import is_watched, terminal_size
 
 _EXPECTED = {"text", "ok", "trained"}  # kinds that the bar doesn't count by name
 
@@ -26,7 +26,7 @@ class DuelProgress:
         from tqdm import tqdm
 
         self._step, self._kinds = step, {}
-        watched = sys.stderr.isatty()
+        watched = is_watched()
         self._bar = tqdm(
             total=total,
             initial=done,

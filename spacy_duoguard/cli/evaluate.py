@@ -10,6 +10,7 @@ import typer
 
 from .failures import one_line_errors
 from .options import BatchTokens, Device, Model, PrecisionOption, Verbose, value_of
+from .progress import is_watched
 from .systems import (
     Scores,
     ScoresField,
@@ -203,8 +204,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
     from tqdm import tqdm
 
-    is_watched = sys.stderr.isatty()
-    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched) as bar:
+    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched()) as bar:
 
         def tick(n: int, total: int) -> None:
             bar.total = total

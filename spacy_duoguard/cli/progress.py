@@ -87,14 +87,14 @@ class _Progress:
 
         from ..scoring.run import count_records
 
-        is_watched = _stderr().isatty()
+        watched = is_watched()
         self._earlier = counts.done
         self._bar = tqdm(
-            total=count_records(self.source) if is_watched else None,
+            total=count_records(self.source) if watched else None,
             initial=counts.done,
             unit=" texts",
             file=_stderr(),
-            disable=not is_watched,
+            disable=not watched,
             **terminal_size(),
         )
         self._started = monotonic()
@@ -126,6 +126,13 @@ def _stderr() -> Any:
     import sys
 
     return sys.stderr
+
+
+def is_watched() -> bool:
+    """RETURNS (bool): Whether standard error is a terminal. It may also be closed."""
+    stream = _stderr()
+    is_open = stream is not None and not getattr(stream, "closed", False)
+    return is_open and bool(stream.isatty())
 
 
 def terminal_size() -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .failures import complain
-from .progress import print_summary
+from .progress import is_watched, print_summary
 
 if TYPE_CHECKING:
     from ..scoring.ray.folder import FolderRun
@@ -56,7 +56,6 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
 
     run.check()
     connect(run.actors, address=address)
-    is_watched = sys.stderr.isatty()
     started, counts = monotonic(), Counts()
     kept: Counts | None = None
     failures: list[str] = []
@@ -67,7 +66,7 @@ def score_on_ray(run: "FolderRun", *, address: str | None) -> int:
             with tqdm.external_write_mode(file=sys.stderr):
                 complain(f"{name}: {problem}")
 
-    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched) as bar:
+    with tqdm(unit=" texts", file=sys.stderr, disable=not is_watched()) as bar:
         for counts in run.score(report=report):
             if kept is None:
                 kept, started = counts, monotonic()

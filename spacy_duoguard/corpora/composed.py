@@ -12,8 +12,9 @@ from spacy.training.augment import dont_augment
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.vocab import Vocab
 
+from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
-from ..pipeline.gold import POSITIVE, REJECTED
+from ..pipeline.gold import POSITIVE, REJECTED, check_maximum
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
 from .segments import Parts, sentence_starts
@@ -36,7 +37,8 @@ def create_composed_docs(
     are its texts, or theirs if they are set, and its span group says which are unsafe.
 
     path (Path): A .spacy file or a folder of them, with gold in `doc.cats`. Texts with
-        a partial span group, as from corrections, stay alone.
+        a partial span group, as from corrections, stay alone, and so do texts that
+        aren't known to be safe or unsafe.
     level (float): The share of texts to put among safe ones.
     n_safe (Sequence[int]): The least and the most safe texts around one.
     max_length (int): The maximum number of tokens of a composed doc; 0 for no limit.
@@ -49,11 +51,11 @@ def create_composed_docs(
     RAISES (SettingsError): A setting is out of range.
     """
     for name, value in (("level", level), ("max_safe", max_safe)):
-        if not 0 <= value <= 1:
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise SettingsError(Errors.E242.format(name=name, value=value))
-    least, most = n_safe if len(n_safe) == 2 else (0, -1)
-    if not 0 <= least <= most:
-        raise SettingsError(Errors.E243.format(value=list(n_safe)))
+    least, most = _read_range(n_safe)
+    if max_length != 0:
+        check_count("max_length", max_length, remedy=" Set it to 0 for no limit.")
     return partial(
         _read,
         path=Path(path),
@@ -65,6 +67,16 @@ def create_composed_docs(
         shuffle=shuffle,
         augmenter=augmenter or dont_augment,
     )
+
+
+def _read_range(n_safe: Sequence[int]) -> tuple[int, int]:
+    """RAISES (SettingsError): It isn't the least and the most of something."""
+    if isinstance(n_safe, (list, tuple)) and len(n_safe) == 2:
+        least, most = n_safe
+        counts = isinstance(least, int) and isinstance(most, int)
+        if counts and 0 <= least <= most:
+            return least, most
+    raise SettingsError(Errors.E243.format(value=n_safe))
 
 
 def _read(
@@ -82,7 +94,9 @@ def _read(
     docs = [doc for doc in _read_docs(nlp.vocab, path) if len(doc)]
     # A span of a composed doc is safe if nothing says otherwise. In these, some are not
     # known.
-    partial_docs = {doc for doc in docs if is_partial(doc, spans_key)}
+    partial_docs = {
+        doc for doc in docs if is_partial(doc, spans_key) or is_open(doc, spans_key)
+    }
     safe = [d for d in docs if _is_safe(d, max_safe) and d not in partial_docs]
     if level > 0 and not safe:
         raise SettingsError(Errors.E244.format(path=path, docs=len(docs)))
@@ -106,6 +120,15 @@ def is_partial(doc: Doc, spans_key: str) -> bool:
     RETURNS (bool): Whether the group says what was rejected (see `REJECTED`), and not
         what everything is."""
     return spans_key in doc.spans and REJECTED in doc.spans[spans_key].attrs
+
+
+def is_open(doc: Doc, spans_key: str) -> bool:
+    """doc (Doc), spans_key (str): As for `is_partial`.
+    RETURNS (bool): Whether the gold says neither that the text is unsafe nor that it's
+        safe, and nothing of its spans."""
+    if spans_key in doc.spans or any(v > POSITIVE for v in doc.cats.values()):
+        return False
+    return UNSAFE not in doc.cats and not doc.cats.keys() >= set(CATEGORIES)
 
 
 def _is_safe(doc: Doc, max_safe: float) -> bool:
@@ -134,11 +157,14 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     docs (Sequence[Doc]): The texts, with gold in `doc.cats`, and perhaps that of spans.
     spans_key (str): The group of `doc.spans` for the gold of spans.
     RETURNS (Example): An example whose predicted doc has the sentences. A category is
-        known if one text has it, or if all texts say whether they do.
+        known if one text has it, or if all texts say whether they do. Its spans are
+        partial gold if a text isn't known to be safe or unsafe.
+    RAISES (SettingsError): A text that isn't unsafe has a category.
     """
     parts = Parts(vocab)
     entries: list[tuple[int, int, str]] = []
     for i, doc in enumerate(docs):
+        check_maximum(doc.cats, CATEGORIES)  # the maximum of all texts may hide it
         entries += _entries(doc, len(parts), spans_key)
         is_last = i + 1 == len(docs)
         parts.add(doc, space=not is_last, sent_starts=sentence_starts(doc))
@@ -147,6 +173,8 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     reference.spans[spans_key] = [Span(reference, *entry) for entry in entries]
     if len(docs) == 1 and is_partial(docs[0], spans_key):
         reference.spans[spans_key].attrs.update(docs[0].spans[spans_key].attrs)
+    if any(is_open(doc, spans_key) for doc in docs):
+        reference.spans[spans_key].attrs[REJECTED] = []
     return Example(parts.make(sentences=True), reference)
 
 

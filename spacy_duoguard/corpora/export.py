@@ -1,6 +1,5 @@
 """Write corpora out as JSON lines again."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..scoring.compression import compress
 from ..scoring.file_names import compression_of, suffix_of
 from ..scoring.jsonl import to_line
 from ..scoring.record import STANDARD
+from ..scoring.standard_streams import standard_output
 from .gold_docs import RECORDS, gold_fields, stored_records
 
 
@@ -53,9 +53,10 @@ def export(
     done = Export()
     lines = _lines(corpus, spans_key, gold, done)
     if output == STANDARD:
+        handle = standard_output()
         for line in lines:
-            sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+            handle.write(line)
+        handle.flush()
         return done
     path = Path(output)
     if suffix_of(path) != ".jsonl":

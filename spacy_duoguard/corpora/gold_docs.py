@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from spacy.tokens import Doc, Span
 
-from ..pipeline.gold import REJECTED
+from ..pipeline.gold import REJECTED, read_listed
 from .merge import Merged
 
 # The key of `doc.user_data` with the records, so that they can be written out again.
@@ -48,12 +48,13 @@ def _set_group(doc: Doc, gold: Merged, spans_key: str) -> None:
 def gold_fields(doc: Doc, spans_key: str) -> dict[str, Any]:
     """doc (Doc): A doc with gold.
     spans_key (str): The group of `doc.spans` with the gold of spans.
-    RETURNS (Dict[str, Any]): Its text and gold as a record."""
+    RETURNS (Dict[str, Any]): Its text and gold as a record.
+    RAISES (SettingsError): What it says was rejected is damaged."""
     cats = {label: float(value) for label, value in doc.cats.items()}
     fields: dict[str, Any] = {"text": doc.text, "cats": cats}
     if spans_key in doc.spans:
         group = doc.spans[spans_key]
-        rejected = group.attrs.get(REJECTED)
+        rejected = read_listed(group)
         spans = [_span_fields(*_entry(span)) for span in group]
         if rejected is not None:
             spans = [{**span, "answer": "accept"} for span in spans]

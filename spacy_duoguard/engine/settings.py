@@ -1,6 +1,7 @@
 """The settings of a classifier that don't change its weights."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import Errors, SettingsError
 from .network.device import check_device, check_kernels, check_precision
@@ -88,4 +89,23 @@ def check_count(name: str, value: int, *, remedy: str = "") -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         message = Errors.E004.format(name=name, value=value, remedy=remedy)
+        raise SettingsError(message)
+
+
+def check_type(name: str, value: Any, expected: type, remedy: str) -> None:
+    """Check the type of an argument that is an object of this package, or of objects.
+
+    name (str): The name of the argument.
+    value (Any): Its value.
+    expected (type): Its type.
+    remedy (str): What else the user can do, for the message.
+    RAISES (SettingsError): It has another type.
+    """
+    if not isinstance(value, expected):
+        message = Errors.E329.format(
+            name=name,
+            expected=expected.__name__,
+            kind=type(value).__name__,
+            remedy=remedy,
+        )
         raise SettingsError(message)

@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from ..engine.decisions import Policy, decide_actions
 from ..engine.flags import exceeds
 from ..engine.verdict import ContradictionError, are_scored, is_score
+from ..errors import Errors, ScoringError
 from .annotations import SpansGroup, annotate, to_record, to_window, write_record
 from .batches import DocBatch
 from .doc_record import check_offsets, text_digest, text_length
@@ -36,11 +37,14 @@ def annotate_docs(
     docs (Iterable[Doc]): The docs.
     scores (Sequence[DocScores]): One for each doc, in order.
     policy, group, patience: As for `annotate`.
-    RAISES (ScoringError): Scores contradict themselves, or are those of another text.
+    RAISES (ScoringError): There isn't one `DocScores` for each doc, or they contradict
+        themselves, or are those of another text.
         Their doc is unchanged. Another text of the same length can also be noticed when
         the scores are read.
     """
-    batch, rows = DocBatch.of(docs), _judge_plain(scores, policy)
+    batch = DocBatch.of(docs)
+    _check_scores(scores, len(batch))
+    rows = _judge_plain(scores, policy)
     texts = batch.read_texts()  # those that were scored
     for doc, text, doc_scores, row in zip(batch, texts, scores, rows, strict=True):
         is_same = text_length(doc) == len(text)
@@ -50,6 +54,19 @@ def annotate_docs(
         record = to_record(len(text), *row, policy=policy, group=group)
         record["digest"] = text_digest(text)
         write_record(doc, record, group)
+
+
+def _check_scores(scores: Any, n_docs: int) -> None:
+    """RAISES (ScoringError): They aren't what `predict` returned for so many docs."""
+    if not isinstance(scores, Sequence):
+        problem = f"a value of the type '{type(scores).__name__}'"
+    elif len(scores) != n_docs:
+        problem = f"{len(scores)} scores of {n_docs} docs"
+    elif odd := [s for s in scores if not isinstance(s, DocScores)]:
+        problem = f"a '{type(odd[0]).__name__}' among the scores"
+    else:
+        return
+    raise ScoringError(Errors.E331.format(problem=problem))
 
 
 def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | None]:

@@ -14,6 +14,7 @@ from ..engine import launched
 from ..engine.settings import check_count
 from ..engine.text.ahead import SplitAhead
 from ..engine.text.split import Limits
+from ..errors import Errors, ScoringError
 from . import fail_closed
 from .architecture import get_shim
 from .conversation import is_chat
@@ -41,8 +42,11 @@ class DocBatch(list[Doc]):
     @classmethod
     def of(cls, docs: Iterable[Doc]) -> "DocBatch":
         """docs (Iterable[Doc]): The docs.
-        RETURNS (DocBatch): The same, if it's a batch already."""
-        return docs if isinstance(docs, DocBatch) else cls(docs)
+        RETURNS (DocBatch): The same, if it's a batch already.
+        RAISES (ScoringError): They aren't docs."""
+        if isinstance(docs, DocBatch):
+            return docs
+        return cls(fail_closed.check_docs(docs))
 
     def read_ahead(self, doc: Doc) -> None:
         """Let the text of a doc be tokenized.
@@ -108,8 +112,11 @@ def read_batches(
     YIELDS (DocBatch): The docs, marked as failed.
     RAISES (SettingsError): The size isn't a positive integer: spaCy would drop all
         docs, or fail.
+    RAISES (ScoringError): The stream can't be iterated over.
     """
     check_count("batch_size", size)
+    if not isinstance(stream, Iterable):
+        raise ScoringError(Errors.E323.format(kind=type(stream).__name__))
     docs = iter(stream)
     waiting: deque[DocBatch] = deque()
     try:

@@ -1,7 +1,7 @@
 """A guard fails closed: a doc either gets its true scores or is marked unsafe, whatever
 the error handler does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -55,9 +55,7 @@ def score_marked(component: TrainablePipe, docs: list[Doc]) -> None:
     docs (List[Doc]): The docs.
     RAISES (ScoringError): Something among them isn't a doc.
     """
-    others = [doc for doc in docs if not isinstance(doc, Doc)]
-    if others:
-        raise ScoringError(Errors.E323.format(kind=type(others[0]).__name__))
+    check_docs(docs)
     try:
         _ = component.classifier
     except Exception:  # the model doesn't load, so there is no point in trying texts
@@ -65,6 +63,19 @@ def score_marked(component: TrainablePipe, docs: list[Doc]) -> None:
             _fail(component, doc)
         raise
     score_or_halve(component, docs)
+
+
+def check_docs(docs: Any) -> list[Doc]:
+    """docs (Iterable[Doc]): The docs.
+    RETURNS (List[Doc]): The same.
+    RAISES (ScoringError): They aren't docs, or a single one."""
+    if isinstance(docs, (str, bytes, Doc)) or not isinstance(docs, Iterable):
+        raise ScoringError(Errors.E323.format(kind=type(docs).__name__))
+    docs = docs if isinstance(docs, list) else list(docs)
+    for doc in docs:
+        if not isinstance(doc, Doc):
+            raise ScoringError(Errors.E323.format(kind=type(doc).__name__))
+    return docs
 
 
 def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:

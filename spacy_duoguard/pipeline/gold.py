@@ -7,10 +7,10 @@ says what gold `unsafe` means for open categories.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 
 from ..engine.prefix_scores import Query
 from ..errors import Errors, SettingsError
@@ -110,12 +110,13 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     cats (Mapping[str, Any]): The known categories, and perhaps `unsafe`.
     labels (Sequence[str]): All categories, in order.
     RETURNS (Gold): The gold.
-    RAISES (SettingsError): A value that is not a number in [0, 1], or an unsafe text
-        whose categories are all 0.
+    RAISES (SettingsError): A value that is not a number in [0, 1], an unsafe text
+        whose categories are all 0, or one that has a category and isn't unsafe.
     """
     values = [_value(cats, label) for label in labels]
     truths = np.array(values, dtype=np.float32)
     unsafe = _value(cats, UNSAFE)
+    check_maximum(cats, labels)
     if unsafe == 0.0:
         return Gold(np.nan_to_num(truths, nan=0.0))
     if np.isnan(unsafe) or (truths > POSITIVE).any():
@@ -125,6 +126,21 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     if unsafe > POSITIVE:
         raise SettingsError(Errors.E068.format(value=cats[UNSAFE]))
     return Gold(truths)
+
+
+def check_maximum(cats: Mapping[str, Any], labels: Iterable[str]) -> None:
+    """Check that gold doesn't deny `unsafe` where it has a category.
+
+    cats (Mapping[str, Any]): The gold of a text.
+    labels (Iterable[str]): The categories.
+    RAISES (SettingsError): It does.
+    """
+    unsafe = _value(cats, UNSAFE)
+    for label in labels:
+        if unsafe <= POSITIVE < _value(cats, label):  # false if one is open
+            value = cats[label]
+            message = Errors.E327.format(unsafe=cats[UNSAFE], label=label, value=value)
+            raise SettingsError(message)
 
 
 def _value(cats: Mapping[str, Any], key: str) -> float:
@@ -194,14 +210,28 @@ def read_rejected(
 def read_listed(group: Iterable[Span]) -> list[GoldEntry] | None:
     """group (Iterable[Span]): As in `read_rejected`.
     RETURNS (Optional[List[GoldEntry]]): The same, whatever the labels are.
-    RAISES (SettingsError): The list is damaged."""
+    RAISES (SettingsError): The list is damaged, or has offsets outside the text."""
     listed = getattr(group, "attrs", {}).get(REJECTED)
     if listed is None:
         return None
     try:
-        return [GoldEntry(int(s), int(e), str(label)) for s, e, label in listed]
-    except (TypeError, ValueError) as e:
+        entries = [GoldEntry(*entry) for entry in listed]
+    except TypeError as e:
         raise SettingsError(Errors.E265.format(key=REJECTED)) from e
+    length = len(cast(SpanGroup, group).doc.text)
+    for start, end, label in entries:
+        if not (_is_offset(start) and _is_offset(end) and isinstance(label, str)):
+            raise SettingsError(Errors.E265.format(key=REJECTED))
+        if not 0 <= start < end <= length:
+            message = Errors.E328.format(
+                key=REJECTED, start=start, end=end, length=length
+            )
+            raise SettingsError(message)
+    return entries
+
+
+def _is_offset(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _check_labels(entries: Iterable[GoldEntry], labels: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from ..errors import Warnings
 from ..taxonomy import CATEGORIES, UNSAFE
 from .attributes import get_span_verdicts, get_spans_key, get_verdict
 from .evaluate_table import printed_scores
+from .examples import list_examples
 from .gold import POSITIVE, GoldEntry, read_cats, read_rejected
 from .settings import FACTORY, SPANS_KEY
 
@@ -68,7 +69,7 @@ def score_categories(
         component.
     RAISES (SettingsError): A gold value is not allowed, as in training.
     """
-    examples = list(examples)
+    examples = list_examples(examples, "score_categories")
     policy = Policy.of(
         labels, threshold, thresholds, review_threshold, review_thresholds
     )

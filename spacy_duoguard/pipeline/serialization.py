@@ -1,7 +1,7 @@
 """Saving and loading the component: weights, tokenizer and settings."""
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from ..engine.checkpoint.manifest import (
     read_checked,
     read_manifest,
 )
-from ..errors import CheckpointError, Errors
+from ..errors import CheckpointError, Errors, SettingsError
 from .architecture import get_shim
-from .settings import check_settings, dump_settings, restore_settings
+from .config_settings import dump_all_settings, warn_of_others
+from .settings import restore_settings
 from .shim import load_msgpack
 
 _BYTES = "the saved bytes"
@@ -31,6 +32,7 @@ _BYTES = "the saved bytes"
 def to_bytes(component: TrainablePipe, exclude: Iterable[str]) -> bytes:
     """component (DuoGuard), exclude (Iterable[str]): As for `DuoGuard.to_bytes`.
     RETURNS (bytes): The serialized component."""
+    exclude = _read_exclude(exclude)
     contents = _dump(component, exclude)
     manifest = make_manifest(
         {name: digest(content) for name, content in contents.items()}
@@ -43,6 +45,7 @@ def to_bytes(component: TrainablePipe, exclude: Iterable[str]) -> bytes:
 def from_bytes(component: TrainablePipe, data: bytes, exclude: Iterable[str]) -> None:
     """component (DuoGuard), data (bytes), exclude (Iterable[str]): As for
     `DuoGuard.from_bytes`."""
+    exclude = _read_exclude(exclude)
     contents = load_msgpack(data)
     manifest = parse_manifest(contents.get(MANIFEST), source=_BYTES)
 
@@ -61,6 +64,7 @@ def from_bytes(component: TrainablePipe, data: bytes, exclude: Iterable[str]) ->
 def to_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> None:
     """component (DuoGuard), path (Path), exclude (Iterable[str]): As for
     `DuoGuard.to_disk`."""
+    exclude = _read_exclude(exclude)
     with staged(path) as aside:
         for name, content in _dump(component, exclude).items():
             (aside / name).write_bytes(content)
@@ -72,6 +76,7 @@ def to_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> Non
 def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> None:
     """component (DuoGuard), path (Path), exclude (Iterable[str]): As for
     `DuoGuard.from_disk`."""
+    exclude = _read_exclude(exclude)
     manifest = read_manifest(locate(path, MANIFEST))
 
     def read(name: str) -> bytes:
@@ -86,14 +91,24 @@ def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> N
     _load(component, read, read_model, exclude)
 
 
+def _read_exclude(exclude: Any) -> Collection[str]:
+    """exclude (Iterable[str]): What to leave out, or a single name.
+    RETURNS (Collection[str]): The names, which can be looked up any number of times.
+    RAISES (SettingsError): It isn't a list of names."""
+    names = [exclude] if isinstance(exclude, str) else exclude
+    if isinstance(names, Iterable):
+        names = tuple(names)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise SettingsError(Errors.E332.format(value=exclude))
+
+
 def _dump(component: TrainablePipe, exclude: Iterable[str]) -> dict[str, bytes]:
     """What is saved besides the model. With settings that are not allowed, it could not
     be loaded again."""
     contents = {}
     if "cfg" not in exclude:
-        shim = get_shim(component.model)
-        check_settings(component.cfg, shim.labels if shim.is_loaded else None)
-        contents["cfg"] = dump_settings(component.cfg, component.configured)
+        contents["cfg"] = dump_all_settings(component)
     if "vocab" not in exclude:
         contents["vocab"] = component.vocab.to_bytes(exclude=exclude)
     return contents
@@ -113,12 +128,13 @@ def _load(
             read_model()
         settings: Mapping[str, Any] = {}
         if "cfg" in contents:
-            settings = restore_settings(
+            settings, others = restore_settings(
                 contents["cfg"],
                 component.configured,
                 name=component.name,
                 labels=shim.labels if shim.is_loaded else None,
             )
+            warn_of_others(component, others, with_model="model" not in exclude)
         if "vocab" in contents:
             _restore_vocab(component.vocab, contents["vocab"], exclude, component.name)
     if settings:

@@ -138,12 +138,18 @@ def _check_names(cfg: Mapping[str, Any]) -> None:
     raise SettingsError(Errors.E059.format(names=expected, problem=problem))
 
 
-def dump_settings(cfg: Mapping[str, Any], configured: Mapping[str, Any]) -> bytes:
+def dump_settings(
+    cfg: Mapping[str, Any],
+    configured: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> bytes:
     """cfg (Mapping[str, Any]): The current settings.
     configured (Mapping[str, Any]): The settings the component was created with.
-    RETURNS (bytes): Both, as JSON."""
+    config (Mapping[str, Any]): Those that only the config sets.
+    RETURNS (bytes): All of them, as JSON."""
     # srsly's JSON reads 0.3 back as 0.30000000000000004.
-    return json.dumps({"settings": cfg, "configured": configured}).encode("utf8")
+    saved = {"settings": cfg, "configured": configured, "config": config}
+    return json.dumps(saved).encode("utf8")
 
 
 def _merge(
@@ -166,7 +172,7 @@ def restore_settings(
     *,
     name: str,
     labels: Sequence[str] | None = None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Restore settings that were changed after the saved component was created, for
     example by calibration. All others keep the values of this pipeline's config, which
     `spacy.load(path, config=...)` can override.
@@ -175,12 +181,14 @@ def restore_settings(
     configured (Mapping[str, Any]): The settings this component was created with.
     name (str): The component's name, for messages.
     labels (Optional[Sequence[str]]): As in `check_settings`.
-    RETURNS (Dict[str, Any]): The restored settings.
+    RETURNS (Tuple[Dict[str, Any], Dict[str, Any]]): The restored settings, and those
+        that only the config sets, as they were saved.
     RAISES (SettingsError): The data cannot be read, or a value is out of range.
     """
     try:
         saved = json.loads(data)
         last, first = saved["settings"], saved["configured"]
+        others = dict(saved.get("config", {}))
         changes = {key: last[key] for key in configured if last[key] != first[key]}
         merged = {
             key: _merge(first[key], changes[key], configured[key])
@@ -194,11 +202,20 @@ def restore_settings(
         if value == first[key]:
             continue
         changes.pop(key, None)
-        if value == DEFAULT_CONFIG[key]:
-            message = Warnings.W003.format(
-                name=name, key=key, saved=first[key], mine=value
-            )
-            warnings.warn(message, stacklevel=2)
+        warn_of_default(name, key, first[key], value, DEFAULT_CONFIG[key])
     restored = {**configured, **changes, **merged}
     check_settings(restored, labels)
-    return restored
+    return restored, others
+
+
+def warn_of_default(name: str, key: str, saved: Any, mine: Any, default: Any) -> None:
+    """Warn if a setting was saved with another value than this pipeline's, unless that
+    was chosen.
+
+    name (str): The component's name.
+    key (str): That of the setting.
+    saved (Any), mine (Any), default (Any): Its values.
+    """
+    if mine != saved and mine == default:
+        message = Warnings.W003.format(name=name, key=key, saved=saved, mine=mine)
+        warnings.warn(message, stacklevel=2)

@@ -167,18 +167,22 @@ class ClassifierShim(Shim):
         thinc's own shim doesn't look for the keys its optimizers use.
 
         params (Mapping[Any, Any]): Arrays, by the keys passed to the optimizer.
+        RAISES (SettingsError): An array has another shape than its parameter.
         """
         if self._model is None:
             yield
             return
         decoder = self._model.decoder
+        parameters = trained_parameters(decoder)
         keys = {
-            name: self._key(name, parameter)
-            for name, parameter in trained_parameters(decoder).items()
+            name: self._key(name, parameter) for name, parameter in parameters.items()
         }
         values = {
             name: _to_tensor(params[key]) for name, key in keys.items() if key in params
         }
+        for name, value in values.items():  # else a smaller one would be repeated
+            if value.shape != parameters[name].shape:
+                raise SettingsError(Errors.E336.format(name=name))
         with swapped(decoder, values):
             yield
 

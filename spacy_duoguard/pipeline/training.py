@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.training import Example, validate_get_examples
 from thinc.api import Optimizer
 
 from ..engine.prefix_scores import Query
 from ..errors import Errors, SettingsError, Warnings
 from .architecture import get_shim
 from .doc_scores import get_spans
+from .examples import list_examples
 from .gold import (
     Gold,
     LabelledText,
@@ -69,8 +70,7 @@ def learn(component: TrainablePipe, examples: Iterable[Example]) -> float:
     component (DuoGuard), examples (Iterable[Example]): As for `DuoGuard.update`.
     RETURNS (float): The loss, summed over texts.
     """
-    examples = list(examples)
-    validate_examples(examples, "DuoGuard.update")
+    examples = list_examples(examples, "DuoGuard.update")
     texts = [t for t in _labelled_texts(component, examples) if t.gold.is_known]
     _check_gold(component, examples, texts)
     if not texts:
@@ -89,8 +89,7 @@ def rehearse(component: TrainablePipe, examples: Iterable[Example]) -> float:
     component (DuoGuard), examples (Iterable[Example]): As for `DuoGuard.rehearse`.
     RETURNS (float): The divergence, summed over categories and texts.
     """
-    examples = list(examples)
-    validate_examples(examples, "DuoGuard.rehearse")
+    examples = list_examples(examples, "DuoGuard.rehearse")
     queries = [Query(eg.predicted.text) for eg in examples if eg.predicted.text]
     if not queries:
         return 0.0
@@ -133,8 +132,7 @@ def get_loss(
     """component (DuoGuard), examples (Iterable[Example]), scores (ndarray): As for
     `DuoGuard.get_loss`.
     RETURNS (Tuple[float, ndarray]): The loss and its gradient."""
-    examples = list(examples)
-    validate_examples(examples, "DuoGuard.get_loss")
+    examples = list_examples(examples, "DuoGuard.get_loss")
     texts = _labelled_texts(component, examples)
     logits = component.model.ops.to_numpy(scores)
     if len(logits) == len(examples):

@@ -8,6 +8,7 @@ from typing import Any
 from spacy import displacy
 from spacy.tokens import Doc, Span
 
+from ..engine.settings import check_type
 from ..errors import Errors, ResultsError
 from ..pipeline.attributes import (
     get_flagged_spans,
@@ -16,6 +17,7 @@ from ..pipeline.attributes import (
     get_spans_key,
     get_status,
 )
+from ..pipeline.fail_closed import check_docs
 from ..pipeline.settings import SPANS_KEY
 from ..taxonomy import COLORS, OTHER_COLOR, UNSAFE
 
@@ -61,8 +63,11 @@ def render(
     RETURNS (Optional[str]): The HTML, with texts, labels and titles escaped; None if it
         was displayed in a notebook.
     RAISES (ResultsError): The component hasn't scored a doc.
+    RAISES (ScoringError): Something among them isn't a doc.
     """
-    docs = [docs] if isinstance(docs, Doc) else list(docs)
+    docs = [docs] if isinstance(docs, Doc) else check_docs(docs)
+    if options is not None:
+        check_type("options", options, Mapping, "Pass those of displaCy by name.")
     options = dict(options or {})
     palette = {**COLORS, **options.get("colors", {}), _FAILED: _FAILED_COLOR}
     parsed, colors = [], {}

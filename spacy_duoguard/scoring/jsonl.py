@@ -4,7 +4,6 @@ an interrupted run."""
 import io
 import json
 import os
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -18,6 +17,7 @@ from .file_names import compression_of
 from .record import BATCH
 from .results import agree, to_plain
 from .run_state import Mark
+from .standard_streams import standard_output
 from .watch import check_written
 
 _CHUNK = 2**20
@@ -165,12 +165,14 @@ class StandardOutputWriter:
     digest = ""
 
     def open(self) -> None:
-        """Standard output is open already."""
+        """RAISES (SettingsError): Standard output is closed."""
+        standard_output()
 
     def write(self, results: Sequence[dict]) -> None:
         """results (Sequence[dict]): The next results."""
-        sys.stdout.buffer.write(b"".join(map(to_line, results)))
-        sys.stdout.buffer.flush()
+        handle = standard_output()
+        handle.write(b"".join(map(to_line, results)))
+        handle.flush()
 
     def sync(self) -> None:
         """There is no disk to wait for."""

@@ -3,7 +3,6 @@ in bounded memory."""
 
 import codecs
 import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -19,6 +18,7 @@ from .compression import (
 )
 from .file_names import FORMATS, compression_of
 from .record import STANDARD, BrokenRecordError
+from .standard_streams import standard_input
 
 # A line, a row or a cell. Without a limit, a file without line breaks, or an unclosed
 # quote, would be read into memory as a whole, and a small file can decompress to
@@ -42,7 +42,7 @@ def open_bytes(name: str) -> Iterator[IO[bytes]]:
     RAISES (SettingsError): The file can't be opened, or isn't what its name says.
     """
     if name == STANDARD:
-        yield _decompress(sys.stdin.buffer, name)
+        yield _decompress(standard_input(), name)
         return
     try:
         handle = open(name, "rb")  # noqa: SIM115
@@ -93,8 +93,8 @@ def guess_standard_input() -> str:
     damaged JSON line that is read as a text gets the score of its escapes and keys.
 
     RETURNS (str): The format of standard input: "jsonl", if it begins with "{".
-    RAISES (SettingsError): It is compressed or begins otherwise."""
-    start = peek(sys.stdin.buffer)
+    RAISES (SettingsError): It is closed, compressed, or begins otherwise."""
+    start = peek(standard_input())
     if may_be_compressed(start):
         raise SettingsError(Errors.E178.format(formats=", ".join(FORMATS[:-1])))
     if start.removeprefix(BOM).lstrip()[:1] != b"{":

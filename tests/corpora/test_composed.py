@@ -10,6 +10,7 @@ from support.training import train
 
 from spacy_duoguard.corpora.composed import compose, merge_cats
 from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.pipeline.gold import read_span_group
 from spacy_duoguard.taxonomy import CATEGORIES
 
 NAME = "spacy-duoguard.composed_docs.v1"
@@ -177,6 +178,33 @@ def test_what_is_no_number_stays_for_training_to_refuse_it(order):
     assert math.isnan(merged["A"])
 
 
+@pytest.mark.parametrize("cats", [{}, {"Hate": 0.0}, {"POSITIVE": 0.0}])
+def test_what_nobody_labelled_is_not_safe_in_its_sentences(tmp_path, cats):
+    nlp = spacy.blank("en")
+    docs = [make_doc(nlp, text, {"unsafe": 0.0}) for text in SAFE]
+    docs.append(make_doc(nlp, "Nobody has read this.", cats))
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "a.spacy")
+    examples = list(spacy.registry.readers.get(NAME)(tmp_path, level=1.0)(nlp))
+    (alone,) = [eg.reference for eg in examples if "Nobody" in eg.reference.text]
+    assert alone.text == "Nobody has read this."
+    group = alone.spans["duoguard"]
+    golds, _ = read_span_group(group, list(alone.sents), CATEGORIES)
+    assert [gold.is_known for gold in golds] == [False]
+    for eg in examples:
+        if eg.reference is not alone:
+            assert "rejected" not in eg.reference.spans["duoguard"].attrs
+
+
+def test_gold_that_contradicts_itself_is_not_hidden_by_another_text():
+    nlp = spacy.blank("en")
+    docs = [
+        make_doc(nlp, "I hate you.", {"unsafe": 0.0, "Hate": 1.0}),
+        make_doc(nlp, "I will kill you.", {"unsafe": 1.0}),
+    ]
+    with pytest.raises(SettingsError, match=r"E327.*Hate"):
+        compose(nlp.vocab, docs, "duoguard")
+
+
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
@@ -185,6 +213,13 @@ def test_what_is_no_number_stays_for_training_to_refuse_it(order):
         ({"n_safe": [3, 2]}, "E243"),
         ({"n_safe": [3]}, "E243"),
         ({"n_safe": [-1, 2]}, "E243"),
+        ({"n_safe": (1.5, 2)}, "E243"),
+        ({"n_safe": "ab"}, "E243"),
+        ({"n_safe": 2}, "E243"),
+        ({"level": "half"}, "E242.*level"),
+        ({"level": float("nan")}, "E242.*level"),
+        ({"max_length": -1}, "E004.*max_length"),
+        ({"max_length": 1.5}, "E004.*max_length"),
     ],
 )
 def test_settings_are_checked(tmp_path, settings, code):

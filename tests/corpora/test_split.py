@@ -94,6 +94,14 @@ def test_a_group_has_the_side_of_its_first_document():
     assert group_keys(wholes, {}, spans) == ["x", "x", "z"]
 
 
+def test_a_text_in_two_records_is_one_document_if_the_results_are_known():
+    document, sentence = "Hello. I hate you. Bye.", "I hate you."
+    marks = {sentence: [("r", 1)], document: [("r", 7)]}
+    assert group_keys(marks, {}, {}) == ["r/1", "r/7"]  # the numbers say no more
+    results = {("r", 1): document, ("r", 7): document}
+    assert group_keys(marks, results, {}) == [document, document]
+
+
 def test_a_span_has_its_sentence_on_one_side(convert):
     texts = [f"Hello {i}. I hate you {i % 7}. Bye {i}." for i in range(60)]
     lines = [json.dumps({"text": text, "status": "ok"}) for text in texts]

@@ -29,7 +29,7 @@ LABELS = ("A", "B", "C")
         ({"B": 0}, [NAN, 0, NAN], None),
         ({"A": True, "C": np.float32(0.0)}, [1, NAN, 0], None),
         ({"unsafe": 0.0}, [0, 0, 0], None),
-        ({"unsafe": 0.0, "A": 1.0}, [1, 0, 0], None),
+        ({"unsafe": 0.0, "A": 0.5}, [0.5, 0, 0], None),
         ({"unsafe": 1.0}, [NAN, NAN, NAN], 1.0),
         ({"unsafe": 1.0, "A": 0.0}, [0, NAN, NAN], 1.0),
         ({"unsafe": 1.0, "A": 1.0}, [1, NAN, NAN], None),
@@ -57,6 +57,16 @@ def test_values_outside_the_range(key, value):
 def test_an_unsafe_text_without_a_category_contradicts_itself():
     with pytest.raises(SettingsError, match=r"E068.*add_label"):
         read_cats({"A": 0, "B": 0, "C": 0, "unsafe": 1}, LABELS)
+
+
+@pytest.mark.parametrize(
+    "cats",
+    [{"unsafe": 0, "B": 1}, {"unsafe": 0.5, "B": 0.75}, {"unsafe": 0, "B": True}],
+)
+def test_a_text_with_a_category_is_unsafe(cats):
+    with pytest.raises(SettingsError, match=r"E327.*unsafe = 0.*, but B = "):
+        read_cats({"A": 0.0, **cats}, LABELS)
+    read_cats(cats, ("A", "C"))  # B belongs to another component
 
 
 def test_unsafe_supervises_the_largest_open_category():
@@ -141,8 +151,8 @@ def test_in_context_what_an_earlier_span_has_is_open_in_later_ones():
     spans = [doc[i : i + 1] for i in range(4)]
     golds = [
         read_cats({"unsafe": 0.0}, LABELS),
-        read_cats({"unsafe": 0.0, "A": 1.0}, LABELS),
-        read_cats({"unsafe": 0.0, "B": 1.0}, LABELS),
+        read_cats({"A": 1.0, "B": 0.0, "C": 0.0}, LABELS),
+        read_cats({"A": 0.0, "B": 1.0, "C": 0.0}, LABELS),
         read_cats({"unsafe": 0.0}, LABELS),
     ]
     texts = [LabelledText(doc, read_cats({}, LABELS))]
@@ -201,9 +211,32 @@ def test_a_group_without_the_list_is_complete(doc):
     assert read_rejected(partial(doc, [], []), LABELS) == []
 
 
-@pytest.mark.parametrize("damaged", [3, [3], [[0, 7]], [["a", 7, "A"]]])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(3, [3], [[0, 7]], [[0, 7, "A", "B"]]),
+        *([["a", 7, "A"]], [["0", "7", "A"]], [[0, 7, 5]]),
+        *([[0.5, 7, "A"]], [[0, 7.0, "A"]], [[False, 7, "A"]]),
+    ],
+)
 def test_a_damaged_list(doc, damaged):
     with pytest.raises(SettingsError, match="E265"):
         read_rejected(partial(doc, [], damaged), LABELS)
     with pytest.raises(SettingsError, match="E067"):
         read_rejected(partial(doc, [], [[0, 7, "D"]]), LABELS)
+
+
+@pytest.mark.parametrize("offsets", [(0, 600), (-1, 6), (7, 7), (7, 3), (27, 28)])
+def test_offsets_outside_the_text(doc, offsets):
+    group = partial(doc, [], [[*offsets, "A"]])
+    message = rf"E328.*\[{offsets[0]}, {offsets[1]}\].*27 characters"
+    with pytest.raises(SettingsError, match=message):
+        read_rejected(group, LABELS)
+    with pytest.raises(SettingsError, match="E328"):
+        read_span_group(group, [doc[0:2]], LABELS)
+
+
+def test_a_span_that_was_rejected_as_unsafe_has_no_category(doc):
+    group = partial(doc, [(0, 2, "A")], [[0, 7, "unsafe"]])
+    with pytest.raises(SettingsError, match=r"E327.*A = 1\.0"):
+        read_span_group(group, [doc[0:2]], LABELS)

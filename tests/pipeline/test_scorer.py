@@ -67,7 +67,6 @@ def test_thresholds_are_strict_and_per_category():
         (all_zero(), False),
         ({"unsafe": 0.0}, False),
         ({"unsafe": 1.0}, True),
-        ({"unsafe": 0.0, "Hate": 1.0}, True),
         ({"POSITIVE": 1.0}, None),
     ],
 )

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import CheckpointError, Errors
+from ...errors import CheckpointError, Errors, SettingsError
 from .files import is_regular, try_sync
 from .folder_lock import locked
 from .manifest import (
@@ -41,8 +41,14 @@ def staged(folder: Path, *, keep: bool = False) -> Iterator[Path]:
         are not written again.
     YIELDS (Path): The folder to write to. A manifest is added if it has none.
     RAISES (CheckpointError): Others didn't finish saving to the folder.
+    RAISES (SettingsError): It can't be created.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        problem = e.strerror or type(e).__name__
+        message = Errors.E333.format(path=folder, problem=problem)
+        raise SettingsError(message) from e
     with locked(folder), _staged(folder, keep=keep) as aside:
         yield aside
 

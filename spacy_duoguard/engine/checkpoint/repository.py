@@ -13,6 +13,8 @@ DEMO_FOLDER = Path(__file__).parents[2] / "demo"
 # The rule of huggingface_hub, whose own error would blame the network.
 _HUB_NAME = re.compile(r"(?!.*(--|\.\.))[\w-][\w.-]*/[\w-][\w.-]*")
 
+_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
+
 
 class Folder:
     """A folder with a checkpoint or a tokenizer."""
@@ -67,7 +69,8 @@ class HubRepository:
         """filename (str): A file of the repository.
         RETURNS (Optional[Path]): Its path in the cache, None if the repository has no
             such file.
-        RAISES (DownloadError): The download failed for any other reason.
+        RAISES (DownloadError): The download failed for any other reason, or the server
+            sent the file of another commit.
         """
         # Imported here, since local folders don't need it: it takes a tenth of a
         # second.
@@ -97,7 +100,12 @@ class HubRepository:
             return None
         except Exception as e:  # from requests, httpx or the operating system
             raise self._failed(filename, e) from e
-        self.commit = Path(path).parent.name
+        commit = Path(path).parent.name
+        if _COMMIT.fullmatch(revision) and commit != revision.lower():
+            raise DownloadError(
+                Errors.E334.format(name=self.name, revision=revision, commit=commit)
+            )
+        self.commit = commit
         return Path(path)
 
     def _failed(self, filename: str, problem: Exception) -> DownloadError:
@@ -128,7 +136,7 @@ def open_repository(name: str, *, revision: str = "main") -> Repository:
     if name and _is_folder(name):
         folder = Path(name).expanduser()
         return SavedFolder(folder) if is_interrupted(folder) else Folder(folder)
-    if _HUB_NAME.fullmatch(name):
+    if isinstance(name, str) and _HUB_NAME.fullmatch(name):
         return HubRepository(name, revision)
     raise CheckpointError(Errors.E020.format(name=name))
 
@@ -136,7 +144,7 @@ def open_repository(name: str, *, revision: str = "main") -> Repository:
 def _is_folder(name: str) -> bool:
     try:
         return Path(name).expanduser().is_dir()
-    except (OSError, RuntimeError, ValueError):  # too long, no such user, a null byte
+    except (OSError, RuntimeError, TypeError, ValueError):  # too long, a null byte, …
         return False
 
 

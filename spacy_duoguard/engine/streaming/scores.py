@@ -13,7 +13,8 @@ from ..verdict import ERROR, HIGHEST, judge, to_cats
 
 @dataclass(frozen=True)
 class StreamScores:
-    """The scores of a stream after a push."""
+    """The scores of a stream after a push. Its array is a copy: to change it changes
+    neither the stream nor another report."""
 
     probabilities: np.ndarray  # (n_labels,) float32, of the text so far
     flags: tuple[Flag, ...]  # the new flags

@@ -6,6 +6,7 @@ pass. Windows are those of the text so far: while two overlap, both are extended
 
 import threading
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from ...errors import Errors, ScoringError, SettingsError
 from ..classifier import Classifier
@@ -17,11 +18,16 @@ from ..network.inference import Forward
 from ..network.kv_cache import KeyValueCache
 from ..network.tensor_versions import TensorVersions
 from ..network.threads import leave_parents_threads
-from ..settings import check_count
+from ..settings import check_count, check_type
 from .chunk_decoder import ChunkDecoder, check_chunks
 from .extend import extend
 from .reader import StreamReader
 from .scores import StreamScores
+
+_LOAD = (
+    "Load one with Classifier.from_pretrained, or take that of a component: "
+    "nlp.get_pipe('duoguard').classifier."
+)
 
 
 class StreamBatch:
@@ -52,6 +58,7 @@ class StreamBatch:
         RAISES (SettingsError): A value is out of range, or the tokenizer adds a token
             to the end of each text.
         """
+        check_type("classifier", classifier, Classifier, _LOAD)
         if normalize:
             raise SettingsError(Errors.E212)
         thresholds = dict(thresholds or {})
@@ -109,15 +116,20 @@ class StreamBatch:
                     stream._fail(e)
                 raise
 
+    def __reduce__(self) -> NoReturn:
+        """RAISES (SettingsError): Always; open streams are in its cache."""
+        raise SettingsError(Errors.E330.format(kind="StreamBatch"))
+
     def _check(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
     ) -> None:
         check_chunks(chunks)
+        check_type("streams", streams, Sequence, "Pass the streams as a list.")
         distinct = len({id(stream) for stream in streams})
         if not distinct == len(streams) == len(chunks):
             raise SettingsError(Errors.E090.format(n=len(streams), chunks=len(chunks)))
         for stream in streams:
-            if stream.batch is not self:
+            if not isinstance(stream, Stream) or stream.batch is not self:
                 raise SettingsError(Errors.E091)
             if stream.closed or stream.error is not None:
                 raise SettingsError(Errors.E092)
@@ -207,6 +219,7 @@ class Stream:
                 patience=patience,
                 normalize=normalize,
             )
+        check_type("batch", batch, StreamBatch, "Call open() on a StreamBatch.")
         batch.check_labels()
         self.batch = batch
         self.reader = StreamReader(
@@ -265,6 +278,10 @@ class Stream:
         if not self.closed:
             with self.batch._lock:
                 self._leave()
+
+    def __reduce__(self) -> NoReturn:
+        """RAISES (SettingsError): Always; a copy would share what it has read."""
+        raise SettingsError(Errors.E330.format(kind="Stream"))
 
     def _take(self, chunk: str | bytes) -> None:
         """Take a chunk, or mark the stream as failed."""

@@ -149,6 +149,23 @@ def test_a_pinned_commit_stays_when_the_branch_moves_on(hub, client, tmp_path):
         assert loaded.provenance["revision"] == revision
 
 
+@pytest.mark.parametrize("which", ["revision", "tokenizer_revision"])
+def test_a_server_that_sends_another_commit_is_refused(hub, client, checkpoint, which):
+    folder = checkpoint()
+    commit = hub.add("owner/name", folder)
+    hub.add("owner/name", folder, branch=NO_COMMIT)  # which it takes for a branch
+    pinned = {which: NO_COMMIT, "tokenizer": "owner/name"}
+    with pytest.raises(DownloadError, match=f"E334.*{NO_COMMIT}.*{commit}"):
+        load(**pinned)
+    load(**{**pinned, which: commit})
+
+
+def test_what_is_no_name_is_refused():
+    for name in (None, 5, ""):
+        with pytest.raises(CheckpointError, match=f"E020.*'{name}'"):
+            load(name)
+
+
 def test_a_pinned_tokenizer(hub, client, checkpoint, expected, tmp_path):
     folder = checkpoint()
     good = hub.add("owner/tok", split(folder))

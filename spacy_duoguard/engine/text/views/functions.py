@@ -1,6 +1,7 @@
 """Views of the user's own: functions from a text to how else it reads."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -77,18 +78,29 @@ def read_views(text: str, views: ViewFunctions = ()) -> list[View]:
 
 
 def _make_view(name: str, text: str, result: Any) -> View:
-    try:
+    reading, starts = "", None
+    # The error would quote what can't be read, which may be the text.
+    with suppress(TypeError, ValueError, OverflowError):
         reading, sources = result
-        if not isinstance(sources, np.ndarray):  # not all of what may never end
-            sources = list(islice(sources, len(reading) + 1))
-        starts = np.asarray(sources, dtype=np.int64)
-    except (TypeError, ValueError, OverflowError) as e:
-        raise ScoringError(Errors.E211.format(name=name)) from e
-    is_aligned = (
-        isinstance(reading, str)
-        and starts.shape == (len(reading),)
-        and ((starts >= 0) & (starts < len(text))).all()
-    )
-    if not is_aligned:
+        starts = _read_offsets(sources, len(reading))
+    if (
+        not isinstance(reading, str)
+        or starts is None
+        or starts.shape != (len(reading),)
+        or not ((starts >= 0) & (starts < len(text))).all()
+    ):
         raise ScoringError(Errors.E211.format(name=name))
-    return View(name, reading, np.append(starts, len(text))).whole(name)
+    ends = np.append(starts.astype(np.int64), len(text))
+    return View(name, reading, ends).whole(name)
+
+
+def _read_offsets(sources: Any, size: int) -> np.ndarray | None:
+    """RETURNS (Optional[ndarray]): The offsets, a few of them if there are more than
+    the size. None if they aren't integers."""
+    if not isinstance(sources, np.ndarray):  # not all of what may never end
+        sources = list(islice(sources, size + 1))
+        if any(isinstance(offset, (bool, np.bool_)) for offset in sources):
+            return None
+    offsets = np.asarray(sources)
+    is_integer = np.issubdtype(offsets.dtype, np.integer)
+    return offsets if is_integer or not offsets.size else None

@@ -1,5 +1,6 @@
 """Views of the user's own: what they add, replace and must return."""
 
+import numpy as np
 import pytest
 
 from spacy_duoguard.engine.text.views.functions import check_views, read_views
@@ -50,12 +51,32 @@ def test_a_view_in_another_order_points_into_the_text():
         ("HATE", (0, 1, 2, 2**70)),
         (b"HATE", (0, 1, 2, 3)),
         (["H"], (0,)),
+        ("HATE", (0, 1.5, 2, 3)),
+        ("HATE", (0.0, 1.0, 2.0, 3.0)),
+        ("HATE", np.array([0.0, 1.0, 2.0, 3.0])),
+        ("HATE", np.array(["0", "1", "2", TEXT])),
+        ("HATE", ("0", "1", "2", "3")),
+        ("HATE", (False, True, 2, 3)),
+        ("HATE", np.array([False, True, False, True])),
+        ("HATE", {TEXT: 0, "1": 1, "2": 2, "3": 3}),
+        ("HATE", (0, 1, 2, 2**63)),
+        ("HATE", ([0], [1, 2], [2], [3])),
     ],
 )
 def test_what_is_no_reading_is_a_failure_that_quotes_nothing(result):
     with pytest.raises(ScoringError, match=r"E211.*'mine'") as info:
         read_views(TEXT, check_views({"mine": lambda text: result}))
+
     assert "ate" not in str(info.value).replace("each", "")
+    assert info.value.__cause__ is info.value.__context__ is None
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint64", "int64"])
+def test_offsets_may_be_any_integers(dtype):
+    for offsets in (np.arange(5, dtype=dtype), list(np.arange(5, dtype=dtype))):
+        views = check_views({"loud": lambda text, o=offsets: ("HXATE", o)})
+        (view,) = [v for v in read_views(TEXT, views) if v.name == "loud"]
+        assert [view.char_span(i, i + 1) for i in (0, 4)] == [(0, 1), (4, 5)]
 
 
 @pytest.mark.parametrize(
