@@ -11,7 +11,7 @@ from .view import Edit
 _WORD = re.compile(r"[^\W\d_]+")
 _LEAST_LETTERS = 3  # shorter words are units, such as \u03bcV
 _MOST_LETTERS = 24  # that look like Latin by chance
-_LATIN = "LATIN"
+LATIN = "LATIN"
 
 
 def read_lookalikes(text: str) -> list[Edit]:
@@ -26,12 +26,12 @@ def read_lookalikes(text: str) -> list[Edit]:
     is_latin, n_latin = True, 0
     for word in _WORD.finditer(text):
         scripts = Counter() if word[0].isascii() else _scripts(word[0])
-        if not scripts or scripts.keys() == {_LATIN}:
+        if not scripts or scripts.keys() == {LATIN}:
             n_latin += len(word[0])
             continue
-        targets = (_LATIN, *(name for name, _ in scripts.most_common(2)))
+        targets = (LATIN, *(name for name, _ in scripts.most_common(2)))
         if len(scripts) == 1:
-            targets = (_LATIN,)
+            targets = (LATIN,)
         read = next(filter(None, (_read_word(word[0], name) for name in targets)), None)
         if read is None:
             is_latin = False
@@ -58,7 +58,7 @@ def _read_word(word: str, target: str) -> str | None:
     for character in word:
         letter: str | None = character
         if script(character) not in (target, None):
-            letter = _lookalike(character, target)
+            letter = lookalike(character, target)
         if letter is None:
             return None
         letters.append(letter)
@@ -76,8 +76,10 @@ def script(character: str) -> str | None:
 
 
 @lru_cache(maxsize=2**14)
-def _lookalike(character: str, target: str) -> str | None:
-    """The letter of a script that looks most like another letter."""
+def lookalike(character: str, target: str) -> str | None:
+    """character (str): A letter.
+    target (str): A script, as from `script`.
+    RETURNS (Optional[str]): The letter of the script that looks most like it."""
     found = _candidates(character, target)
     if not found:
         # Small letters that are the capitals in another size: U+043A, as U+041A.
@@ -93,7 +95,7 @@ def _candidates(character: str, target: str) -> list[str]:
     found = []
     for entry in _confusables().get(character, ()):
         letter = small_capitals().get(entry["c"], entry["c"])
-        is_basic = letter.isascii() or target != _LATIN
+        is_basic = letter.isascii() or target != LATIN
         if len(letter) == 1 and is_basic and script(letter) == target:
             found.append(letter)
     return found

@@ -1,72 +1,14 @@
-"""Which texts have nothing to fold or decode: told quickly, for nearly all texts."""
+"""What is ordinary in a text: spaces, invisible characters and letters that are no
+disguises."""
 
-import codecs
 import re
 import unicodedata
 from functools import lru_cache
-from string import (
-    ascii_letters,
-    ascii_lowercase,
-    ascii_uppercase,
-    digits,
-    hexdigits,
-)
+from string import digits
 
 from ..normalize import is_hidden
 from .letters import shown_letter, small_capitals, turned_letters
-from .lookalikes import script
 from .marks import is_mark
-from .spacing import WIDEST
-from .spelling import LEAST_LETTERS, MOST_REPEATS, has_odd_accents
-
-# Classes of characters, one byte each. Letters beyond Latin-1 are "a" in all of them.
-_CONTROLS = "".join(map(chr, (*range(9), *range(14, 28), *range(127, 160), 173)))
-_LETTERS = ascii_letters + "".join(c for c in map(chr, range(160, 256)) if c.isalpha())
-_SPACES = " \t\v\f\u00a0"
-
-
-def _table(**classes: str) -> bytes:
-    """A table for `bytes.translate`: each class becomes its name, all else "."."""
-    table = bytearray(b"." * 256)
-    for name, members in classes.items():
-        for member in members:
-            table[ord(member)] = ord(name)
-    return bytes(table)
-
-
-# Control characters, letters and what can stand for one, and words of single letters.
-_TO_FOLD = (
-    (_table(c=_CONTROLS), (b"c",)),
-    (_table(a=_LETTERS, d="013457@$!"), (b"ada", b"adda")),
-    (
-        _table(a=_LETTERS + digits),
-        tuple((b"." * n + b"a") * 3 for n in range(1, WIDEST + 1)),
-    ),
-)
-_WIDE_SPACES = ((_table(w=_SPACES), (b"ww",)),)
-# What begins an escape, and bytes in hexadecimal.
-_TO_DECODE = (
-    (_table(e="%&\\"), (b"e",)),
-    (
-        _table(x=hexdigits),
-        (b"xxxxxxxx", b"xx.xx.xx.xx", b"xx..xx..xx..xx", b".xx.x.xx.x.xx"),
-    ),
-)
-# Long words in base64's alphabet, if letters and digits alternate somewhere, or "=".
-_LONG = ((_table(b=ascii_letters + digits + "+/-_", e="="), (b"b" * 12, b"e")),)
-_MIXED_CASE = (
-    (
-        _table(a=ascii_lowercase, A=ascii_uppercase, d=digits, e="="),
-        (b"aA", b"Ad", b"ad", b"dA", b"da", b"e"),
-    ),
-)
-# Capitals, small letters, and both.
-_UPPER, _LOWER = ascii_uppercase.encode(), ascii_lowercase.encode()
-_CASES = _table(a=ascii_lowercase, A=ascii_uppercase)
-_Classes = tuple[tuple[bytes, tuple[bytes, ...]], ...]
-
-# A basic Latin letter beside another letter beyond Latin-1.
-_MIXED = re.compile("[A-Za-z][^\\W\\d_\x00-\xff]|[^\\W\\d_\x00-\xff][A-Za-z]")
 
 # Spaces in a line, but not after a sentence, before a comment or at a line's end.
 _GAP = re.compile(r"(?<=[^\s.!?:;])[^\S\n\r]{2,}(?=\S)")
@@ -83,71 +25,10 @@ _FARTHEST = 4  # characters from an invisible one to a visible one
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-def _to_classes(error: UnicodeError) -> tuple[str, int]:
-    """Stands for what isn't in Latin-1."""
-    assert isinstance(error, UnicodeEncodeError)
-    characters = error.object[error.start : error.end]
-    return "".join("a" if c.isalnum() else "." for c in characters), error.end
-
-
-_HANDLER = "spacy-duoguard.classes"
-codecs.register_error(_HANDLER, _to_classes)
-
-
-def may_differ(text: str) -> tuple[bool, bool]:
-    """text (str): A text.
-    RETURNS (Tuple[bool, bool]): Whether there may be something to fold in it, and to
-        decode. Both are False for nearly all texts."""
-    if text.isascii():
-        is_odd, data = False, text.encode("ascii")
-    else:
-        is_odd, data = _has_odd(text), text.encode("latin-1", _HANDLER)
-    data = b"." + data + b"."
-    to_fold = is_odd or _has(data, _TO_FOLD) or _has_odd_spelling(data)
-    if not to_fold and _has(data, _WIDE_SPACES):
-        to_fold = has_odd_spaces(text)
-    to_decode = _has(data, _TO_DECODE)
-    if not to_decode:
-        to_decode = _has(data, _LONG) and _has(data, _MIXED_CASE)
-    return to_fold, to_decode or is_odd
-
-
-def _has(data: bytes, classes: _Classes) -> bool:
-    for table, patterns in classes:
-        translated = data.translate(table)
-        if any(pattern in translated for pattern in patterns):
-            return True
-    return False
-
-
-def _has_odd_spelling(data: bytes) -> bool:
-    """Whether a text may be in capitals, in alternating case, or repeat its letters."""
-    n_upper = len(data) - len(data.translate(None, _UPPER))
-    if n_upper >= LEAST_LETTERS / 2:
-        n_lower = len(data) - len(data.translate(None, _LOWER))
-        if n_upper >= n_lower or 6 * data.translate(_CASES).count(b"aA") >= n_upper:
-            return True
-    number = int.from_bytes(data, "big")
-    differences = (number ^ (number >> 8)).to_bytes(len(data), "big")
-    return differences.count(0) >= MOST_REPEATS * len(data)
-
-
-def _has_odd(text: str) -> bool:
-    """Whether a text has characters that may be disguises, or mixes scripts."""
-    others = [character for character in set(text) if not character.isascii()]
-    if not all(map(_is_ordinary, others)):
-        return True
-    if has_odd_accents(text):
-        return True
-    scripts = {script(character) for character in others} - {"LATIN", None}
-    # Words of several scripts without upper and lower case are usual.
-    n_cased = len({script(c) for c in others if c.lower() != c.upper()} - {"LATIN"})
-    return n_cased > 1 or (bool(scripts) and _MIXED.search(text) is not None)
-
-
 @lru_cache(maxsize=2**16)
-def _is_ordinary(character: str) -> bool:
-    """Whether it's no disguise, wherever it is."""
+def is_ordinary(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether it's no disguise, wherever it is."""
     if is_hidden(character) or is_mark(character) or _styled_letters(character):
         return False
     odd = character in turned_letters() or character in small_capitals()

@@ -17,8 +17,8 @@ from .ordinary import (
     has_odd_hidden,
     has_odd_letters,
     has_odd_spaces,
-    may_differ,
 )
+from .quick import may_differ
 from .spacing import join_letters
 from .spelling import drop_accents, read_case, read_repeats
 from .view import Edit, View

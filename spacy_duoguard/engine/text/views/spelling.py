@@ -19,12 +19,10 @@ _LEAST_WORDS = 3
 MOST_CAPITALS = 0.6
 # The share of letters that are small before a capital in the same word.
 MOST_RISES = 0.2
-# The share of characters that repeat the one before. Plain text has a thirtieth.
-MOST_REPEATS = 0.3
 # The share of words in which each letter is repeated.
 _LEAST_REPEATED = 0.6
 _MOST_TIMES = 9
-_LONGEST_WORD = 24  # letters; longer ones are codes
+LONGEST_WORD = 24  # letters; longer ones are codes
 # The share of letters with an accent. Vietnamese has a third.
 MOST_ACCENTS = 0.55
 
@@ -37,7 +35,7 @@ def read_case(text: str) -> Iterator[Edit]:
     words = [token for token in tokens if token.isalpha()]
     if 2 * len(words) < len(tokens):
         return  # keys and codes
-    words = [word for word in words if 1 < len(word) <= _LONGEST_WORD]
+    words = [word for word in words if 1 < len(word) <= LONGEST_WORD]
     n_upper = sum(map(str.isupper, "".join(words)))
     n_cased = n_upper + sum(map(str.islower, "".join(words)))
     if len(words) < _LEAST_WORDS or n_cased < LEAST_LETTERS:
