@@ -16,6 +16,7 @@ from .classes import (
     LONGER,
     LOWER,
     ODD,
+    OTHER_LATIN,
     UNLIKE,
     UPPER,
     classify,
@@ -44,7 +45,7 @@ from .view import Edit
 
 _CASED = ascii_letters.encode() + UPPER + LOWER
 _LETTERS = _CASED + CASELESS
-_FOREIGN = bytes(set(_LETTERS) - set(ascii_letters.encode()) - set(ACCENTED))
+_FOREIGN = _LETTERS.translate(None, ascii_letters.encode() + ACCENTED + OTHER_LATIN)
 _CONTROLS = bytes([*range(9), *range(14, 28), 127])
 _SPACES = b" \t\v\f\x1c\x1d\x1e\x1f"
 _SIGNS = b"013457@$!"  # that can stand for a letter
@@ -153,17 +154,11 @@ def _read_letters(codes: np.ndarray, data: bytes, rest: bytes) -> list[_Step]:
     if _has_any(rest, _SIGNS) and _INSIDE.search(data):
         steps.append(read_digits)
     words = data.translate(_WORDS)
-    padded = np.frombuffer(b"." + words + b".", dtype=np.uint8)
-    in_word = padded != ord(".")
-    cased = padded[1:-1] == ord("a")
-    singles = (cased > in_word[:-2]) & (cased > in_word[2:])
-    n_singles = int(np.count_nonzero(singles))
-    if n_singles >= _APART and (
-        LONGER in data or _may_be_apart(in_word[1:-1], singles)
-    ):
+    # Each dot twice, so that every word has its own at both ends.
+    n_singles = (b".%b." % words).replace(b".", b"..").count(b".a.")
+    if n_singles >= _APART and (LONGER in data or _may_be_apart(words)):
         steps.append(join_letters)
-    pairs = (codes[1:] == codes[:-1]) & in_word[1:-2]
-    if np.count_nonzero(pairs[2:] & pairs[:-2]) >= _LEAST_REPEATED:
+    if _may_repeat(codes, words):
         steps.append(read_repeats)
     n_upper = len(data) - len(data.translate(None, _ALL_UPPER))
     if n_upper and _may_have_odd_case(data, words, rest, n_upper, n_singles):
@@ -171,14 +166,26 @@ def _read_letters(codes: np.ndarray, data: bytes, rest: bytes) -> list[_Step]:
     return steps
 
 
-def _may_be_apart(in_word: np.ndarray, singles: np.ndarray) -> bool:
+def _may_be_apart(words: bytes) -> bool:
     """Whether there may be a word whose letters stand apart."""
+    padded = np.frombuffer(b".%b." % words, dtype=np.uint8)
+    in_word = padded != ord(".")
+    singles = (padded[1:-1] == ord("a")) & ~in_word[:-2] & ~in_word[2:]
     offsets = np.flatnonzero(singles)
     reach = (_APART - 1) * _FARTHEST
     if (offsets[_APART - 1 :] - offsets[: 1 - _APART]).min() > reach:
         return False
-    marked = (in_word.view(np.uint8) + singles).tobytes()
+    marked = (in_word[1:-1].view(np.uint8) + singles).tobytes()
     return bool(_ROW.search(marked) and _SAME_GAPS.search(marked))
+
+
+def _may_repeat(codes: np.ndarray, words: bytes) -> bool:
+    """Whether there may be words in which each letter is repeated."""
+    pairs = codes[1:] == codes[:-1]
+    if np.count_nonzero(pairs[2:] & pairs[:-2]) < _LEAST_REPEATED:
+        return False
+    pairs &= np.frombuffer(words, dtype=np.uint8)[:-1] != ord(".")
+    return int(np.count_nonzero(pairs[2:] & pairs[:-2])) >= _LEAST_REPEATED
 
 
 def _may_have_odd_case(
@@ -188,7 +195,13 @@ def _may_have_odd_case(
     if b"ua" in words or b"au" in words:
         return True
     n_lower = len(data) - len(data.translate(None, _ALL_LOWER))
-    if _has_any(rest, _DIGITS) or _TOO_LONG in words:
+    n_digits = len(rest) - len(rest.translate(None, _DIGITS))
+    is_long = _TOO_LONG in words
+    most = n_lower if is_long else LONGEST_WORD * n_digits
+    # At most four small letters for each capital, in words of several letters.
+    if n_lower - most > 4 * n_upper + n_singles:
+        return False
+    if n_digits or is_long:
         # Letters beside digits, and in very long words, don't count.
         tokens = data.translate(_CASES).split()
         left_out = b"".join(
@@ -200,7 +213,6 @@ def _may_have_odd_case(
         )
         n_upper -= left_out.count(b"A")
         n_lower -= left_out.count(b"a")
-    # At most four small letters for each capital, in words of several letters.
     return n_upper > 0 and n_lower <= 4 * n_upper + n_singles
 
 
@@ -230,7 +242,8 @@ def _may_be_base64(data: bytes, longest: bytes) -> bool:
         end = match.end() if match else len(longest)
         token = data[start:end]
         if not token.islower() and (
-            len(token) >= _LINE64 or _edits(decode_base64, token.decode("ascii"))
+            len(token) >= _LINE64
+            or (len(token) % 4 != 1 and _edits(decode_base64, token.decode("ascii")))
         ):
             return True
         start = longest.find(_LEAST_BASE64, end)
