@@ -879,6 +879,15 @@ class Errors:
         "[E289] Can't use the labelled texts in {path}: {problem}. Each line must be a "
         "JSON object with 'text', and labels of 0 or 1 in 'cats' or as 'unsafe'."
     )
+    E345 = (
+        "[E345] Lines of {path} with the same text have labels that contradict each "
+        "other: {lines}. A duel would train on both. Correct them, or leave only one "
+        "line."
+    )
+    E346 = (
+        "[E346] {path} has labels that aren't categories of the guard {guard}: "
+        "{labels}. The guard has: {known}. Correct them, or leave them out."
+    )
     E290 = (
         "[E290] Can't use the prompts in {path}: {problem}. Start from a copy of "
         "spacy_duoguard/duel/prompts.yml."
