@@ -627,6 +627,10 @@ class Errors:
         "[E227] The output {output} is the input {input}, contains it or lies inside "
         "it, so the input could be lost. Choose another path."
     )
+    E348 = (
+        "[E348] The output '-' can't be standard output here: only a file or a folder "
+        "can be written. Choose a path."
+    )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."
@@ -648,6 +652,11 @@ class Errors:
     E146 = (
         "[E146] None of the texts ({count}) can be compared: each is empty or longer "
         "than one window, where transformers truncates. Use others with --texts."
+    )
+    E347 = (
+        "[E347] Can't compare with {name} of transformers, which doesn't load "
+        "({problem}). It needs docstrings, so run Python without -OO and "
+        "PYTHONOPTIMIZE=2; otherwise, check the installation of transformers."
     )
     E149 = (
         "[E149] Plots need matplotlib. Install it with: "
