@@ -671,6 +671,10 @@ class Errors:
         "[E227] The output {output} is the input {input}, contains it or lies inside "
         "it, so the input could be lost. Choose another path."
     )
+    E348 = (
+        "[E348] The output '-' can't be standard output here: only a file or a folder "
+        "can be written. Choose a path."
+    )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."
@@ -692,6 +696,11 @@ class Errors:
     E146 = (
         "[E146] None of the texts ({count}) can be compared: each is empty or longer "
         "than one window, where transformers truncates. Use others with --texts."
+    )
+    E347 = (
+        "[E347] Can't compare with {name} of transformers, which doesn't load "
+        "({problem}). It needs docstrings, so run Python without -OO and "
+        "PYTHONOPTIMIZE=2; otherwise, check the installation of transformers."
     )
     E149 = (
         "[E149] Plots need matplotlib. Install it with: "
@@ -922,6 +931,15 @@ class Errors:
     E289 = (
         "[E289] Can't use the labelled texts in {path}: {problem}. Each line must be a "
         "JSON object with 'text', and labels of 0 or 1 in 'cats' or as 'unsafe'."
+    )
+    E345 = (
+        "[E345] Lines of {path} with the same text have labels that contradict each "
+        "other: {lines}. A duel would train on both. Correct them, or leave only one "
+        "line."
+    )
+    E346 = (
+        "[E346] {path} has labels that aren't categories of the guard {guard}: "
+        "{labels}. The guard has: {known}. Correct them, or leave them out."
     )
     E290 = (
         "[E290] Can't use the prompts in {path}: {problem}. Start from a copy of "

@@ -80,6 +80,19 @@ def test_the_pipeline_imports_nothing_heavy_at_its_top():
         assert not heavy & set(imported_packages(path, top_only=True)), path
 
 
+def test_nothing_depends_on_what_optimizing_removes():
+    """Asserts only tell mypy a type, and no code reads docstrings: both are gone with
+    `python -OO`."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            if isinstance(node, ast.Assert):
+                test = ast.unparse(node.test)
+                is_type = test.startswith("isinstance(") or test.endswith("is not None")
+                assert is_type, (path, test)
+            name = getattr(node, "id", getattr(node, "attr", ""))
+            assert name not in {"__doc__", "__debug__", "getdoc"}, path
+
+
 def loaded_by(statement):
     """The modules that are loaded after a statement in a new process."""
     code = f"import sys; {statement}; print(*sys.modules)"

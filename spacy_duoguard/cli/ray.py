@@ -91,6 +91,8 @@ def _summarize(
         truncated=counts.truncated - kept.truncated,
         categories=Counter(counts.categories) - Counter(kept.categories),
         reviewed=counts.reviewed - kept.reviewed,
+        flagged_in_part=counts.flagged_in_part - kept.flagged_in_part,
+        reviewed_in_part=counts.reviewed_in_part - kept.reviewed_in_part,
     )
     output, earlier = str(run.output), kept.done
     print_summary(

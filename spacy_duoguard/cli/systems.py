@@ -61,12 +61,15 @@ def load_systems(
     from ..errors import Errors, SettingsError
     from ..evaluation.foreign import load_system, load_texts
     from ..evaluation.system_options import parse_systems
+    from ..scoring.run_state import Output
 
     systems = parse_systems(scores or [], fields or [], thresholds or [], ours=ours)
     if not systems:
         return []
+    read = [Output(system.path, system.path.is_dir()) for system in systems]
+    inputs = [path for r in read for path in (r.path, r.state, *r.locks)]
     for path in outputs:
-        check_output(path, [system.path for system in systems])
+        check_output(path, inputs)
     texts = load_texts(folder, languages)
     if not texts:
         raise SettingsError(Errors.E144.format(folder=folder))

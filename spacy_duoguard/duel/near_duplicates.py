@@ -1,9 +1,12 @@
-"""Near-duplicates, by the Jaccard similarity of their character 5-grams."""
+"""Near-duplicates, by the Jaccard similarity of the 5-grams of their words."""
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+from ..engine.text.normalize import compose
+from ..engine.text.views.readings import FOLDED, readings
 from ..errors import Errors, SettingsError
 
 _N = 5  # characters of a shingle
@@ -13,11 +16,26 @@ _MISSES = 1e-6  # of two texts at the threshold that never meet in a bucket
 
 def shingles(text: str) -> frozenset[str]:
     """text (str): Any text.
-    RETURNS (FrozenSet[str]): Its character 5-grams, regardless of case, width and white
-        space. Of a shorter text, the text itself."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    line = " ".join(folded.split())
+    RETURNS (FrozenSet[str]): The character 5-grams of its words, read as by
+        `normalize`, regardless of case, width, white space, invisible characters and
+        punctuation. Of a shorter text, its words."""
+    line = _words(text)
     return frozenset(line[i : i + _N] for i in range(max(1, len(line) - _N + 1)))
+
+
+def _words(text: str) -> str:
+    """The words of a text, with a space between them. If there is nothing but
+    punctuation, that."""
+    views = {view.name: view.text for view in readings(text)}
+    line = compose(views.get(FOLDED, text))[0].casefold()
+    words = "".join(" " if _is_punctuation(c) else c for c in line).split()
+    return " ".join(words or line.split())
+
+
+@lru_cache(maxsize=2**16)
+def _is_punctuation(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] == "P" or category == "Sk"  # such as ` and ^
 
 
 def similarity(one: frozenset[str], other: frozenset[str]) -> float:

@@ -17,9 +17,9 @@ from .near_duplicates import NearDuplicates
 from .prompts import read_prompts
 from .report import make_report, write_report
 from .rounds import Duel, play
-from .seeds import Seed, read_seeds
+from .seeds import Seed, check_labels, read_seeds
 from .settings import DuelSettings, read_settings
-from .state import open_folder
+from .state import check_folder, open_folder
 
 
 def run_duel(
@@ -45,13 +45,19 @@ def run_duel(
     seeds, dev = (
         read_seeds(Path(path)) for path in (settings.seeds.train, settings.seeds.dev)
     )
-    known, seeds, left_out = _set_apart(seeds, dev, settings)
+    known, apart, left_out = _set_apart(seeds, dev, settings)
     _check_servers(settings)
-    with open_folder(folder, config, settings):
-        first = settings.guard.pipeline
-        scores = Guard(first, settings.guard.device).score_dev(dev, watcher)
+    check_folder(folder, config, settings)
+    first = settings.guard.pipeline
+    guard = Guard(first, settings.guard.device)
+    # Before the folder knows the digests of files that still have to be corrected.
+    check_labels(Path(settings.seeds.train), seeds, guard.labels, first)
+    check_labels(Path(settings.seeds.dev), dev, guard.labels, first)
+    with open_folder(folder, settings):
+        scores = guard.score_dev(dev, watcher)
+        del guard  # each round loads its own
         duel = Duel(
-            *(folder, settings, seeds, dev, prompts, known, watcher),
+            *(folder, settings, apart, dev, prompts, known, watcher),
             guards=[first],
             scores=[scores],
         )

@@ -1,7 +1,7 @@
 """Seeds: the labelled texts that a duel starts from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from ..pipeline.gold import POSITIVE
 from ..pipeline.scorer import read_gold
 from ..scoring.record import BrokenRecordError, is_unicode, unique_keys
 from ..taxonomy import CATEGORIES, UNSAFE
+
+_N_NAMED = 5  # lines, or labels
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ def read_seeds(path: Path) -> list[Seed]:
     path (Path): A JSONL file. Each line is an object with `text`, `cats` (0 or 1 for
         categories or for `unsafe`) or `unsafe`, and optionally `language`.
     RETURNS (List[Seed]): The texts, in order.
-    RAISES (SettingsError): The file can't be read, or a line is invalid. Messages name
-        the line and don't quote it.
+    RAISES (SettingsError): The file can't be read, a line is invalid, or lines with the
+        same text contradict each other. Messages name the line and don't quote it.
     """
     try:
         with open(open_regular(path), encoding="utf8") as file:
@@ -50,7 +52,52 @@ def read_seeds(path: Path) -> list[Seed]:
     if labels != {True, False}:
         problem = "it needs safe and unsafe texts"
         raise SettingsError(Errors.E289.format(path=path, problem=problem))
+    _check_agreement(path, seeds)
     return seeds
+
+
+def _check_agreement(path: Path, seeds: Iterable[Seed]) -> None:
+    """RAISES (SettingsError): Lines with the same text contradict each other."""
+    first: dict[tuple[str, str], tuple[float, int]] = {}  # of a text and a label
+    pairs: dict[tuple[int, int], None] = {}
+    for seed in seeds:
+        for label, value in {**seed.cats, UNSAFE: float(seed.unsafe)}.items():
+            known, number = first.setdefault((seed.text, label), (value, seed.number))
+            if known != value:
+                pairs[number, seed.number] = None
+    if pairs:
+        lines = _list_some([f"{one} and {other}" for one, other in pairs])
+        raise SettingsError(Errors.E345.format(path=path, lines=lines))
+
+
+def check_labels(
+    path: Path, seeds: Iterable[Seed], labels: Sequence[str], guard: str
+) -> None:
+    """Compare labels with what the guard can learn. It would ignore any other.
+
+    path (Path): The file.
+    seeds (Iterable[Seed]): Its texts.
+    labels (Sequence[str]): The categories of the guard.
+    guard (str): Its name, for the message.
+    RAISES (SettingsError): A label isn't one of them, or a text is unsafe while every
+        category is 0.
+    """
+    unknown: dict[str, None] = {}
+    for seed in seeds:
+        unknown |= dict.fromkeys(seed.cats.keys() - {UNSAFE, *labels})
+        if seed.unsafe and all(seed.cats.get(label) == 0.0 for label in labels):
+            problem = f"line {seed.number}: 'unsafe' is 1, but every category is 0"
+            raise SettingsError(Errors.E289.format(path=path, problem=problem))
+    if unknown:
+        names = _list_some([repr(label) for label in sorted(unknown)])
+        known = ", ".join(labels)
+        message = Errors.E346.format(path=path, guard=guard, labels=names, known=known)
+        raise SettingsError(message)
+
+
+def _list_some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
+    return f"{', '.join(names[:_N_NAMED])}{more}"
 
 
 def _read_line(path: Path, number: int, line: str) -> Seed:

@@ -26,18 +26,15 @@ _BEFORE_STATE = {".lock", ".duel.json.part"}
 
 
 @contextmanager
-def open_folder(folder: Path, config: Path, settings: DuelSettings) -> Iterator[None]:
+def open_folder(folder: Path, settings: DuelSettings) -> Iterator[None]:
     """Create the folder of a duel, or open that of an interrupted one. Nobody else can
     read what is written until the context ends, and no other run can write there.
 
-    folder (Path): The folder.
-    config (Path): The config of the duel, which must lie outside.
-    settings (DuelSettings): Its settings.
-    RAISES (SettingsError): The folder holds something else, or a duel with other
-        settings.
+    folder (Path): The folder, which `check_folder` has passed.
+    settings (DuelSettings): The settings of the duel.
+    RAISES (SettingsError): The folder holds a duel with other settings.
     RAISES (DuelError): Another run is using it.
     """
-    _check_inputs(folder, config, settings)
     mask = os.umask(0o077)
     lock = FileLock(folder / ".lock", timeout=0, mode=0o600)
     try:
@@ -53,7 +50,14 @@ def open_folder(folder: Path, config: Path, settings: DuelSettings) -> Iterator[
         os.umask(mask)
 
 
-def _check_inputs(folder: Path, config: Path, settings: DuelSettings) -> None:
+def check_folder(folder: Path, config: Path, settings: DuelSettings) -> None:
+    """Check what can be checked without writing anything.
+
+    folder (Path): The folder of a duel, which may not exist yet.
+    config (Path): The config of the duel, which must lie outside.
+    settings (DuelSettings): Its settings.
+    RAISES (SettingsError): The folder holds something else, or what the duel reads.
+    """
     generator, guard = settings.generator, settings.guard
     read: list[str | None] = [str(config), settings.seeds.train, settings.seeds.dev]
     read += [generator.prompts, generator.dpo, generator.path, guard.train]

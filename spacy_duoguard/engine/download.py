@@ -12,6 +12,7 @@ from .checkpoint.atomic_folder import WRITING, replace_folder, staged
 from .checkpoint.bundle import CONFIG, TOKENIZER
 from .checkpoint.files import open_regular
 from .checkpoint.manifest import add_manifest, digest_file
+from .checkpoint.output_paths import check_name
 from .checkpoint.provenance import FORMAT_VERSION, PROVENANCE
 from .checkpoint.published import published_tokenizer
 from .checkpoint.repository import HubRepository, open_repository, require
@@ -66,6 +67,7 @@ def download_model(
     RAISES (DownloadError): A file could not be downloaded.
     RAISES (CheckpointError): The downloaded model cannot be used.
     """
+    check_name(folder)
     model = _open(name, revision)
     tokenizer = tokenizer or published_tokenizer(name)
     tokenizer_source = _open(tokenizer, tokenizer_revision) if tokenizer else model

@@ -13,6 +13,7 @@ import torch
 
 from ..engine.checkpoint.weights import stored_tensors
 from ..engine.classifier import Classifier
+from ..errors import Errors, SettingsError
 
 
 def reference_model(classifier: Classifier, *, dtype: torch.dtype | None = None) -> Any:
@@ -22,18 +23,15 @@ def reference_model(classifier: Classifier, *, dtype: torch.dtype | None = None)
     classifier (Classifier): The classifier.
     dtype (Optional[torch.dtype]): The dtype to compute in; None for the classifier's.
     RETURNS (transformers.PreTrainedModel): In evaluation mode, on the CPU.
+    RAISES (SettingsError): The class of `transformers` can't be imported.
     """
-    import transformers
-
     config = classifier.decoder.config
     data = config.to_dict(classifier.labels)
     name = data.pop("architectures")[0]
-    config_class = getattr(
-        transformers, name.replace("ForSequenceClassification", "Config")
-    )
+    model_class, config_class = _import_classes(name)
     settings = config_class(**data)
     with torch.device("meta"):
-        model = getattr(transformers, name)(settings)
+        model = model_class(settings)
     dtype = dtype or classifier.decoder.dtype
     tensors = {
         key: tensor.to("cpu", dtype)
@@ -43,6 +41,20 @@ def reference_model(classifier: Classifier, *, dtype: torch.dtype | None = None)
     # The rotary frequencies aren't in the state dict and are still on "meta".
     model.model.rotary_emb = type(model.model.rotary_emb)(config=settings)
     return model.eval()
+
+
+def _import_classes(name: str) -> tuple[Any, Any]:
+    """name (str): The name of a class of models.
+    RETURNS (Tuple[Any, Any]): The class and that of its configs. `transformers` imports
+        them only now, and builds their docstrings from those that it expects."""
+    try:
+        import transformers
+
+        config_name = name.replace("ForSequenceClassification", "Config")
+        return getattr(transformers, name), getattr(transformers, config_name)
+    except Exception as e:
+        message = Errors.E347.format(name=name, problem=type(e).__name__)
+        raise SettingsError(message) from e
 
 
 def reference_scores(

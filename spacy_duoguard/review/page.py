@@ -17,6 +17,7 @@ from ..engine.checkpoint.files import write_aside
 from ..engine.checkpoint.output_paths import check_output
 from ..engine.decisions import Decision
 from ..errors import Errors, ResultsError, Warnings
+from ..scoring.run_state import Output
 from ..taxonomy import CATEGORIES, COLORS, OTHER_COLOR
 from .completeness import check_text_key, why_incomplete
 from .digest import digest_of
@@ -71,7 +72,7 @@ def write_page(
     """
     results, page = Path(results), Path(page)
     inputs = list_inputs(results)
-    check_output(page, inputs)
+    check_output(page, [*inputs, *Output(results, results.is_dir()).locks])
     check_text_key(results, text_key)
     if reason := why_incomplete(results):
         warnings.warn(Warnings.W019.format(path=results, reason=reason), stacklevel=2)

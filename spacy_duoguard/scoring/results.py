@@ -11,7 +11,7 @@ from typing import Any
 from spacy.tokens import Doc
 
 from ..engine.conversation import Conversation
-from ..engine.decisions import REVIEW, Decision
+from ..engine.decisions import ALLOW, BLOCK, REVIEW, Decision
 from ..engine.verdict import ERROR, STATUSES, Verdict
 from ..pipeline.attributes import get_decided_spans, show_turn
 from .record import Record
@@ -50,13 +50,16 @@ class Counts:
     categories: Mapping[str, int] = field(default_factory=dict)  # flags of scored texts
     reviewed: int = 0  # texts to review
     failed_before: bool = False  # whether the run it resumes could not score a record
+    flagged_in_part: int = 0  # without a flag, but with a flagged sentence or turn
+    reviewed_in_part: int = 0  # allowed, but with a sentence or turn to review
 
     def add(self, results: Sequence[Mapping[str, Any]]) -> "Counts":
-        """results (Sequence[Mapping[str, Any]]): More results: their `status`, `flags`
-            and `action` are enough.
+        """results (Sequence[Mapping[str, Any]]): More results: their `status`, `flags`,
+            `action`, `sentences` and `turns` are enough.
         RETURNS (Counts): The counts with those results."""
         scored = [result for result in results if result["status"] in SCORED]
         flags = Counter(flag for result in scored for flag in result["flags"])
+        parts = Counter(map(_worst_part, scored))
         return Counts(
             self.done + len(results),
             self.flagged + sum(bool(result["flags"]) for result in results),
@@ -65,7 +68,22 @@ class Counts:
             Counter(self.categories) + flags,
             self.reviewed + sum(r.get("action") == REVIEW for r in scored),
             self.failed_before,
+            self.flagged_in_part + parts[BLOCK],
+            self.reviewed_in_part + parts[REVIEW],
         )
+
+
+def _worst_part(result: Mapping[str, Any]) -> str | None:
+    """What is to be done with a part of a text, if that is worse than what the flags
+    and the action of the text say: `BLOCK`, `REVIEW` or None."""
+    if result["flags"]:
+        return None
+    sentences, turns = result.get("sentences") or (), result.get("turns") or ()
+    reviewed = [part.get("action") == REVIEW for part in (*sentences, *turns)]
+    # Only those that are flagged or to be reviewed are among the sentences.
+    if not all(reviewed[: len(sentences)]) or any(turn["flags"] for turn in turns):
+        return BLOCK
+    return REVIEW if any(reviewed) and result.get("action") == ALLOW else None
 
 
 @dataclass(frozen=True)

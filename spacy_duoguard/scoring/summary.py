@@ -31,8 +31,13 @@ def summarize(
     lines = [f"Scored: {_texts(n_scored)} in {seconds:,.1f} s{speed}{kept}"]
     if n_scored:
         lines.append(f"Flagged: {_describe_flags(counts)}")
+    where = "only in sentences or turns"
+    if counts.flagged_in_part:
+        lines.append(f"Flagged {where}: {_texts(counts.flagged_in_part)}")
     if counts.reviewed:
         lines.append(f"To review: {_texts(counts.reviewed)}")
+    if counts.reviewed_in_part:
+        lines.append(f"To review {where}: {_texts(counts.reviewed_in_part)}")
     if counts.truncated:
         limits = "by max_chars or max_windows, so a part of them was not scored"
         lines.append(f"Truncated: {_texts(counts.truncated)}, {limits}")

@@ -136,6 +136,43 @@ def test_likeness_does_not_depend_on_case_width_or_white_space():
     assert shingles("ab") == {"ab"}
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "die zorp must leave the old town",
+        "Die, Zorp, must, leave, the, old, town!",
+        "**Die** Zorp must `leave` the — old — town…",
+        "D\u200bie Zo\u200brp mu\u200bst le\u200bave t\u200bhe o\u200bld to\u200bwn",
+        "D i e   Z o r p   m u s t   l e a v e   t h e   o l d   t o w n",
+        "D13 Z0rp mu57 l34v3 7h3 0ld 70wn",
+        "Dіе Zоrр must lеаvе thе оld tоwn",
+    ],
+)
+def test_likeness_is_that_of_words_without_disguises(other):
+    assert (
+        similarity(shingles("Die Zorp must leave the old town"), shingles(other)) == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Die", "die.", True),
+        ("No!", " no", True),
+        ("हिन्दी", "हिन्दी।", True),
+        ("हिन्दी", "हन्द", False),
+        ("Die", "Dies", False),
+        ("!!!", "!!!", True),
+        ("!!!", "???", False),
+        ("👍", "👎", False),
+    ],
+)
+def test_short_texts_are_compared_by_their_words(one, other, alike):
+    known = NearDuplicates(0.8)
+    known.add(one, "a dev text")
+    assert (known.find(other) is not None) == alike
+
+
 def judge(folder, behave, texts, **changes):
     seeds = {1: Seed(1, sentence(0), {"Hate": 1.0}, unsafe=True)}
     with ChatServer(behave) as server:

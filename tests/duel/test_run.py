@@ -203,6 +203,18 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
         run_duel(path, tmp_path, Watcher())
 
 
+@pytest.mark.parametrize("name", ["seeds", "dev"])
+def test_a_label_that_the_guard_does_not_have_is_refused_before_anything_is_written(
+    tmp_path, name
+):
+    path = write_config(tmp_path / "duel.cfg", make_config(tmp_path, guard=GUARD))
+    with open(tmp_path / f"{name}.jsonl", "a") as file:
+        file.write(json.dumps({"text": "Blorf", "cats": {"Hat": 1}}) + "\n")
+    with pytest.raises(SettingsError, match=rf"E346.*{name}.jsonl.*: 'Hat'\."):
+        run_duel(path, tmp_path / "out", Watcher())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_second_run_at_once_is_refused(tmp_path):
     from filelock import FileLock
 

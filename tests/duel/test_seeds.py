@@ -6,7 +6,7 @@ import pytest
 import srsly
 
 from spacy_duoguard.duel.prompts import clean_answer, read_prompts
-from spacy_duoguard.duel.seeds import Seed, make_seed, read_seeds
+from spacy_duoguard.duel.seeds import Seed, check_labels, make_seed, read_seeds
 from spacy_duoguard.errors import SettingsError
 
 SECRET = "Gleeb zorp"
@@ -67,6 +67,48 @@ def test_files_without_both_labels_are_refused(tmp_path):
             read_seeds(path)
     with pytest.raises(SettingsError, match="E289"):
         read_seeds(tmp_path / "none.jsonl")
+
+
+SAFE_LINE = {"text": "a", "unsafe": 0}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"unsafe": 1}, {"unsafe": 0}),
+        ({"cats": {"Hate": 1}}, {"unsafe": 0}),
+        ({"cats": {"Hate": 1}}, {"cats": {"Hate": 0}, "unsafe": 1}),
+    ],
+)
+def test_lines_of_a_text_that_contradict_each_other_are_refused(tmp_path, one, other):
+    path = tmp_path / "seeds.jsonl"
+    texts = [SAFE_LINE, {"text": SECRET, **one}, SAFE_LINE, {"text": SECRET, **other}]
+    path.write_text("".join(json.dumps(text) + "\n" for text in texts))
+    with pytest.raises(SettingsError, match=r"E345.* other: 2 and 4\.") as error:
+        read_seeds(path)
+    assert SECRET not in str(error.value)
+
+
+def test_lines_of_a_text_that_agree_are_kept(tmp_path):
+    path = tmp_path / "seeds.jsonl"
+    lines = [{"text": "b", "unsafe": 1}, {"text": "b", "cats": {"Hate": 1}}, SAFE_LINE]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(read_seeds(path)) == 3
+
+
+def test_labels_that_the_guard_does_not_have_are_refused():
+    seeds = [make_seed({"text": "b", "cats": {"Spam": 1, "Hat": 0}}, 4)]
+    check_labels("s.jsonl", seeds, ["Hat", "Spam"], "g")
+    with pytest.raises(SettingsError, match=r"E346.*guard g: 'Hat', 'Spam'\."):
+        check_labels("s.jsonl", seeds, ["Hate"], "g")
+
+
+def test_an_unsafe_text_needs_a_category_that_is_not_zero():
+    seed = make_seed({"text": SECRET, "unsafe": 1, "cats": {"Hate": 0, "Spam": 0}}, 4)
+    check_labels("s.jsonl", [seed], ["Hate", "Spam", "Fraud"], "g")
+    with pytest.raises(SettingsError, match=r"E289.*line 4") as error:
+        check_labels("s.jsonl", [seed], ["Hate", "Spam"], "g")
+    assert SECRET not in str(error.value)
 
 
 def test_a_line_separator_in_a_text_ends_no_line(tmp_path):

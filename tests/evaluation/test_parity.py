@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from spacy_duoguard.engine.classifier import Classifier
 from spacy_duoguard.engine.network import device
+from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation import parity
 from spacy_duoguard.evaluation.parity import Difference, Parity, verify
 from spacy_duoguard.evaluation.reference import reference_scores
@@ -200,3 +202,15 @@ def test_counts_agree_with_their_nouns(run, tmp_path):
 def test_one_token_is_not_called_tokens():
     one = dataclasses.replace(make("float32", 0.0), texts=1, tokens=1)
     assert "1 text, 1 token, on cpu" in parity.format_parity(one)
+
+
+def test_a_class_of_transformers_that_does_not_load_is_a_coded_error(load, monkeypatch):
+    """Without docstrings (-OO), `transformers` can't build those of its models."""
+
+    class Broken:
+        def __getattr__(self, name):
+            raise ValueError("No `Args` section is found in the docstring")
+
+    monkeypatch.setitem(sys.modules, "transformers", Broken())
+    with pytest.raises(SettingsError, match=r"E347.*Qwen2For.*\(ValueError\).*-OO"):
+        reference_scores(load("float32"), ["a"])

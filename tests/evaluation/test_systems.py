@@ -18,6 +18,7 @@ from support.evaluation_files import TEXTS, write_language
 from support.paths import ROOT
 from typer.testing import CliRunner
 
+from spacy_duoguard.cli.systems import load_systems
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.evaluation.bootstrap import draw_weights, estimate, weigh_rates
 from spacy_duoguard.evaluation.foreign import System, load_system, load_texts
@@ -350,6 +351,21 @@ def test_a_mistake_in_a_file_ends_before_anything_is_scored(evaluate, tmp_path):
     path = write(tmp_path / "b.jsonl", [{"text": TEXTS[0], "score": 1}])
     code, output = evaluate("--scores", f"b={path}", "--json", path)
     assert (code, "E227" in output) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["r.jsonl.run.json", ".r.jsonl.lock"])
+def test_what_resuming_the_results_of_a_system_needs_is_not_replaced(tmp_path, name):
+    results = tmp_path / "r.jsonl"
+    for path in (results, tmp_path / name):
+        path.touch()
+    with pytest.raises(SettingsError, match="E227"):
+        load_systems(
+            *([f"other={results}"], None, None),
+            ours="demo",
+            folder=tmp_path,
+            languages=[],
+            outputs=[tmp_path / name],
+        )
 
 
 def test_the_example_writes_two_systems(data, tmp_path, capsys):

@@ -52,6 +52,14 @@ def test_nothing_but_a_file_is_replaced(results, tmp_path, kind):
     assert target.exists() == (kind == "link")
 
 
+@pytest.mark.parametrize("name", ["results.jsonl.run.json", ".results.jsonl.lock"])
+def test_what_resuming_needs_is_not_replaced(results, name):
+    other = results.with_name(name)
+    other.touch()
+    with pytest.raises(SettingsError, match="E227"):
+        write_page(results, other)
+
+
 def test_a_page_keeps_its_permissions(results, tmp_path):
     page = tmp_path / "page.html"
     page.touch()

@@ -46,6 +46,36 @@ def test_the_counts_are_those_of_the_results():
     assert counts == Counts(15, 3, 1, 1, {"Hate": 2, "Privacy": 1})
 
 
+FLAG = {"start": 0, "end": 1, "cats": {"Hate": 0.9}}
+SAID = {"role": "user", "flags": [], "action": "allow"}
+CONTEXT = {"role": "user", "flags": None, "action": None}
+
+
+@pytest.mark.parametrize(
+    ("result", "flagged", "reviewed"),
+    [
+        ({"sentences": [FLAG]}, 1, 0),
+        ({"sentences": [{**FLAG, "action": "review"}], "action": "allow"}, 0, 1),
+        ({"sentences": [{**FLAG, "action": "review"}], "action": "review"}, 0, 0),
+        ({"sentences": [{**FLAG, "action": "block"}], "action": "review"}, 1, 0),
+        ({"sentences": [FLAG], "flags": ["Hate"]}, 0, 0),
+        ({"sentences": [FLAG], "status": "error"}, 0, 0),
+        ({"turns": [SAID, {**SAID, "status": "error", "flags": ["Hate"]}]}, 1, 0),
+        ({"turns": [CONTEXT, {**SAID, "action": "review"}], "action": "allow"}, 0, 1),
+        ({"turns": [SAID, CONTEXT], "action": "allow"}, 0, 0),
+        ({"turns": None}, 0, 0),
+    ],
+)
+def test_texts_with_flags_only_in_a_part_are_counted(result, flagged, reviewed):
+    result = {"status": "ok", "flags": [], "sentences": [], **result}
+    counts = Counts().add([result])
+    assert (counts.flagged_in_part, counts.reviewed_in_part) == (flagged, reviewed)
+    lines = "".join(summarize(counts, output="-", seconds=0.0))
+    where = "only in sentences or turns: 1 text"
+    assert (f"Flagged {where}" in lines) == bool(flagged)
+    assert (f"To review {where}" in lines) == bool(reviewed)
+
+
 @pytest.mark.parametrize("status", ["fine", None, "ERROR", ""])
 def test_a_status_that_nobody_knows_is_not_counted_as_scored(status):
     assert Counts().add([{"status": status, "flags": []}]).failed == 1

@@ -19,12 +19,22 @@ def check_output(
     inputs (Iterable[Path]): What is read: files, and folders with all they contain.
     is_folder (bool): Whether the output is a folder.
     RAISES (SettingsError): The output is an input, contains one or lies inside one; or
-        a device, a pipe, a link or anything else of another kind has its name.
+        a device, a pipe, a link or anything else of another kind has its name; or it is
+        "-".
     """
+    check_name(output)
     _check_kind(output, is_folder=is_folder)
     for path in inputs:
         if _overlap(output, path):
             raise SettingsError(Errors.E227.format(output=output, input=path))
+
+
+def check_name(output: Path) -> None:
+    """output (Path): What will be created.
+    RAISES (SettingsError): It is "-", which commands that write to standard output take
+        for that, or lies in a folder of that name."""
+    if output.parts[:1] == ("-",):
+        raise SettingsError(Errors.E348)
 
 
 def _check_kind(output: Path, *, is_folder: bool) -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -140,13 +141,15 @@ class CurrentForward:
 
 def _build_before_fork() -> None:
     """Build all forward passes before the process forks, so that the child shares them.
-    Use one thread: a thread pool does not survive a fork."""
+    Use one thread: a thread pool does not survive a fork. One that can't be built keeps
+    no other from it, and is no concern of the code that forks: the error comes with the
+    next text."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for forward in list(_alive):
             if forward.decoder.device.type == "cpu":
-                with torch.inference_mode():
+                with suppress(Exception), torch.inference_mode():
                     forward.get()
     finally:
         torch.set_num_threads(threads)

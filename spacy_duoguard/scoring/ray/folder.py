@@ -287,4 +287,7 @@ def _add(counts: Counts, outcome: Outcome) -> Counts:
         counts.truncated + new.truncated,
         Counter(counts.categories) + Counter(new.categories),
         counts.reviewed + new.reviewed,
+        counts.failed_before or new.failed_before,
+        counts.flagged_in_part + new.flagged_in_part,
+        counts.reviewed_in_part + new.reviewed_in_part,
     )

@@ -1,6 +1,7 @@
 """Outputs are refused where they could destroy an input, or anything but a file."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,15 @@ def test_a_folder_around_an_input(folder, output):
     path = folder / "deep" / "file"
     with pytest.raises(SettingsError, match="E227"):
         check_output(folder.parent / output, [path], is_folder=True)
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_hyphen_is_no_file(folder, is_folder):
+    with pytest.raises(SettingsError, match="E348"):
+        check_output(Path("-"), [], is_folder=is_folder)
+    with pytest.raises(SettingsError, match="E348"):
+        check_output(Path("-", "train.spacy"), [])
+    check_output(folder / "-", [], is_folder=is_folder)
 
 
 def test_links_make_no_difference(folder):

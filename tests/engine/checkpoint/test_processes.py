@@ -222,6 +222,25 @@ def test_laying_out_leaves_torchs_threads_alone(checkpoint, monkeypatch):
     assert classifier.runner.current._cached is not None
 
 
+def test_weights_that_were_modified_are_no_concern_of_who_forks(
+    checkpoint, qwen2_folder
+):
+    folder = checkpoint()
+    modified, other = load(folder), load(qwen2_folder)
+    os.utime(folder / WEIGHTS, ns=(0, 0))
+    with (folder / WEIGHTS).open("r+b") as file:
+        file.write(file.read(8))
+    forwards = [modified.runner.current, other.runner.current]
+    for order in (forwards, forwards[::-1]):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inference, "_alive", order)
+            patch.setattr(other.runner.current, "_cached", None)
+            inference._build_before_fork()
+            assert other.runner.current._cached is not None
+    with pytest.raises(CheckpointError, match="E100"):
+        modified.score(["a"])
+
+
 def test_mapped_tensors_are_those_of_the_file(checkpoint):
     folder = checkpoint()
     stored = load_file(folder / WEIGHTS)
