@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from ..engine.decisions import Policy, decide_actions
 from ..engine.flags import exceeds
 from ..engine.verdict import ContradictionError, are_scored, is_score
+from ..errors import Errors, ScoringError
 from .annotations import SpansGroup, annotate, to_record, to_window, write_record
 from .batches import DocBatch
 from .doc_record import check_offsets, text_digest, text_length
@@ -43,6 +44,7 @@ def annotate_docs(
     batch, rows = DocBatch.of(docs), _judge_plain(scores, policy)
     texts = batch.read_texts()  # those that were scored
     for doc, text, doc_scores, row in zip(batch, texts, scores, rows, strict=True):
+        _check_made_for(text, doc_scores, policy, group)
         is_same = text_length(doc) == len(text)
         if row is None or not text or not is_same or not _fits(doc_scores, text):
             annotate(doc, doc_scores, policy, group, patience, text)
@@ -50,6 +52,18 @@ def annotate_docs(
         record = to_record(len(text), *row, policy=policy, group=group)
         record["digest"] = text_digest(text)
         write_record(doc, record, group)
+
+
+def _check_made_for(
+    text: str, scores: DocScores, policy: Policy, group: SpansGroup
+) -> None:
+    """RAISES (ScoringError): The scores say that they are those of another text, or of
+    other categories."""
+    # In a pipeline, both are the same object, which costs nothing to compare.
+    if scores.text is not None and scores.text != text:
+        raise ScoringError(Errors.E337.format(name=group.component))
+    if scores.labels is not None and scores.labels != policy.labels:
+        raise ScoringError(Errors.E338.format(name=group.component))
 
 
 def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | None]:
