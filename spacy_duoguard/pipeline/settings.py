@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from thinc.api import Config
@@ -199,6 +200,7 @@ def restore_settings(
                 name=name, key=key, saved=first[key], mine=value
             )
             warnings.warn(message, stacklevel=2)
-    restored = {**configured, **changes, **merged}
+    # A copy: what is changed in place later must not change what it's compared with.
+    restored = deepcopy({**configured, **changes, **merged})
     check_settings(restored, labels)
     return restored
