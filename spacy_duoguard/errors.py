@@ -414,6 +414,15 @@ class Errors:
         "{problem}. If you have replaced its predict method, make it return a "
         "probability in [0, 1] for each category."
     )
+    E337 = (
+        "[E337] Component '{name}' was given scores of another text for a doc, or the "
+        "doc has changed since. Call set_annotations with the docs of predict, in the "
+        "same order."
+    )
+    E338 = (
+        "[E338] Component '{name}' was given scores of other categories than it has, "
+        "such as from before add_label. Call predict again."
+    )
     E181 = (
         "[E181] The scores of a stream contradict themselves: {problem}. Treat its "
         "text as unsafe, and open a new stream for the next one."

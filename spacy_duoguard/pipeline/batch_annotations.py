@@ -47,6 +47,7 @@ def annotate_docs(
     rows = _judge_plain(scores, policy)
     texts = batch.read_texts()  # those that were scored
     for doc, text, doc_scores, row in zip(batch, texts, scores, rows, strict=True):
+        _check_made_for(text, doc_scores, policy, group)
         is_same = text_length(doc) == len(text)
         if row is None or not text or not is_same or not _fits(doc_scores, text):
             annotate(doc, doc_scores, policy, group, patience, text)
@@ -67,6 +68,18 @@ def _check_scores(scores: Any, n_docs: int) -> None:
     else:
         return
     raise ScoringError(Errors.E331.format(problem=problem))
+
+
+def _check_made_for(
+    text: str, scores: DocScores, policy: Policy, group: SpansGroup
+) -> None:
+    """RAISES (ScoringError): The scores say that they are those of another text, or of
+    other categories."""
+    # In a pipeline, both are the same object, which costs nothing to compare.
+    if scores.text is not None and scores.text != text:
+        raise ScoringError(Errors.E337.format(name=group.component))
+    if scores.labels is not None and scores.labels != policy.labels:
+        raise ScoringError(Errors.E338.format(name=group.component))
 
 
 def _judge_plain(scores: Sequence[DocScores], policy: Policy) -> list[_Row | None]:

@@ -161,12 +161,15 @@ class DuoGuard(ConfigurablePipe):
             curve=self.cfg["curve"],
             chats=read_chats(batch, self.cfg["roles"]),
         )
+        labels = self.classifier.labels
         answers = get_shim(self.model).answer(queries.queries, self.cfg, batch.ahead)
-        return queries.read(answers)
+        return queries.read(answers, labels)
 
     def set_annotations(self, docs: Iterable[Doc], scores: Sequence[DocScores]) -> None:
         """docs (Iterable[Doc]): The docs to write to.
-        scores (Sequence[DocScores]): Their scores, from `predict`."""
+        scores (Sequence[DocScores]): Their scores, from `predict`, in the same order.
+        RAISES (ScoringError): Scores are those of another text, or of other categories,
+            or contradict themselves. Their doc, and those after it, are unchanged."""
         policy = make_policy(self.cfg, self.labels)
         group = SpansGroup(self.name, self.cfg["spans_key"])
         annotate_docs(docs, scores, policy, group, self.cfg["patience"])

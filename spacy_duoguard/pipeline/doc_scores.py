@@ -1,7 +1,7 @@
 """From docs and spans to queries for the engine, and from its answers to scores."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ class DocScores:
     spans: tuple[ScoredSpan, ...] | None  # None if no spans are scored
     curve: Curve | None  # None if no curve is stored
     turns: tuple[ScoredTurn, ...] | None = None  # None if it isn't a conversation
+    # What they are the scores of, as far as it is known. A text is never shown.
+    text: str | None = field(default=None, repr=False, compare=False)
+    labels: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def has_failed(self) -> bool:
@@ -120,14 +123,17 @@ class DocQueries:
             isolated.append(slice(start, len(queries)))
         return cls(queries, groups, isolated, chats, curve)
 
-    def read(self, answers: Sequence[TextScores]) -> list[DocScores]:
+    def read(
+        self, answers: Sequence[TextScores], labels: tuple[str, ...] | None = None
+    ) -> list[DocScores]:
         """answers (Sequence[TextScores]): One for each query, in order.
+        labels (Optional[Tuple[str, ...]]): The categories.
         RETURNS (List[DocScores]): One for each doc."""
         scores = []
         rows = zip(self.spans, self.isolated, self.chats.turns, strict=True)
         for i, (spans, part, turns) in enumerate(rows):
             text, answer = self.queries[i].text, answers[i]
-            of_doc = _read_doc(text, answer, spans, answers[part])
+            of_doc = _read_doc(text, answer, spans, answers[part], labels)
             if turns is not None:
                 of_doc = replace(
                     of_doc,
@@ -154,6 +160,7 @@ def _read_doc(
     text: TextScores,
     spans: Sequence[Span] | None,
     isolated: Sequence[TextScores],
+    labels: tuple[str, ...] | None,
 ) -> DocScores:
     """The scores of spans are in `text` if they were scored in context, or else in
     `isolated`. If a limit leaves out a span in context, it has no scores; if it cuts an
@@ -169,7 +176,11 @@ def _read_doc(
     status = "ok" if text.windows else "empty"
     if text.truncated or any(scores.truncated for scores in isolated):
         status = "truncated"
-    return DocScores(status, text.probabilities, text.windows, scored, text.curve)
+    return DocScores(
+        *(status, text.probabilities, text.windows, scored, text.curve),
+        text=whole,
+        labels=labels,
+    )
 
 
 def _check_group(returned: Any) -> Iterable[Any]:

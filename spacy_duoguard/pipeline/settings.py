@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from thinc.api import Config
@@ -203,7 +204,8 @@ def restore_settings(
             continue
         changes.pop(key, None)
         warn_of_default(name, key, first[key], value, DEFAULT_CONFIG[key])
-    restored = {**configured, **changes, **merged}
+    # A copy: what is changed in place later must not change what it's compared with.
+    restored = deepcopy({**configured, **changes, **merged})
     check_settings(restored, labels)
     return restored, others
 

@@ -186,6 +186,25 @@ def test_an_override_of_one_threshold_keeps_the_others(make_nlp, tmp_path):
     assert load(both) == {"Hate": 0.9, "Privacy": 0.05}  # as in the saved config
 
 
+@pytest.mark.parametrize("from_disk", [True, False])
+def test_changes_in_place_after_loading_are_saved(make_nlp, tmp_path, from_disk):
+    def reload(nlp):
+        if not from_disk:
+            return make_nlp(**config).from_bytes(nlp.to_bytes())
+        nlp.to_disk(tmp_path / "nlp")
+        return spacy.load(tmp_path / "nlp")
+
+    config = {"thresholds": {"Hate": 0.4}, "roles": ["user"]}
+    nlp = reload(make_nlp(**config))
+    guard = nlp.get_pipe("duoguard")
+    guard.thresholds["Hate"] = 0.1
+    guard.thresholds["Violent crimes"] = 0.2
+    guard.review_thresholds["Hate"] = 0.05
+    guard.roles.append("tool")
+    expected = dict(guard.cfg)
+    assert reload(nlp).get_pipe("duoguard").cfg == expected
+
+
 def test_windows_of_a_saved_pipeline_can_be_overridden(make_nlp, tmp_path):
     make_nlp().to_disk(tmp_path)
     config = {"components.duoguard.model": {"window": 8, "stride": 4}}

@@ -9,7 +9,7 @@ import spacy
 from spacy.tokens import Doc
 
 import spacy_duoguard.pipeline
-from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.errors import ScoringError, SettingsError
 from spacy_duoguard.pipeline.batches import DocBatch
 from spacy_duoguard.pipeline.doc_record import check_offsets
 from spacy_duoguard.pipeline.fail_closed import score_docs
@@ -88,12 +88,43 @@ def test_a_doc_that_changed_while_it_was_scored_counts_for_nothing(
 def test_scores_of_a_longer_text_are_refused(guarded):
     guard = guarded.get_pipe("duoguard")
     short, long = guarded.make_doc("Hello"), guarded.make_doc("Hello, how are you?")
-    scores = guard.predict([long])
-    with pytest.raises(Exception, match="E180"):
-        guard.set_annotations([short], scores)
-    scores = guard.predict([short])
-    with pytest.raises(Exception, match="E180"):
-        guard.set_annotations([long], scores)
+    for scored, other in ((long, short), (short, long)):
+        # As from a `predict` that doesn't say which text it has scored.
+        scores = [replace(of, text=None) for of in guard.predict([scored])]
+        with pytest.raises(ScoringError, match="E180"):
+            guard.set_annotations([other], scores)
+
+
+@pytest.mark.parametrize("config", [{}, {"sents": True, "curve": True}])
+def test_scores_in_another_order_are_refused(new_nlp, config):
+    nlp = new_nlp(**config)
+    guard = nlp.get_pipe("duoguard")
+    long = f"{SAFE}, {SAFE}"
+    for safe in (SAFE, long):
+        docs = [
+            nlp.get_pipe("sentencizer")(doc) if config else doc
+            for doc in map(nlp.make_doc, (BAD, safe))
+        ]
+        scores = guard.predict(docs)
+        with pytest.raises(ScoringError, match="E337") as error:
+            guard.set_annotations(docs[::-1], scores)
+        assert BAD not in str(error.value)
+        assert config or BAD not in repr(scores)  # spaCy shows the text of a span
+        assert all("duoguard" not in doc.user_data for doc in docs)
+        guard.set_annotations(docs, scores)
+        assert [doc._.duoguard_status for doc in docs] == ["ok", "ok"]
+
+
+def test_scores_from_before_a_category_was_added_are_refused(guarded):
+    guard = guarded.get_pipe("duoguard")
+    doc = guarded.make_doc(BAD)
+    scores = guard.predict([doc])
+    guard.add_label("Spam")
+    with pytest.raises(ScoringError, match="E338"):
+        guard.set_annotations([doc], scores)
+    assert doc.cats == {}
+    guard.set_annotations([doc], guard.predict([doc]))
+    assert "Spam" in doc.cats
 
 
 def test_a_truncated_text_can_not_be_called_complete(new_nlp):

@@ -6,6 +6,7 @@ pass. Windows are those of the text so far: while two overlap, both are extended
 
 import threading
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import NoReturn
 
 from ...errors import Errors, ScoringError, SettingsError
@@ -182,12 +183,12 @@ class Stream:
             for chunk in answer:
                 if stream.push(chunk).flags:
                     break
-            else:
-                flags = stream.close().flags  # those that waited for more text
+        action = stream.close().action  # with what waited for more text
 
     After every push, its probabilities are those of the text so far scored as a whole.
     A flag needs `patience` tokens that nothing later can change, or the end of the
-    text. It doesn't depend on how the text was split into chunks.
+    text. It doesn't depend on how the text was split into chunks. The end of the block
+    is the end of the text. If an exception ends it, the text counts as unsafe.
     """
 
     def __init__(
@@ -228,6 +229,8 @@ class Stream:
         self.closed = False
         self.error: BaseException | None = None
         self._decoder = ChunkDecoder()
+        # The flags and reviews that waited for the end, until `close` returns them.
+        self._last: tuple[Sequence[Flag], Sequence[Flag]] = (), ()
         batch.n_open += 1
 
     def push(self, chunk: str | bytes) -> StreamScores:
@@ -251,11 +254,33 @@ class Stream:
         """End the text: no flag has to wait for more of it. An incomplete character at
         its end counts as U+FFFD. Closing again changes nothing.
 
-        RETURNS (StreamScores): The probabilities of the text, and the new flags.
+        RETURNS (StreamScores): The probabilities of the text, and the new flags. After
+            a `with` block, these are the flags that waited for its end.
         RAISES (ScoringError): As in `push`.
         """
+        self._end()
+        last, self._last = self._last, ((), ())
+        return self._report(*last)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._end()
+        elif not self.closed:  # more text may have followed
+            with self.batch._lock:
+                self._fail(error)
+
+    def _end(self) -> None:
+        """Settle what waits for more text, and keep it for `close` to return."""
         if self.closed or self.error is not None:
-            return self._report()
+            return
         last_flags: tuple[Flag, ...] = ()
         last_reviews: tuple[Flag, ...] = ()
         if self._decoder.is_waiting:
@@ -265,19 +290,11 @@ class Stream:
         with self.batch._lock:
             try:
                 flags, reviews = self.reader.close()
+                self._last = (*last_flags, *flags), (*last_reviews, *reviews)
+                self._leave()
             except BaseException as e:  # its flags would be lost
                 self._fail(e)
                 raise
-            self._leave()
-        return self._report((*last_flags, *flags), (*last_reviews, *reviews))
-
-    def __enter__(self) -> "Stream":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if not self.closed:
-            with self.batch._lock:
-                self._leave()
 
     def __reduce__(self) -> NoReturn:
         """RAISES (SettingsError): Always; a copy would share what it has read."""
