@@ -67,6 +67,24 @@ def test_unknown_labels_are_refused_until_they_are_dealt_with(convert, tmp_path)
     assert docs["A swim."].cats == {"Hate": 0.0}
 
 
+def test_spans_that_are_left_out_are_not_trained_as_safe(convert):
+    text = "I hate you. A nice day."
+    spans = [{"start": 0, "end": 11, "label": "X"}]
+    records = [{"text": text, "spans": spans, "unsafe": 1}]
+    records += [{"text": "Go home.", "spans": []}]
+    convert("in.jsonl", "out.spacy", "--rename", "X=", records=records)
+    docs = load("out.spacy")
+    assert (docs[text].cats, dict(docs[text].spans)) == ({"unsafe": 1.0}, {})
+    assert spans_of(docs["Go home."]) == []
+    # Nor if another record of the text says that it has all spans.
+    other = [{"start": 12, "end": 23, "label": "Privacy"}]
+    records.append({"text": text, "spans": other})
+    convert("in.jsonl", "out.spacy", "--rename", "X=", records=records)
+    doc = load("out.spacy")[text]
+    assert spans_of(doc) == [("A nice day.", "Privacy")]
+    assert doc.spans["duoguard"].attrs[REJECTED] == []
+
+
 def test_contradictions_are_refused_until_they_are_settled(convert, tmp_path):
     records = [*BINARY, {"text": "I hate you.", "label": "Hate", "answer": "reject"}]
     output = convert("in.jsonl", "out.spacy", records=records, code=1)
