@@ -13,6 +13,7 @@ from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.vocab import Vocab
 
 from ..errors import Errors, SettingsError
+from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import POSITIVE, REJECTED
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
@@ -98,6 +99,7 @@ def _read(
 
 def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
     for file in walk_corpus(path, FILE_TYPE):
+        check_corpus_file(file)
         yield from DocBin().from_disk(file).get_docs(vocab)
 
 

@@ -180,7 +180,7 @@ def _align_span(doc: Doc, start: int, end: int) -> tuple[int, int]:
         return inner_start, inner_end
     raise BrokenRecordError(
         f"the span {start}-{end} doesn't match token boundaries of the language "
-        f"'{doc.lang_}'"
+        f"'{doc.lang_}' (--language)"
     )
 
 

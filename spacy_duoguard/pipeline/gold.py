@@ -110,12 +110,13 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     cats (Mapping[str, Any]): The known categories, and perhaps `unsafe`.
     labels (Sequence[str]): All categories, in order.
     RETURNS (Gold): The gold.
-    RAISES (SettingsError): A value that is not a number in [0, 1], or an unsafe text
-        whose categories are all 0.
+    RAISES (SettingsError): A value that is not a number in [0, 1], an unsafe text whose
+        categories are all 0, or what isn't a dict.
     """
-    values = [_value(cats, label) for label in labels]
+    check_cats(cats)
+    values = [read_value(cats, label) for label in labels]
     truths = np.array(values, dtype=np.float32)
-    unsafe = _value(cats, UNSAFE)
+    unsafe = read_value(cats, UNSAFE)
     if unsafe == 0.0:
         return Gold(np.nan_to_num(truths, nan=0.0))
     if np.isnan(unsafe) or (truths > POSITIVE).any():
@@ -127,7 +128,18 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     return Gold(truths)
 
 
-def _value(cats: Mapping[str, Any], key: str) -> float:
+def check_cats(cats: Any) -> None:
+    """cats (Any): The gold of a doc, perhaps damaged.
+    RAISES (SettingsError): It isn't a dict."""
+    if not isinstance(cats, Mapping):
+        raise SettingsError(Errors.E343.format(kind=type(cats).__name__))
+
+
+def read_value(cats: Mapping[str, Any], key: str) -> float:
+    """cats (Mapping[str, Any]): The gold of a text.
+    key (str): A category, or `unsafe`.
+    RETURNS (float): Its value; NaN if it is unknown.
+    RAISES (SettingsError): The value is not a number in [0, 1]."""
     if key not in cats:
         return np.nan
     value = cats[key]

@@ -136,6 +136,22 @@ def test_corrected_sentences_are_texts_or_spans_of_their_documents(convert, tmp_
     assert rejected == [[24, 32, "Hate"]]
 
 
+def test_sentences_without_spaces_need_a_tokenizer_that_ends_tokens_there(
+    convert, tmp_path
+):
+    """The page divides such a text where the tokenizer of `xx` doesn't."""
+    document = "我恨你。你好！再见"
+    meta = {"unit": "sentence", "record": 1, "start": 0, "end": 4}
+    marks = [{"text": "我恨你。", "label": "Hate", "answer": "accept", "meta": meta}]
+    marks.append({"text": document, "label": "Hate", "answer": "accept"})
+    (tmp_path / "r.jsonl").write_text(json.dumps({"text": document}), encoding="utf8")
+    options = ("in.jsonl", "out.spacy", "--documents", "r.jsonl")
+    output = convert(*options, records=marks, code=3)
+    assert "doesn't match token boundaries of the language 'xx' (--lang" in output
+    convert(*options, "--language", "zh")
+    assert spans_of(load("out.spacy")[document]) == [("我恨你。", "Hate")]
+
+
 def test_corrected_sentences_of_a_conversation_are_spans_of_its_text(convert, tmp_path):
     texts = ["A nice day.", "I hate you. Go away."]
     chat = [{"role": role, "content": t} for role, t in zip("ab", texts, strict=True)]
