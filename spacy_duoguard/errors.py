@@ -438,6 +438,19 @@ class Errors:
         "[E082] {folder} has {found} with the factory 'duoguard'{names}. Choose one "
         "with --component."
     )
+    E341 = (
+        "[E341] Something follows the corpus in {path}, such as a second corpus, and "
+        "spaCy would ignore it. Put the files of several corpora in one folder, or "
+        "merge them with DocBin.merge."
+    )
+    E342 = (
+        "[E342] A warning ({name}) ended the command, because Python was told to treat "
+        "warnings as errors. Leave out -W error or PYTHONWARNINGS, or see --verbose."
+    )
+    E343 = (
+        "[E343] The gold of a doc (doc.cats) is of the type '{kind}', not a dict of "
+        "categories and values. Correct the corpus."
+    )
     E083 = (
         "[E083] Can't read {path} as a spaCy corpus: {problem}. Use a .spacy file or a "
         "folder of them, as written by 'spacy convert' or DocBin.to_disk."

@@ -24,6 +24,7 @@ from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
+from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import read_cats
 from ..pipeline.registry import read_guard_blocks
 from ..pipeline.saved import load_saved
@@ -151,6 +152,8 @@ def score_corpus(
     check_regular_files(dev)
     if not any(dev.rglob("*.spacy")) and dev.suffix != ".spacy":
         raise SettingsError(Errors.E195.format(path=dev))
+    for file in _list_corpus(dev):
+        check_corpus_file(file)
     nlp = load_saved(pipeline)
     pipe = nlp.get_pipe(name)
     if not isinstance(pipe, DuoGuard):

@@ -47,7 +47,7 @@ Rename = Annotated[
     list[str] | None,
     typer.Option(
         help="Read a label as a category, e.g. HATE=Hate, or leave it out, e.g. "
-        "OTHER=; can be repeated",
+        "OTHER=, so that it stays unknown; can be repeated",
         show_default=False,
     ),
 ]

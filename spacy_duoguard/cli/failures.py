@@ -50,6 +50,8 @@ def _describe(error: Exception) -> str:
         file = error.filename2 or error.filename or "a file"
         problem = error.strerror or str(error) or type(error).__name__
         return Errors.E230.format(file=file, problem=problem)
+    if isinstance(error, Warning):
+        return Errors.E342.format(name=type(error).__name__)
     return f"{type(error).__name__} (see --verbose)"
 
 

@@ -19,6 +19,7 @@ class Annotation:
 
     answers: tuple[Answer, ...]
     covers_spans: bool = False  # all spans that have a category are among the answers
+    leaves_out_spans: bool = False  # what it says of some spans was left out
 
 
 class Skipped(Enum):

@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 
 from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
+from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import POSITIVE, REJECTED, check_maximum
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
@@ -36,9 +37,9 @@ def create_composed_docs(
     corpus comes once per epoch, alone or among safe ones. The sentences of such a doc
     are its texts, or theirs if they are set, and its span group says which are unsafe.
 
-    path (Path): A .spacy file or a folder of them, with gold in `doc.cats`. Texts with
-        a partial span group, as from corrections, stay alone, and so do texts that
-        aren't known to be safe or unsafe.
+    path (Path): A .spacy file or a folder of them, with gold in `doc.cats`. Texts of
+        which too little is known stay alone: those with a partial span group, as from
+        corrections, and those that may be unsafe, for all their gold says.
     level (float): The share of texts to put among safe ones.
     n_safe (Sequence[int]): The least and the most safe texts around one.
     max_length (int): The maximum number of tokens of a composed doc; 0 for no limit.
@@ -94,23 +95,22 @@ def _read(
     docs = [doc for doc in _read_docs(nlp.vocab, path) if len(doc)]
     # A span of a composed doc is safe if nothing says otherwise. In these, some are not
     # known.
-    partial_docs = {
-        doc for doc in docs if is_partial(doc, spans_key) or is_open(doc, spans_key)
-    }
-    safe = [d for d in docs if _is_safe(d, max_safe) and d not in partial_docs]
+    open_docs = {d for d in docs if is_partial(d, spans_key) or _is_open(d, spans_key)}
+    safe = [d for d in docs if _is_safe(d, max_safe) and d not in open_docs]
     if level > 0 and not safe:
         raise SettingsError(Errors.E244.format(path=path, docs=len(docs)))
     if shuffle:
         random.shuffle(docs)
     for doc in docs:
         parts = [doc]
-        if random.random() < level and doc not in partial_docs:
+        if random.random() < level and doc not in open_docs:
             parts = _surround(doc, safe, random.randint(*n_safe), max_length)
         yield from augmenter(nlp, compose(nlp.vocab, parts, spans_key))
 
 
 def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
     for file in walk_corpus(path, FILE_TYPE):
+        check_corpus_file(file)
         yield from DocBin().from_disk(file).get_docs(vocab)
 
 
@@ -122,20 +122,22 @@ def is_partial(doc: Doc, spans_key: str) -> bool:
     return spans_key in doc.spans and REJECTED in doc.spans[spans_key].attrs
 
 
-def is_open(doc: Doc, spans_key: str) -> bool:
-    """doc (Doc), spans_key (str): As for `is_partial`.
-    RETURNS (bool): Whether the gold says neither that the text is unsafe nor that it's
-        safe, and nothing of its spans."""
-    if spans_key in doc.spans or any(v > POSITIVE for v in doc.cats.values()):
-        return False
-    return UNSAFE not in doc.cats and not doc.cats.keys() >= set(CATEGORIES)
-
-
 def _is_safe(doc: Doc, max_safe: float) -> bool:
     """Whether all categories are known, and low."""
-    if any(value > max_safe for value in doc.cats.values()):
+    is_known = UNSAFE in doc.cats or _names_all(doc)
+    return is_known and not any(value > max_safe for value in doc.cats.values())
+
+
+def _is_open(doc: Doc, spans_key: str) -> bool:
+    """Whether the gold doesn't say if the text is unsafe, nor which of its spans are:
+    it names no category that it has, and not all that it might have."""
+    if spans_key in doc.spans or UNSAFE in doc.cats or _names_all(doc):
         return False
-    return doc.cats.get(UNSAFE) is not None or doc.cats.keys() >= set(CATEGORIES)
+    return not any(value > POSITIVE for value in doc.cats.values())
+
+
+def _names_all(doc: Doc) -> bool:
+    return doc.cats.keys() >= set(CATEGORIES)
 
 
 def _surround(doc: Doc, safe: Sequence[Doc], count: int, max_length: int) -> list[Doc]:
@@ -157,8 +159,8 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     docs (Sequence[Doc]): The texts, with gold in `doc.cats`, and perhaps that of spans.
     spans_key (str): The group of `doc.spans` for the gold of spans.
     RETURNS (Example): An example whose predicted doc has the sentences. A category is
-        known if one text has it, or if all texts say whether they do. Its spans are
-        partial gold if a text isn't known to be safe or unsafe.
+        known if one text has it, or if all texts say whether they do. Without a span
+        group, if one text may be unsafe for all its gold says.
     RAISES (SettingsError): A text that isn't unsafe has a category.
     """
     parts = Parts(vocab)
@@ -170,22 +172,24 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
         parts.add(doc, space=not is_last, sent_starts=sentence_starts(doc))
     reference = parts.make(sentences=True)
     reference.cats = merge_cats([doc.cats for doc in docs])
-    reference.spans[spans_key] = [Span(reference, *entry) for entry in entries]
+    if not any(_is_open(doc, spans_key) for doc in docs):
+        reference.spans[spans_key] = [Span(reference, *entry) for entry in entries]
     if len(docs) == 1 and is_partial(docs[0], spans_key):
         reference.spans[spans_key].attrs.update(docs[0].spans[spans_key].attrs)
-    if any(is_open(doc, spans_key) for doc in docs):
-        reference.spans[spans_key].attrs[REJECTED] = []
     return Example(parts.make(sentences=True), reference)
 
 
 def _entries(doc: Doc, offset: int, spans_key: str) -> list[tuple[int, int, str]]:
-    """The unsafe spans of a text: those of its gold, or the whole text."""
+    """The unsafe spans of a text: those of its gold, or the whole text. As `unsafe`, it
+    has categories that its gold doesn't name open."""
     if spans_key in doc.spans:
         group = doc.spans[spans_key]
         return [(offset + s.start, offset + s.end, s.label_) for s in group]
-    labels = [name for name, value in doc.cats.items() if value > POSITIVE]
-    if len(labels) > 1 and UNSAFE in labels:
-        labels.remove(UNSAFE)
+    labels = {name: None for name, value in doc.cats.items() if value > POSITIVE}
+    if labels and not _names_all(doc) and doc.cats.get(UNSAFE) != 0.0:
+        labels[UNSAFE] = None
+    elif len(labels) > 1:
+        labels.pop(UNSAFE, None)
     return [(offset, offset + len(doc), label) for label in labels]
 
 

@@ -11,6 +11,7 @@ from spacy.tokens import Doc, DocBin
 from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, SettingsError
+from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.settings import SPANS_KEY
 from ..scoring.compression import compress
 from ..scoring.file_names import compression_of, suffix_of
@@ -88,6 +89,7 @@ def read_corpus(corpus: Path) -> Iterator[Doc]:
     check_regular_files(corpus)
     vocab = spacy.blank("xx").vocab
     for path in list_corpora(corpus):
+        check_corpus_file(path)
         try:
             yield from DocBin().from_disk(path).get_docs(vocab)
         except Exception as e:  # the errors of zlib and msgpack share no base class

@@ -114,7 +114,9 @@ def _read_span_question(
     if answer == REJECT and len(spans) != 1:
         return Skipped.rejected
     value = _VALUES[answer]
-    return Annotation(tuple(_read_spans(spans, text, names, value=value)))
+    answers = _read_spans(spans, text, names, value=value)
+    left_out = answer == ACCEPT and len(answers) < len(spans)
+    return Annotation(tuple(answers), leaves_out_spans=left_out)
 
 
 def _read_gold(fields: Mapping[str, Any], text: str, names: LabelNames) -> Annotation:
@@ -143,15 +145,21 @@ def _read_gold(fields: Mapping[str, Any], text: str, names: LabelNames) -> Annot
 def _add_spans(
     answers: list[Answer], spans: Sequence[Any], text: str, names: LabelNames
 ) -> Annotation:
-    """Spans are all there are, unless they have answers: then the rest is unknown."""
+    """Spans are all there are, unless they have answers: then the rest is unknown. It
+    is, too, where labels are left out: without its entry, a span would count as safe.
+    """
     marked = [isinstance(span, Mapping) and "answer" in span for span in spans]
     if any(marked) and not all(marked):
         raise BrokenRecordError("some spans have an 'answer', others don't")
+    left_out = False
     for span in spans:
         answer = _read_answer(span) if any(marked) else ACCEPT
         if answer in _VALUES:
-            answers += _read_spans([span], text, names, value=_VALUES[answer])
-    return Annotation(tuple(answers), covers_spans=not any(marked))
+            read = _read_spans([span], text, names, value=_VALUES[answer])
+            left_out |= answer == ACCEPT and not read
+            answers += read
+    covers = not (any(marked) or left_out or names.omits_category)
+    return Annotation(tuple(answers), covers, left_out)
 
 
 def _read_spans(

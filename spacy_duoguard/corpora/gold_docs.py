@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from spacy.tokens import Doc, Span
 
-from ..pipeline.gold import REJECTED, read_listed
+from ..pipeline.gold import REJECTED, check_cats, read_listed, read_value
 from .merge import Merged
 
 # The key of `doc.user_data` with the records, so that they can be written out again.
@@ -49,8 +49,10 @@ def gold_fields(doc: Doc, spans_key: str) -> dict[str, Any]:
     """doc (Doc): A doc with gold.
     spans_key (str): The group of `doc.spans` with the gold of spans.
     RETURNS (Dict[str, Any]): Its text and gold as a record.
-    RAISES (SettingsError): What it says was rejected is damaged."""
-    cats = {label: float(value) for label, value in doc.cats.items()}
+    RAISES (SettingsError): A value isn't a number in [0, 1], as in training, or what it
+        says was rejected is damaged."""
+    check_cats(doc.cats)
+    cats = {label: read_value(doc.cats, label) for label in doc.cats}
     fields: dict[str, Any] = {"text": doc.text, "cats": cats}
     if spans_key in doc.spans:
         group = doc.spans[spans_key]

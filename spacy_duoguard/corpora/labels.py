@@ -37,6 +37,13 @@ class LabelNames:
         """All categories, in order."""
         return (*CATEGORIES, *(name for name in self.added if name not in CATEGORIES))
 
+    @property
+    def omits_category(self) -> bool:
+        """Whether a category, or `unsafe`, is left out wherever records name it."""
+        return any(
+            self.renamed.get(name, name) is None for name in (*self.categories, UNSAFE)
+        )
+
     def resolve(self, name: str) -> str | None:
         """name (str): A label of a record.
         RETURNS (Optional[str]): A category or `unsafe`, or None to leave it out.

@@ -71,6 +71,7 @@ def merge(
     covers = any(annotation.covers_spans for _, annotation in annotations)
     # An entry that was left out would count as negative in a complete group.
     doubted = policy is Policy.unknown and any(c.span for c in conflicts)
+    doubted |= any(annotation.leaves_out_spans for _, annotation in annotations)
     return Merged(cats, spans, covers and not doubted, conflicts)
 
 

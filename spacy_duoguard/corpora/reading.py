@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ def _align(doc: Doc, annotation: Annotation) -> Annotation:
         else answer._replace(span=_align_span(doc, *answer.span))
         for answer in annotation.answers
     ]
-    return Annotation(tuple(answers), annotation.covers_spans)
+    return replace(annotation, answers=tuple(answers))
 
 
 def _align_span(doc: Doc, start: int, end: int) -> tuple[int, int]:
@@ -180,7 +180,7 @@ def _align_span(doc: Doc, start: int, end: int) -> tuple[int, int]:
         return inner_start, inner_end
     raise BrokenRecordError(
         f"the span {start}-{end} doesn't match token boundaries of the language "
-        f"'{doc.lang_}'"
+        f"'{doc.lang_}' (--language)"
     )
 
 

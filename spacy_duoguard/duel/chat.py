@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .settings import Endpoint
 
 # What a model said.
 TEXT, REFUSAL, EMPTY, TORN = "text", "refusal", "empty", "torn"
+REASONING = "reasoning"
 # What went wrong with a request. These are asked again when a run goes on.
 FAILURES: tuple[str, ...] = (
     "rate limited",
@@ -31,6 +33,13 @@ FAILURES: tuple[str, ...] = (
     "rejected",
 )
 
+# What models put around their reasoning. Some templates begin it, so that the answer
+# only ends it, and gpt-oss names its channels.
+_REASONING = re.compile(
+    r"</?(seed:)?(think|thinking|thoughts?|reason|reasoning)>"
+    r"|\[/?THINK\]|◁/?think▷|<\|channel\|>",
+    re.IGNORECASE,
+)
 _LIMIT = 2**20  # bytes of an answer
 _MAY_SUCCEED = ("timeout", "connection lost", "not JSON")  # after the headers
 _NO_KEY = "none"  # the client insists on a key
@@ -41,7 +50,7 @@ _LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 class Answer:
     """What came of a request."""
 
-    kind: str  # TEXT, REFUSAL, EMPTY, TORN, or one of FAILURES
+    kind: str  # TEXT, REFUSAL, EMPTY, TORN, REASONING, or one of FAILURES
     text: str = ""  # only for TEXT
 
     @property
@@ -254,4 +263,6 @@ def read_answer(body: bytes) -> Answer:
         return Answer("wrong type")
     if not text.strip():
         return Answer(EMPTY)
-    return Answer(TORN) if reason == "length" else Answer(TEXT, text)
+    if reason == "length":
+        return Answer(TORN)
+    return Answer(REASONING) if _REASONING.search(text) else Answer(TEXT, text)

@@ -142,7 +142,8 @@ def get_decided_spans(doc: Doc) -> list[tuple[dict[str, Any], Decision]]:
     """doc (Doc): A doc.
     RETURNS (List[Tuple[Dict[str, Any], Decision]]): The spans that were flagged, as
         from `get_flagged_spans`, and those to be reviewed, with their categories above
-        the review threshold; and what was decided of each."""
+        the review threshold, or with their highest one if they are only truncated; and
+        what was decided of each."""
     spans = []
     for (start, end), verdict in get_span_verdicts(doc).items():
         labels = verdict.flags
@@ -150,6 +151,7 @@ def get_decided_spans(doc: Doc) -> list[tuple[dict[str, Any], Decision]]:
             limits = read_limits(read_record(doc) or {}).review_thresholds
             pairs = zip(verdict.labels, limits, strict=True)
             labels = [k for k, r in pairs if r is not None and verdict.cats[k] > r]
+            labels = labels or [max(verdict.labels, key=verdict.cats.__getitem__)]
         if labels:
             span = {"start": start, "end": end, "cats": _pick(verdict, labels)}
             spans.append((span, verdict.decision))

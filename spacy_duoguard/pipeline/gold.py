@@ -110,12 +110,14 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     cats (Mapping[str, Any]): The known categories, and perhaps `unsafe`.
     labels (Sequence[str]): All categories, in order.
     RETURNS (Gold): The gold.
-    RAISES (SettingsError): A value that is not a number in [0, 1], an unsafe text
-        whose categories are all 0, or one that has a category and isn't unsafe.
+    RAISES (SettingsError): A value that is not a number in [0, 1], an unsafe text whose
+        categories are all 0, one that has a category and isn't unsafe, or what isn't a
+        dict.
     """
-    values = [_value(cats, label) for label in labels]
+    check_cats(cats)
+    values = [read_value(cats, label) for label in labels]
     truths = np.array(values, dtype=np.float32)
-    unsafe = _value(cats, UNSAFE)
+    unsafe = read_value(cats, UNSAFE)
     check_maximum(cats, labels)
     if unsafe == 0.0:
         return Gold(np.nan_to_num(truths, nan=0.0))
@@ -135,15 +137,26 @@ def check_maximum(cats: Mapping[str, Any], labels: Iterable[str]) -> None:
     labels (Iterable[str]): The categories.
     RAISES (SettingsError): It does.
     """
-    unsafe = _value(cats, UNSAFE)
+    unsafe = read_value(cats, UNSAFE)
     for label in labels:
-        if unsafe <= POSITIVE < _value(cats, label):  # false if one is open
+        if unsafe <= POSITIVE < read_value(cats, label):  # false if one is open
             value = cats[label]
             message = Errors.E327.format(unsafe=cats[UNSAFE], label=label, value=value)
             raise SettingsError(message)
 
 
-def _value(cats: Mapping[str, Any], key: str) -> float:
+def check_cats(cats: Any) -> None:
+    """cats (Any): The gold of a doc, perhaps damaged.
+    RAISES (SettingsError): It isn't a dict."""
+    if not isinstance(cats, Mapping):
+        raise SettingsError(Errors.E343.format(kind=type(cats).__name__))
+
+
+def read_value(cats: Mapping[str, Any], key: str) -> float:
+    """cats (Mapping[str, Any]): The gold of a text.
+    key (str): A category, or `unsafe`.
+    RETURNS (float): Its value; NaN if it is unknown.
+    RAISES (SettingsError): The value is not a number in [0, 1]."""
     if key not in cats:
         return np.nan
     value = cats[key]

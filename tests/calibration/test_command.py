@@ -209,6 +209,12 @@ def test_failures_change_nothing(saved, dev, tmp_path):
     damaged = tmp_path / "damaged.spacy"
     damaged.write_bytes(b"not a corpus")
     assert "E083" in failure(saved, damaged, "--best-f")
+    damaged.write_bytes(dev.read_bytes() * 2)
+    assert "E341" in failure(saved, damaged, "--best-f")
+    listed = spacy.blank("en")("a dog")
+    listed.cats = ["unsafe"]
+    DocBin(docs=[listed]).to_disk(damaged)
+    assert "E343" in failure(saved, damaged, "--best-f")
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "dev.jsonl").touch()
     assert "E195" in failure(saved, tmp_path / "texts", "--best-f")

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 import spacy
 from spacy.tokens import DocBin, Span
@@ -10,7 +11,7 @@ from support.training import train
 
 from spacy_duoguard.corpora.composed import compose, merge_cats
 from spacy_duoguard.errors import SettingsError
-from spacy_duoguard.pipeline.gold import read_span_group
+from spacy_duoguard.pipeline.gold import read_cats, read_span_group
 from spacy_duoguard.taxonomy import CATEGORIES
 
 NAME = "spacy-duoguard.composed_docs.v1"
@@ -59,7 +60,8 @@ def test_each_text_comes_once_among_safe_ones(corpus):
             assert entries == []
         elif others == ["I will kill you. Now!"]:
             assert gold.cats == {"Hate": 1.0, "Privacy": 0.0}
-            assert entries == [(others[0], "Hate")]
+            # As `unsafe`, it has the categories open that its gold doesn't name.
+            assert entries == [(others[0], "Hate"), (others[0], "unsafe")]
             unsafe += 1
         else:
             assert gold.cats == {"unsafe": 1.0}
@@ -142,10 +144,50 @@ def test_a_text_with_partial_gold_stays_alone(tmp_path):
                 assert "rejected" not in group.attrs
 
 
+@pytest.mark.parametrize("cats", [{}, {"Hate": 0.0}, {**KNOWN, "Hate": 0.4}])
+def test_a_text_that_may_be_unsafe_stays_alone(tmp_path, cats):
+    """Without entries, its sentences would count as safe."""
+    nlp = spacy.blank("en")
+    is_known = len(cats) == len(CATEGORIES)
+    docs = [make_doc(nlp, text, {"unsafe": 0.0}) for text in SAFE]
+    docs.append(make_doc(nlp, "Who knows?", cats))
+    DocBin(docs=docs).to_disk(tmp_path / "t.spacy")
+    for level in (0.0, 1.0):
+        reader = spacy.registry.readers.get(NAME)(tmp_path / "t.spacy", level=level)
+        golds = [eg.reference for eg in reader(nlp) if "Who knows" in eg.text]
+        for gold in golds:
+            assert ("duoguard" in gold.spans) == is_known
+            assert is_known or (gold.text, gold.cats) == ("Who knows?", cats)
+        assert len(golds) == 1 or (is_known and level)
+
+
+def test_categories_that_an_unsafe_text_may_have_are_open():
+    """In the docs and in the span groups."""
+    nlp = spacy.blank("en")
+    safe = make_doc(nlp, "The dog sleeps", {"unsafe": 0.0})
+    for cats, labels in (
+        ({"Hate": 1.0}, {"Hate", "unsafe"}),
+        ({**KNOWN, "Hate": 1.0}, {"Hate"}),
+        ({"Hate": 1.0, "unsafe": 1.0}, {"Hate", "unsafe"}),
+        ({**KNOWN, "Hate": 1.0, "unsafe": 1.0}, {"Hate"}),
+    ):
+        unsafe = make_doc(nlp, "I hate you", cats)
+        reference = compose(nlp.vocab, [safe, unsafe], "duoguard").reference
+        group = reference.spans["duoguard"]
+        assert {span.label_ for span in group} == labels
+        spans = list(reference.sents)
+        (_, of_unsafe), _ = read_span_group(group, spans, CATEGORIES)
+        of_text = read_cats(cats, CATEGORIES)
+        assert of_unsafe.truths[CATEGORIES.index("Hate")] == 1
+        is_open = np.isnan(of_unsafe.truths)
+        assert (is_open == np.isnan(of_text.truths)).all()
+
+
 def test_a_text_of_one_word_is_a_sentence_too():
     nlp = spacy.blank("en")
     docs = [make_doc(nlp, "Hello there", {"unsafe": 0.0})]
-    docs += [make_doc(nlp, word, {"Hate": 1.0}) for word in ("Grrr", "Ugh")]
+    cats = {**KNOWN, "Hate": 1.0}
+    docs += [make_doc(nlp, word, cats) for word in ("Grrr", "Ugh")]
     gold = compose(nlp.vocab, docs, "duoguard").reference
     assert [sent.text for sent in gold.sents] == ["Hello there", "Grrr", "Ugh"]
     assert [span.text for span in gold.spans["duoguard"]] == ["Grrr", "Ugh"]
@@ -187,9 +229,7 @@ def test_what_nobody_labelled_is_not_safe_in_its_sentences(tmp_path, cats):
     examples = list(spacy.registry.readers.get(NAME)(tmp_path, level=1.0)(nlp))
     (alone,) = [eg.reference for eg in examples if "Nobody" in eg.reference.text]
     assert alone.text == "Nobody has read this."
-    group = alone.spans["duoguard"]
-    golds, _ = read_span_group(group, list(alone.sents), CATEGORIES)
-    assert [gold.is_known for gold in golds] == [False]
+    assert "duoguard" not in alone.spans
     for eg in examples:
         if eg.reference is not alone:
             assert "rejected" not in eg.reference.spans["duoguard"].attrs

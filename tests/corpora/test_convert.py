@@ -67,6 +67,24 @@ def test_unknown_labels_are_refused_until_they_are_dealt_with(convert, tmp_path)
     assert docs["A swim."].cats == {"Hate": 0.0}
 
 
+def test_spans_that_are_left_out_are_not_trained_as_safe(convert):
+    text = "I hate you. A nice day."
+    spans = [{"start": 0, "end": 11, "label": "X"}]
+    records = [{"text": text, "spans": spans, "unsafe": 1}]
+    records += [{"text": "Go home.", "spans": []}]
+    convert("in.jsonl", "out.spacy", "--rename", "X=", records=records)
+    docs = load("out.spacy")
+    assert (docs[text].cats, dict(docs[text].spans)) == ({"unsafe": 1.0}, {})
+    assert spans_of(docs["Go home."]) == []
+    # Nor if another record of the text says that it has all spans.
+    other = [{"start": 12, "end": 23, "label": "Privacy"}]
+    records.append({"text": text, "spans": other})
+    convert("in.jsonl", "out.spacy", "--rename", "X=", records=records)
+    doc = load("out.spacy")[text]
+    assert spans_of(doc) == [("A nice day.", "Privacy")]
+    assert doc.spans["duoguard"].attrs[REJECTED] == []
+
+
 def test_contradictions_are_refused_until_they_are_settled(convert, tmp_path):
     records = [*BINARY, {"text": "I hate you.", "label": "Hate", "answer": "reject"}]
     output = convert("in.jsonl", "out.spacy", records=records, code=1)
@@ -116,6 +134,22 @@ def test_corrected_sentences_are_texts_or_spans_of_their_documents(convert, tmp_
     assert spans_of(doc) == [("I hate you.", "Hate")]
     rejected = [list(entry) for entry in doc.spans["duoguard"].attrs[REJECTED]]
     assert rejected == [[24, 32, "Hate"]]
+
+
+def test_sentences_without_spaces_need_a_tokenizer_that_ends_tokens_there(
+    convert, tmp_path
+):
+    """The page divides such a text where the tokenizer of `xx` doesn't."""
+    document = "我恨你。你好！再见"
+    meta = {"unit": "sentence", "record": 1, "start": 0, "end": 4}
+    marks = [{"text": "我恨你。", "label": "Hate", "answer": "accept", "meta": meta}]
+    marks.append({"text": document, "label": "Hate", "answer": "accept"})
+    (tmp_path / "r.jsonl").write_text(json.dumps({"text": document}), encoding="utf8")
+    options = ("in.jsonl", "out.spacy", "--documents", "r.jsonl")
+    output = convert(*options, records=marks, code=3)
+    assert "doesn't match token boundaries of the language 'xx' (--lang" in output
+    convert(*options, "--language", "zh")
+    assert spans_of(load("out.spacy")[document]) == [("我恨你。", "Hate")]
 
 
 def test_corrected_sentences_of_a_conversation_are_spans_of_its_text(convert, tmp_path):

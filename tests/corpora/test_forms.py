@@ -165,6 +165,45 @@ def test_labels_are_renamed_added_and_left_out():
     assert read(names, label="a=b", answer="accept") == answers()
 
 
+OTHER = {**LAST, "label": "OTHER"}
+
+
+@pytest.mark.parametrize(
+    ("renamed", "fields", "expected"),
+    [
+        # A span that is left out isn't safe, and neither is one of its category.
+        ("OTHER=", {"spans": [OTHER]}, Annotation((), False, True)),
+        (
+            "OTHER=",
+            {"spans": [FIRST, OTHER]},
+            Annotation((Answer("Hate", 1.0, (0, 11)),), False, True),
+        ),
+        (
+            "OTHER=",
+            {"spans": [{**OTHER, "answer": "accept"}]},
+            Annotation((), False, True),
+        ),
+        ("OTHER=", {"spans": [{**OTHER, "answer": "reject"}]}, answers()),
+        (
+            "OTHER=",
+            {"_view_id": "spans", "spans": [OTHER], "answer": "accept"},
+            Annotation((), False, True),
+        ),
+        ("Hate=", {"spans": [FIRST]}, Annotation((), False, True)),
+        ("Hate=", {"spans": []}, answers()),
+        ("unsafe=", {"spans": []}, answers()),
+        ("OTHER=", {"spans": []}, answers(covers_spans=True)),
+        (
+            "OTHER=Hate",
+            {"spans": [OTHER]},
+            answers(("Hate", 1.0, (12, 20)), covers_spans=True),
+        ),
+    ],
+)
+def test_spans_that_are_left_out_stay_unknown(renamed, fields, expected):
+    assert read(parse_labels("", [renamed]), **fields) == expected
+
+
 def test_two_options_of_one_category_count_together():
     names = parse_labels("", ["slur=Hate", "threat=Hate"])
     options = [{"id": "slur"}, {"id": "threat"}]

@@ -96,6 +96,13 @@ def test_a_group_with_an_unknown_span_no_longer_covers_all():
     assert (gold.spans, gold.covers_spans) == ({SPAN: {"A": 1.0}}, False)
 
 
+def test_a_group_that_leaves_out_a_span_no_longer_covers_all():
+    """Another record, which doesn't have the span, would make it safe."""
+    every = note(("A", 1.0, SPAN), covers_spans=True)
+    gold = merged(every, Annotation((), leaves_out_spans=True))
+    assert (gold.spans, gold.covers_spans) == ({SPAN: {"A": 1.0}}, False)
+
+
 answers = st.builds(
     Answer,
     st.sampled_from([*LABELS, UNSAFE]),

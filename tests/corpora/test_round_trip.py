@@ -165,3 +165,30 @@ def test_a_corpus_of_another_program_has_only_gold(folder):
         to_lines(folder, "torn", "out")
     with pytest.raises(SettingsError, match="E276"):
         export(folder / "other.spacy", str(folder / "out.csv"))
+
+
+def test_what_follows_a_corpus_is_not_ignored(folder):
+    """spaCy reads no further than the end of the first one."""
+    doc = spacy.blank("en")("a dog")
+    doc.cats = {"Hate": 1.0}
+    DocBin(docs=[doc]).to_disk(folder / "one.spacy")
+    content = (folder / "one.spacy").read_bytes()
+    reader = spacy.registry.readers.get("spacy-duoguard.composed_docs.v1")
+    for rest in (content, b"\0" * 9):
+        (folder / "two.spacy").write_bytes(content + rest)
+        with pytest.raises(SettingsError, match=r"E341.*two\.spacy"):
+            to_lines(folder, "two", "out")
+        with pytest.raises(SettingsError, match=r"E341.*two\.spacy"):
+            list(reader(folder / "two.spacy", level=0.0)(spacy.blank("en")))
+    assert len(to_lines(folder, "one", "out")) == 1
+
+
+@pytest.mark.parametrize(
+    ("cats", "code"), [(["Hate"], "E343"), ({"Hate": "1"}, "E063"), ({"x": 2}, "E063")]
+)
+def test_gold_that_training_refuses_is_refused(folder, cats, code):
+    doc = spacy.blank("en")("a dog")
+    doc.cats = cats
+    DocBin(docs=[doc]).to_disk(folder / "other.spacy")
+    with pytest.raises(SettingsError, match=code):
+        to_lines(folder, "other", "out")

@@ -165,6 +165,30 @@ def test_only_a_complete_text_is_one(content, answer):
     assert read_answer(Reply(content).body) == answer
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>Hm, an unsafe text</think>Guten Tag",
+        "Hm, an unsafe text\n</think>\n\nGuten Tag",
+        "<THINKING>Hm",
+        "Guten Tag <reasoning>why</reasoning>",
+        "<seed:think>Hm</seed:think>4",
+        "[THINK]Hm[/THINK]4",
+        "◁think▷Hm◁/think▷4",
+        "<|channel|>analysis<|message|>Hm",
+    ],
+)
+def test_an_answer_with_reasoning_is_no_text(text):
+    assert read_answer(Reply(completion(text)).body) == Answer("reasoning")
+    torn = Reply(completion(text, reason="length")).body
+    assert read_answer(torn) == Answer("torn")
+
+
+@pytest.mark.parametrize("text", ["I think so.", "<b>think</b>", "<thin>", "[thinks]"])
+def test_a_text_about_thinking_is_one(text):
+    assert read_answer(Reply(completion(text)).body) == Answer("text", text)
+
+
 def test_answers_in_another_encoding_are_no_text():
     assert read_answer(b'{"choices": "\xff"}') == Answer("not JSON")
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from support.runs import results_of
 
+from spacy_duoguard.review.documents import read_document
 from spacy_duoguard.scoring.parquet import result_columns, to_table
 from spacy_duoguard.scoring.pipelines import GuardOptions, load_guard
 from spacy_duoguard.scoring.record import make_records
@@ -74,6 +75,30 @@ def test_with_a_band_results_say_what_the_doc_says(qwen2_folder):
     assert (failed["status"], failed["action"]) == ("error", "block")
     assert failed["reason"] == {"category": None, "margin": None}
     assert len({result["action"] for result in results}) > 1
+
+
+@pytest.mark.parametrize("context", ["isolated", "document"])
+def test_truncated_sentences_are_among_those_to_review(qwen2_folder, context):
+    text = f"Hi. {'A nice day, ' * 9}and a walk. Bye."
+    options = {"sentences": context, "max_chars": 40}
+    options |= {"threshold": 0.9999, "review_threshold": 0.999}
+    scorer = make_scorer(qwen2_folder, **options)
+    (result,) = score(scorer, [{"text": text}])
+    doc = scorer.nlp(text)
+    actions = {(s.start_char, s.end_char): s._.duoguard_action for s in doc.sents}
+    assert "review" in actions.values()
+    shown = {(s["start"], s["end"]): s["action"] for s in result["sentences"]}
+    assert shown == {k: action for k, action in actions.items() if action != "allow"}
+    for sentence in result["sentences"]:
+        if sentence["action"] == "review":
+            assert sentence["reason"] == {"category": None, "margin": None}
+            cats = doc.char_span(sentence["start"], sentence["end"])._.duoguard_cats
+            highest = max(CATEGORIES, key=cats.__getitem__)
+            assert sentence["cats"] == {highest: round_up(cats[highest])}
+    document = read_document(result, 1)
+    assert document.status == "truncated"
+    reviewed = [s for s in document.sentences if not s.is_flagged]
+    assert len(reviewed) == list(shown.values()).count("review")
 
 
 def test_reviews_are_counted():

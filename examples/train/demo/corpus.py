@@ -109,7 +109,7 @@ def create_composed_texts(corpus: Corpus, spans_key: str) -> Corpus:
     def read(nlp: Language) -> Iterator[Example]:
         for example in corpus(nlp):
             if len(list(example.reference.sents)) == 1:
-                del example.reference.spans[spans_key]
+                example.reference.spans.pop(spans_key, None)
             yield example
 
     return read
