@@ -423,6 +423,10 @@ class Errors:
         "[E338] Component '{name}' was given scores of other categories than it has, "
         "such as from before add_label. Call predict again."
     )
+    E339 = (
+        "[E339] This process was forked while another thread pushed to this batch of "
+        "streams. Its texts count as unsafe. Make a new StreamBatch in the fork."
+    )
     E181 = (
         "[E181] The scores of a stream contradict themselves: {problem}. Treat its "
         "text as unsafe, and open a new stream for the next one."

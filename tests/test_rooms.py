@@ -25,6 +25,7 @@ ROOMS = [
 ENGINE = [
     "unique_keys",
     "user_warnings",
+    "fork_lock",
     "fallbacks",
     "network",
     "settings",

@@ -1,10 +1,10 @@
 """What was computed in a slower way after an error: counted, and reported once."""
 
-import threading
 from collections import Counter
 from pathlib import Path
 
 from ..errors import Warnings
+from .fork_lock import ForkLock
 from .user_warnings import warn_once
 
 # What is counted, and how the warning puts it.
@@ -25,7 +25,7 @@ class Fallbacks:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._reported: set[str] = set()
         self.reset()
 
@@ -42,7 +42,7 @@ class Fallbacks:
     def count(self, kind: str, cause: str) -> None:
         """kind (str): One of the constants above.
         cause (str): From `describe`."""
-        with self._lock:
+        with self._lock.plain:
             self.counts[kind] += 1
             self.first_cause = self.first_cause or cause
 

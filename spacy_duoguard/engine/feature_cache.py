@@ -1,12 +1,12 @@
 """A cache of the head's inputs, while only the head is trained."""
 
-import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from torch import Tensor
 
+from .fork_lock import ForkLock
 from .network.decoder import Decoder
 from .network.tensor_versions import TensorVersions
 
@@ -23,7 +23,7 @@ class FeatureStore:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self._rows: dict[Hashable, tuple[np.ndarray, int]] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -37,14 +37,14 @@ class FeatureStore:
         rows (ndarray): The features. The store takes ownership of them.
         key_bytes (int): The size of the key."""
         size = rows.nbytes + key_bytes
-        with self._lock:
+        with self._lock.plain:
             if key not in self._rows and self.n_bytes + size <= self.max_bytes:
                 self._rows[key] = rows, size
                 self.n_bytes += size
 
     def truncate(self, length: int) -> None:
         """length (int): How many of the oldest entries to keep."""
-        with self._lock:
+        with self._lock.plain:
             while len(self._rows) > length:
                 self.n_bytes -= self._rows.popitem()[1][1]
 

@@ -1,6 +1,5 @@
 """The shim of the thinc model: a `Classifier` that is loaded when first needed."""
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ..engine.checkpoint.bundle import (
     read_bundle,
 )
 from ..engine.classifier import Classifier
+from ..engine.fork_lock import ForkLock
 from ..engine.network.trainable import (
     add_labels,
     check_depth,
@@ -60,7 +60,7 @@ class ClassifierShim(Shim):
         self.trainable_layers = trainable_layers
         self._added: list[str] = []  # categories added before the weights were loaded
         self._trainer: Trainer | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkLock(is_awaited=True)
 
     @property
     def is_loaded(self) -> bool:
@@ -71,7 +71,7 @@ class ClassifierShim(Shim):
     def classifier(self) -> Classifier:
         """RETURNS (Classifier): The classifier, loaded on first use."""
         if self._model is None:
-            with self._lock:  # in a server, two threads must not both load
+            with self._lock.plain:  # in a server, two threads must not both load
                 if self._model is None:
                     bundle = load_bundle(settings=self.settings, **self.source)
                     known = bundle.decoder.config.labels
@@ -257,7 +257,7 @@ class ClassifierShim(Shim):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
+        self.__dict__.update(state, _lock=ForkLock(is_awaited=True))
 
 
 def load_msgpack(data: bytes) -> dict[str, Any]:

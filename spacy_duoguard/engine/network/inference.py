@@ -1,7 +1,6 @@
 """The forward pass for inference: chosen by device and precision, made on first use."""
 
 import os
-import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ...errors import SettingsError, Warnings
 from ..fallbacks import NATIVE, Fallbacks, describe
+from ..fork_lock import ForkLock
 from ..user_warnings import warn_once
 from .attention import AttentionFunction
 from .cpu import CpuForward
@@ -104,7 +104,7 @@ class CurrentForward:
         self.kernels = kernels
         self.fallbacks = fallbacks or Fallbacks()
         self._cached: tuple[ModuleVersions, Forward] | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         _alive.add(self)
 
     def get(self) -> Forward:
@@ -114,7 +114,7 @@ class CurrentForward:
             self.decoder.origin.check()
         # All but the head, which no forward copies: it is read at every call.
         modules = (self.decoder.embedding, self.decoder.layers, self.decoder.norm)
-        with self._lock:
+        with self._lock.plain:
             if self._cached is None or not self._cached[0].match(modules):
                 self._cached = None  # two copies at once would double the memory
                 forward = make_forward(
@@ -135,7 +135,7 @@ class CurrentForward:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _cached=None, _lock=threading.Lock())
+        self.__dict__.update(state, _cached=None, _lock=ForkLock())
         _alive.add(self)
 
 

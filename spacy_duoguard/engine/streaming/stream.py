@@ -4,7 +4,6 @@ The keys and values of a window are cached, so that all pushes together cost abo
 pass. Windows are those of the text so far: while two overlap, both are extended.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn
@@ -14,6 +13,7 @@ from ..classifier import Classifier
 from ..decisions import Policy, decide_by_flags
 from ..fallbacks import HALVED, describe
 from ..flags import Flag, check_thresholds
+from ..fork_lock import ForkLock
 from ..network.device import batch_tokens
 from ..network.inference import Forward
 from ..network.kv_cache import KeyValueCache
@@ -81,16 +81,23 @@ class StreamBatch:
         self._forward: Forward | None = None
         self._head: TensorVersions | None = None  # while streams are open
         self.n_open = 0
-        self._lock = threading.Lock()
+        self._lock = ForkLock(is_awaited=True)
 
     def open(self) -> "Stream":
         """RETURNS (Stream): A new stream in this batch."""
         return Stream(self.classifier, batch=self)
 
     def check_labels(self) -> None:
-        """RAISES (ScoringError): The model has gained a category since."""
+        """RAISES (ScoringError): The model has gained a category since, or a fork has
+        interrupted a push to the batch."""
+        self.check_complete()
         if self.classifier.labels != tuple(self.policy.thresholds):
             raise ScoringError(Errors.E325)
+
+    def check_complete(self) -> None:
+        """RAISES (ScoringError): A fork has interrupted a push to the batch."""
+        if self._lock.is_lost:
+            raise ScoringError(Errors.E339)
 
     def push(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
@@ -106,7 +113,7 @@ class StreamBatch:
             `chunks` isn't a list of chunks.
         """
         self._check(streams, chunks)
-        with self._lock:
+        with self._lock.plain:
             try:
                 for stream, chunk in zip(streams, chunks, strict=True):
                     stream._take(chunk)
@@ -274,7 +281,7 @@ class Stream:
         if error is None:
             self._end()
         elif not self.closed:  # more text may have followed
-            with self.batch._lock:
+            with self.batch._lock.plain:
                 self._fail(error)
 
     def _end(self) -> None:
@@ -287,8 +294,9 @@ class Stream:
             self._decoder.reset()
             scores = self.push("\ufffd")
             last_flags, last_reviews = scores.flags, scores.reviews
-        with self.batch._lock:
+        with self.batch._lock.plain:
             try:
+                self.batch.check_complete()
                 flags, reviews = self.reader.close()
                 self._last = (*last_flags, *flags), (*last_reviews, *reviews)
                 self._leave()

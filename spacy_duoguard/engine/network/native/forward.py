@@ -1,6 +1,5 @@
 """The forward pass in native kernels."""
 
-import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from ctypes import CDLL, byref, c_int64, c_void_p, sizeof
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....errors import Errors, SettingsError
+from ...fork_lock import ForkLock
 from ..attention import AttentionFunction
 from ..cpu import CpuForward
 from ..decoder import Decoder, DecoderLayer, Rotary
@@ -51,7 +51,7 @@ class NativeForward:
         self._operations = 2 * sum(w.numel() for w in weights if w.ndim > 1)
         self._int8 = int8
         self._steps: CpuForward | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._spare: deque[Tensor] = deque(maxlen=_SPARE)
         self._rotary = self._tables(512)
 
@@ -96,7 +96,7 @@ class NativeForward:
     ) -> Tensor:
         """See `Decoder.extend`. Steps of a stream are computed by torch, with a copy of
         the weights that is made at the first."""
-        with self._lock:
+        with self._lock.plain:
             if self._steps is None:
                 self._steps = CpuForward(self.decoder, int8=self._int8)
         return self._steps.extend(batch, attends)
