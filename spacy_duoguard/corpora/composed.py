@@ -166,7 +166,7 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     parts = Parts(vocab)
     entries: list[tuple[int, int, str]] = []
     for i, doc in enumerate(docs):
-        check_maximum(doc.cats, CATEGORIES)  # the maximum of all texts may hide it
+        check_maximum(doc.cats)  # the maximum of all texts may hide it
         entries += _entries(doc, len(parts), spans_key)
         is_last = i + 1 == len(docs)
         parts.add(doc, space=not is_last, sent_starts=sentence_starts(doc))

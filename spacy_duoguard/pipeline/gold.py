@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..engine.prefix_scores import Query
 from ..errors import Errors, SettingsError
-from ..taxonomy import UNSAFE
+from ..taxonomy import CATEGORIES, UNSAFE
 from .doc_scores import query_in_context
 
 # Gold above this is positive, in training and in the scorer.
@@ -111,14 +111,13 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     labels (Sequence[str]): All categories, in order.
     RETURNS (Gold): The gold.
     RAISES (SettingsError): A value that is not a number in [0, 1], an unsafe text whose
-        categories are all 0, one that has a category and isn't unsafe, or what isn't a
-        dict.
+        categories are all 0, or as in `check_maximum` and `check_cats`.
     """
     check_cats(cats)
     values = [read_value(cats, label) for label in labels]
     truths = np.array(values, dtype=np.float32)
     unsafe = read_value(cats, UNSAFE)
-    check_maximum(cats, labels)
+    check_maximum(cats)
     if unsafe == 0.0:
         return Gold(np.nan_to_num(truths, nan=0.0))
     if np.isnan(unsafe) or (truths > POSITIVE).any():
@@ -130,15 +129,15 @@ def read_cats(cats: Mapping[str, Any], labels: Sequence[str]) -> Gold:
     return Gold(truths)
 
 
-def check_maximum(cats: Mapping[str, Any], labels: Iterable[str]) -> None:
-    """Check that gold doesn't deny `unsafe` where it has a category.
+def check_maximum(cats: Mapping[str, Any]) -> None:
+    """Check that gold doesn't deny `unsafe` where it has one of the twelve categories.
+    With a category of your own, a text can be safe in the others.
 
     cats (Mapping[str, Any]): The gold of a text.
-    labels (Iterable[str]): The categories.
     RAISES (SettingsError): It does.
     """
     unsafe = read_value(cats, UNSAFE)
-    for label in labels:
+    for label in CATEGORIES:
         if unsafe <= POSITIVE < read_value(cats, label):  # false if one is open
             value = cats[label]
             message = Errors.E327.format(unsafe=cats[UNSAFE], label=label, value=value)

@@ -16,6 +16,7 @@ from spacy_duoguard.pipeline.gold import (
     read_span_group,
     training_queries,
 )
+from spacy_duoguard.taxonomy import CATEGORIES
 
 NAN = float("nan")
 LABELS = ("A", "B", "C")
@@ -61,12 +62,20 @@ def test_an_unsafe_text_without_a_category_contradicts_itself():
 
 @pytest.mark.parametrize(
     "cats",
-    [{"unsafe": 0, "B": 1}, {"unsafe": 0.5, "B": 0.75}, {"unsafe": 0, "B": True}],
+    [
+        {"unsafe": 0, "Hate": 1},
+        {"unsafe": 0.5, "Hate": 0.75},
+        {"unsafe": 0, "Hate": True},
+    ],
 )
 def test_a_text_with_a_category_is_unsafe(cats):
-    with pytest.raises(SettingsError, match=r"E327.*unsafe = 0.*, but B = "):
-        read_cats({"A": 0.0, **cats}, LABELS)
-    read_cats(cats, ("A", "C"))  # B belongs to another component
+    with pytest.raises(SettingsError, match=r"E327.*unsafe = 0.*, but Hate = "):
+        read_cats({"Violent crimes": 0.0, **cats}, CATEGORIES)
+
+
+def test_a_text_of_an_own_category_can_be_safe_in_the_others():
+    truths = read_cats({"unsafe": 0.0, "Spam": 1.0}, (*CATEGORIES, "Spam")).truths
+    assert truths.tolist() == [0.0] * len(CATEGORIES) + [1.0]
 
 
 def test_unsafe_supervises_the_largest_open_category():
@@ -237,6 +246,6 @@ def test_offsets_outside_the_text(doc, offsets):
 
 
 def test_a_span_that_was_rejected_as_unsafe_has_no_category(doc):
-    group = partial(doc, [(0, 2, "A")], [[0, 7, "unsafe"]])
-    with pytest.raises(SettingsError, match=r"E327.*A = 1\.0"):
-        read_span_group(group, [doc[0:2]], LABELS)
+    group = partial(doc, [(0, 2, "Hate")], [[0, 7, "unsafe"]])
+    with pytest.raises(SettingsError, match=r"E327.*Hate = 1\.0"):
+        read_span_group(group, [doc[0:2]], CATEGORIES)
