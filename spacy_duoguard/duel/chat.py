@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..engine.text.lossless import needs_token
 from ..errors import DuelError, Errors, SettingsError
 from ..scoring.record import is_unicode
 from .endpoint_url import is_local
@@ -34,10 +35,12 @@ FAILURES: tuple[str, ...] = (
 )
 
 # What models put around their reasoning. Some templates begin it, so that the answer
-# only ends it, and gpt-oss names its channels.
+# only ends it. Control tokens, with which gpt-oss and others name its channels, are in
+# no text either; without them, its channels run into each other.
 _REASONING = re.compile(
-    r"</?(seed:)?(think|thinking|thoughts?|reason|reasoning)>"
-    r"|\[/?THINK\]|◁/?think▷|<\|channel\|>",
+    r"</?(seed:)?(think|thinking|thoughts?|reason|reasoning|reflection|analysis"
+    r"|scratchpad|tool_call|s)>|\[/?THINK\]|◁/?think▷|<\|\w{1,40}\|?>|<\w{1,40}\|>"
+    r"|\A(?-i:analysis(?=[A-Z]))|assistantfinal",
     re.IGNORECASE,
 )
 _LIMIT = 2**20  # bytes of an answer
@@ -261,7 +264,7 @@ def read_answer(body: bytes) -> Answer:
         return Answer(EMPTY)
     if not isinstance(text, str) or not is_unicode(text):
         return Answer("wrong type")
-    if not text.strip():
+    if not any(map(needs_token, text)):
         return Answer(EMPTY)
     if reason == "length":
         return Answer(TORN)

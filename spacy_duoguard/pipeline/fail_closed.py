@@ -3,6 +3,7 @@ the error handler does."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from multiprocessing import parent_process
 from typing import Any, TypeVar
 
 from spacy.pipeline import TrainablePipe
@@ -58,10 +59,14 @@ def score_marked(component: TrainablePipe, docs: list[Doc]) -> None:
     check_docs(docs)
     try:
         _ = component.classifier
-    except Exception:  # the model doesn't load, so there is no point in trying texts
+    except Exception as e:  # the model doesn't load: there is no point in trying texts
         for doc in docs:
             _fail(component, doc)
-        raise
+        if parent_process() is None:
+            raise
+        # If a worker raises, and the handler doesn't, spaCy leaves out all its docs.
+        component.get_error_handler()(component.name, component, docs, e)
+        return
     score_or_halve(component, docs)
 
 

@@ -144,6 +144,7 @@ def choice(**fields):
         (completion("cut o", reason="length"), Answer("torn")),
         (completion(None), Answer("empty")),
         (completion(" \n"), Answer("empty")),
+        (completion("\u200b" * 60), Answer("empty")),
         (completion("x", reason="content_filter"), Answer("refusal")),
         (completion(None, refusal="No."), Answer("refusal")),
         (completion(["x"]), Answer("wrong type")),
@@ -176,6 +177,12 @@ def test_only_a_complete_text_is_one(content, answer):
         "[THINK]Hm[/THINK]4",
         "◁think▷Hm◁/think▷4",
         "<|channel|>analysis<|message|>Hm",
+        "analysisWe need a text.assistantfinalGuten Tag",
+        "<|START_THINKING|>Hm<|END_THINKING|>Guten Tag",
+        "<|channel>thought Hm<channel|>Guten Tag",
+        "<scratchpad>Hm</scratchpad>Guten Tag",
+        "Guten Tag<|im_end|>",
+        "Guten Tag</s>",
     ],
 )
 def test_an_answer_with_reasoning_is_no_text(text):
@@ -184,7 +191,17 @@ def test_an_answer_with_reasoning_is_no_text(text):
     assert read_answer(torn) == Answer("torn")
 
 
-@pytest.mark.parametrize("text", ["I think so.", "<b>think</b>", "<thin>", "[thinks]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I think so.",
+        "<b>think</b>",
+        "<thin>",
+        "[thinks]",
+        "Analysis of it",
+        "a <| b |> c",
+    ],
+)
 def test_a_text_about_thinking_is_one(text):
     assert read_answer(Reply(completion(text)).body) == Answer("text", text)
 

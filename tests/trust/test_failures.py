@@ -204,3 +204,16 @@ def test_a_model_that_does_not_load(make_nlp, tmp_path):
     assert [sent._.duoguard_cats for sent in doc.sents] == [FAILED_CATS, FAILED_CATS]
     with pytest.raises(ValueError, match=r"E017.*config\.json"):
         list(nlp.pipe(["The dog sleeps."]))
+
+
+def test_a_model_that_does_not_load_in_a_worker(make_nlp, tmp_path):
+    """spaCy leaves out the docs of a worker that raises, if the handler doesn't."""
+    nlp = make_nlp(model={"name": str(tmp_path)})
+    texts = [f"The dog sleeps {i} times." for i in range(5)]
+    with pytest.raises(ValueError, match=r"(?s)E871.*E017"):
+        list(nlp.pipe(texts, n_process=2, batch_size=2))
+    nlp.set_error_handler(ignore_error)
+    docs = list(nlp.pipe(texts, n_process=2, batch_size=2))
+    assert [doc.text for doc in docs] == texts
+    assert [doc._.duoguard_status for doc in docs] == ["error"] * 5
+    assert all(doc.cats == FAILED_CATS for doc in docs)
