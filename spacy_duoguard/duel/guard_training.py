@@ -32,7 +32,9 @@ from .settings import GuardSettings
 
 # Settings of a saved pipeline that training keeps. The others say how to train.
 _KEPT: tuple[str, ...] = ("threshold", "thresholds", "max_chars", "normalize")
-_KEPT += ("review_threshold", "review_thresholds", "patience")
+_KEPT += ("review_threshold", "review_thresholds", "patience", "curve", "roles")
+_KEPT += ("spans_key",)
+_KEPT_OF_MODEL: tuple[str, ...] = ("window", "stride", "max_windows")
 
 
 def read_train_config(path: str | None) -> Config:
@@ -84,6 +86,8 @@ def checkpoint_of(pipeline: str | Path) -> tuple[str, dict[str, Any]]:
         raise SettingsError(message)
     ((component, block),) = blocks.items()
     kept = {key: block[key] for key in _KEPT if key in block}
+    model = block.get("model", {})
+    kept["model"] = {key: model[key] for key in _KEPT_OF_MODEL if key in model}
     return str(folder / component / "model"), kept
 
 
@@ -146,11 +150,9 @@ def train_guard(
     learned += [(text.text, text.cats) for text in replayed]
     write_corpus(folder / "train.spacy", learned, language)
     write_corpus(folder / "dev.spacy", [(d.text, d.cats) for d in dev], language)
-    checkpoint, kept = checkpoint_of(guard)
     paths = {"train": folder / "train.spacy", "dev": folder / "dev.spacy"}
     config["paths"].update({key: str(path.resolve()) for key, path in paths.items()})
-    config["paths"]["model"] = checkpoint
-    config["components"][_guard_names(config)[0]].update(kept)
+    _start_from(config, guard)
     with write_aside(folder / "train.cfg", mode=FILE_MODE) as aside:
         aside.write_bytes(config.to_bytes(interpolate=False))
     for earlier in folder.glob("training-*"):  # of a run that was killed
@@ -172,6 +174,14 @@ def train_guard(
     put_in_place(trained, folder / "guard")
     shutil.rmtree(output)
     return folder / "guard"
+
+
+def _start_from(config: Config, guard: str | Path) -> None:
+    """Set the checkpoint, and the settings that training keeps."""
+    config["paths"]["model"], kept = checkpoint_of(guard)
+    block = config["components"][_guard_names(config)[0]]
+    block["model"].update(kept.pop("model", {}))
+    block.update(kept)
 
 
 def _calibrate(pipeline: Path, dev: Path, goal: str) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from spacy_duoguard.calibration.thresholds import Goal
 from spacy_duoguard.duel.guard_training import (
+    _start_from,
     checkpoint_of,
     choose_replay,
     parse_goal,
@@ -60,12 +61,34 @@ def test_a_checkpoint_is_trained_as_it_is_and_a_pipeline_keeps_its_settings(
     make_nlp, tmp_path, qwen2_folder
 ):
     assert checkpoint_of(str(qwen2_folder)) == (str(qwen2_folder), {})
-    nlp = make_nlp(threshold=0.25, thresholds={"Hate": 0.75}, normalize=True)
+    model = {"name": str(qwen2_folder), "window": 64, "stride": 48, "max_windows": 3}
+    nlp = make_nlp(
+        threshold=0.25,
+        thresholds={"Hate": 0.75},
+        normalize=True,
+        curve=True,
+        roles=["user"],
+        spans_key="risks",
+        model=model,
+    )
     nlp.to_disk(tmp_path / "pipeline")
     checkpoint, kept = checkpoint_of(tmp_path / "pipeline")
     assert checkpoint == str(tmp_path / "pipeline" / "duoguard" / "model")
     assert (kept["threshold"], kept["thresholds"]) == (0.25, {"Hate": 0.75})
     assert kept["normalize"] is True
+    config = read_train_config(None)
+    _start_from(config, tmp_path / "pipeline")
+    trained = config["components"]["duoguard"]
+    assert config["paths"]["model"] == checkpoint
+    assert {
+        key: trained["model"][key] for key in ("window", "stride", "max_windows")
+    } == {
+        "window": 64,
+        "stride": 48,
+        "max_windows": 3,
+    }
+    assert (trained["curve"], trained["roles"]) == (True, ["user"])
+    assert (trained["spans_key"], trained["threshold"]) == ("risks", 0.25)
 
 
 def test_a_pipeline_with_two_guards_is_refused(make_nlp, tmp_path):
