@@ -1,6 +1,8 @@
 """Coded errors and warnings. Each message states the rule, the value received and the
 remedy. None of them quotes the text that was scored."""
 
+import re
+
 
 class DuoGuardError(Exception):
     """Base class of the errors that this package raises."""
@@ -1105,3 +1107,12 @@ class Warnings:
         "one: {after:.1%} instead of {before:.1%}. Set [guard] calibrate, or choose "
         "its thresholds with 'duoguard calibrate'."
     )
+
+
+def describe_type(error: BaseException) -> str:
+    """error (BaseException): Any error.
+    RETURNS (str): Its type, and its code if it has one, but not its message, which may
+        quote a text."""
+    code = re.match(r"\[[EW]\d+\]", str(error))
+    name = type(error).__name__
+    return f"{name} {code[0]}" if code else name

@@ -22,7 +22,7 @@ from ..engine.checkpoint.atomic_folder import (
 )
 from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..engine.checkpoint.output_paths import check_output
-from ..errors import Errors, SettingsError
+from ..errors import Errors, SettingsError, describe_type
 from ..pipeline.component import DuoGuard
 from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import read_cats
@@ -183,7 +183,7 @@ def _read_examples(dev: Path, nlp: Language) -> Iterable[Example]:
     try:
         yield from Corpus(dev)(nlp)
     except Exception as e:  # the errors of zlib and msgpack share no base class
-        message = Errors.E083.format(path=dev, problem=type(e).__name__)
+        message = Errors.E083.format(path=dev, problem=describe_type(e))
         raise SettingsError(message) from e
 
 

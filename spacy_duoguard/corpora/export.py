@@ -10,7 +10,7 @@ from spacy.tokens import Doc, DocBin
 
 from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..engine.checkpoint.output_paths import check_output
-from ..errors import Errors, SettingsError
+from ..errors import Errors, SettingsError, describe_type
 from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.settings import SPANS_KEY
 from ..scoring.compression import compress
@@ -93,5 +93,5 @@ def read_corpus(corpus: Path) -> Iterator[Doc]:
         try:
             yield from DocBin().from_disk(path).get_docs(vocab)
         except Exception as e:  # the errors of zlib and msgpack share no base class
-            problem: Any = type(e).__name__
+            problem: Any = describe_type(e)
             raise SettingsError(Errors.E083.format(path=path, problem=problem)) from e

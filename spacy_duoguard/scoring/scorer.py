@@ -7,7 +7,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..engine.verdict import Verdict, not_scored
-from ..errors import DuoGuardError, SettingsError
+from ..errors import DuoGuardError, SettingsError, describe_type
 from ..pipeline.attributes import get_verdict
 from ..pipeline.conversation import make_conversation
 from ..pipeline.registry import guard_names
@@ -75,7 +75,7 @@ class RecordScorer:
                 return make_conversation(self.nlp, record.conversation)
             return self.nlp.make_doc(record.text)
         except Exception as e:  # most likely spaCy's character limit
-            self._problems[i] = f"no tokens: {type(e).__name__}"
+            self._problems[i] = f"no tokens: {describe_type(e)}"
             return None
 
     def _judge(self, i: int, record: Record, doc: Doc | None) -> Verdict:

@@ -424,7 +424,7 @@ def test_a_failing_text_does_not_affect_others(score, make_nlp, tmp_path):
     source = write_json(tmp_path / "in.jsonl", rows)
     code, output = score(source, tmp_path / "out.jsonl", model=tmp_path / "pipeline")
     assert code == 3
-    assert "Record 2 (line 2): no tokens" in output
+    assert "Record 2 (line 2): no tokens: ValueError [E088]" in output
     first, second = read(tmp_path / "out.jsonl")
     assert first["status"] == "ok"
     assert second.pop("id") == 1
