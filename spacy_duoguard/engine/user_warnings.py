@@ -1,4 +1,4 @@
-"""Warnings that are shown once per process, at the user's call."""
+"""Warnings that are shown at the user's call."""
 
 import sys
 import warnings
@@ -27,8 +27,16 @@ def warn_once(message: str) -> None:
 
     message (str): The warning.
     """
-    if message in _shown:
-        return
+    if message not in _shown:
+        warn(message)
+        _shown.add(message)  # not if the filter made it an error
+
+
+def warn(message: str) -> None:
+    """Show a warning as often as the user's filters say.
+
+    message (str): The warning.
+    """
     frame = _users_frame()
     warnings.warn_explicit(
         message,
@@ -38,7 +46,6 @@ def warn_once(message: str) -> None:
         module=frame.f_globals.get("__name__", "__main__"),
         registry=frame.f_globals.setdefault("__warningregistry__", {}),
     )
-    _shown.add(message)  # not if the filter made it an error
 
 
 def _users_frame() -> FrameType:

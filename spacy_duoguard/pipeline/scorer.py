@@ -11,7 +11,7 @@ from spacy.training import Example
 
 from ..engine.decisions import ALLOW, REVIEW, Policy
 from ..engine.flags import flagged
-from ..engine.user_warnings import warn_once
+from ..engine.user_warnings import warn
 from ..engine.verdict import HIGHEST, to_cats
 from ..errors import Warnings
 from ..taxonomy import CATEGORIES, UNSAFE
@@ -81,9 +81,9 @@ def score_categories(
     reviews = _score_reviews(predicted.actions if policy.has_band else ())
     if predicted.n_failed or spans["not_scored"]:
         counts = {"texts": predicted.n_failed, "spans": spans["not_scored"]}
-        warn_once(Warnings.W031.format(prefix=prefix, **counts))
+        warn(Warnings.W031.format(prefix=prefix, **counts))
     if predicted.n_left_out:
-        warn_once(Warnings.W032.format(count=predicted.n_left_out, prefix=prefix))
+        warn(Warnings.W032.format(count=predicted.n_left_out, prefix=prefix))
     result = {
         f"{prefix}_not_scored": predicted.n_failed,
         f"{prefix}_left_out": predicted.n_left_out,

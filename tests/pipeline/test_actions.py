@@ -255,7 +255,8 @@ def test_the_scorer_counts_reviews():
     assert scores["duoguard_review_rate"] == 3 / 8
     assert scores["duoguard_review_p"] == 2 / 3
     assert scores["duoguard_review_r"] == 4 / 5
-    plain = score_categories(examples, threshold=0.6)
+    with pytest.warns(UserWarning, match="W031"):
+        plain = score_categories(examples, threshold=0.6)
     reviews = {key for key in scores if "review" in key}
     assert len(reviews) == 3
     assert {plain[key] for key in reviews} == {None}

@@ -117,9 +117,10 @@ def test_what_failed_is_counted_and_warned_of(breaking):
     with pytest.warns(UserWarning, match="W031") as caught:
         scores = [evaluate(part) for part in (texts, texts[:2], texts[::2], texts[:2])]
     messages = [str(warning.message) for warning in caught]
-    assert len(messages) == 2  # each once
+    # Each time, as another pipeline may have failed on as many.
+    assert len(messages) == 3
     assert "2 texts and 3 spans" in messages[0]
-    assert "1 texts and 2 spans" in messages[1]
+    assert all("1 texts and 2 spans" in message for message in messages[1:])
     assert [of["duoguard_not_scored"] for of in scores] == [2, 1, 0, 1]
     assert [of["duoguard_spans_not_scored"] for of in scores] == [3, 2, 0, 2]
 

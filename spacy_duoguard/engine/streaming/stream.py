@@ -90,14 +90,10 @@ class StreamBatch:
     def check_labels(self) -> None:
         """RAISES (ScoringError): The model has gained a category since, or a fork has
         interrupted a push to the batch."""
-        self.check_complete()
-        if self.classifier.labels != tuple(self.policy.thresholds):
-            raise ScoringError(Errors.E325)
-
-    def check_complete(self) -> None:
-        """RAISES (ScoringError): A fork has interrupted a push to the batch."""
         if self._lock.is_lost:
             raise ScoringError(Errors.E339)
+        if self.classifier.labels != tuple(self.policy.thresholds):
+            raise ScoringError(Errors.E325)
 
     def push(
         self, streams: Sequence["Stream"], chunks: Sequence[str | bytes]
@@ -296,7 +292,7 @@ class Stream:
             last_flags, last_reviews = scores.flags, scores.reviews
         with self.batch._lock.plain:
             try:
-                self.batch.check_complete()
+                self.batch._current_forward()  # its scores must be those of this model
                 flags, reviews = self.reader.close()
                 self._last = (*last_flags, *flags), (*last_reviews, *reviews)
                 self._leave()

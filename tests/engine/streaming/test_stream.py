@@ -1,6 +1,7 @@
 """Streams against the same text scored whole."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -326,6 +327,23 @@ def test_weights_that_change_end_the_streams(qwen2_folder):
     text = "one dog more"
     found = Stream(classifier).push(text).probabilities
     np.testing.assert_allclose(found, classifier.score([text])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("as_block", [False, True])
+def test_a_stream_is_not_closed_with_the_scores_of_other_weights(
+    qwen2_folder, as_block
+):
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision="float32", device="cpu"
+    )
+    stream = Stream(classifier)
+    stream.push("one dog")
+    with torch.no_grad():
+        classifier.decoder.score.weight.mul_(1.5)
+    end = partial(stream.__exit__, None, None, None) if as_block else stream.close
+    with pytest.raises(ScoringError, match="E093"):
+        end()
+    assert (stream.close().status, stream.close().action) == ("error", "block")
 
 
 def test_a_head_that_changes_ends_the_streams(qwen2_folder):
