@@ -21,7 +21,7 @@ from .network.device import computes_apart
 from .prefix_scores import Query
 from .runner import Runner
 from .settings import Settings, check_limit
-from .text.ahead import SplitAhead, split_ahead, split_parts
+from .text.ahead import SplitAhead, split_ahead, split_all
 from .text.lossless import characters_of
 from .text.split import Limits, split_text
 from .text.tokenizer import TextTokenizer
@@ -194,14 +194,14 @@ class Classifier:
         known = {query for launched in waiting for query in launched.queries}
         scores: dict[Query, TextScores] = {}
         others = [query for query in dict.fromkeys(queries) if query not in known]
-        parts = list(divide_queries(others, self.decoder.device))
-        windows = split_parts(
-            [([q.text for q in part], _need_offsets(part)) for part in parts],
-            *(self.tokenizer, self.settings, limits),
-            device=self.decoder.device,
-            ahead=ahead,
-        )
-        for part, texts in zip(parts, windows, strict=True):
+        for part in divide_queries(others, self.decoder.device):
+            texts = split_all(
+                [query.text for query in part],
+                *(self.tokenizer, self.settings, limits),
+                device=self.decoder.device,
+                offsets=_need_offsets(part),
+                ahead=ahead,
+            )
             waiting.append(launch_queries(self.runner, part, texts))
             while len(waiting) > MOST_WAITING:
                 scores.update(waiting.popleft().read())

@@ -319,23 +319,3 @@ def test_threads_split_what_is_launched(make_nlp, computes_apart, monkeypatch, n
         assert_same(islice(docs, n_read), expected[:n_read])
         docs.close()
     assert "spacy-duoguard tokenizer" in names
-
-
-def test_a_thread_splits_the_texts_of_the_next_launch(
-    classifier, computes_apart, monkeypatch
-):
-    monkeypatch.setattr(ahead.threading, "Thread", THREAD)
-    split, calls = ahead.split_texts, []
-
-    def splitting(texts, *args, **options):
-        calls.append((threading.current_thread().name, list(texts)))
-        return split(texts, *args, **options)
-
-    monkeypatch.setattr(ahead, "split_texts", splitting)
-    with no_thread_left():
-        scores = classifier.score(DOCS)
-    names = [name for name, _ in calls]
-    assert names == ["MainThread"] + ["spacy-duoguard tokenizer"] * (len(names) - 1)
-    assert [text for _, texts in calls for text in texts] == DOCS
-    alone = np.concatenate([classifier.score([text]) for text in DOCS])
-    np.testing.assert_allclose(scores, alone, atol=1e-5)

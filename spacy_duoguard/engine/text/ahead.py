@@ -1,8 +1,7 @@
 """Tokenizing texts in the background while the caller prepares the next ones."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,15 +56,8 @@ class SplitAhead:
         if self._launch is None and len(self._waiting) >= _LEAST and not self.is_busy:
             self._start()
 
-    def begin(self, texts: Iterable[str] = ()) -> None:
-        """Split all texts at once while the caller goes on.
-
-        texts (Iterable[str]): Texts, besides those that were added.
-        """
-        for text in texts:
-            if text not in self._seen:
-                self._seen[text] = None
-                self._waiting.append(text)
+    def begin(self) -> None:
+        """Split all texts at once while the caller goes on."""
         if self._waiting and not self.is_busy:
             self._start()
 
@@ -204,43 +196,3 @@ def split_all(
             raise result
         windows[text] = result
     return windows
-
-
-def split_parts(
-    parts: Iterable[tuple[Sequence[str], bool]],
-    tokenizer: TextTokenizer,
-    settings: Settings,
-    limits: Limits,
-    *,
-    device: torch.device,
-    ahead: SplitAhead | None = None,
-) -> Iterator[dict[str, WindowedText]]:
-    """Split several parts. While the caller works with one, a thread splits the next.
-
-    parts (Iterable[Tuple[Sequence[str], bool]]): The texts of each part, and whether
-        their offsets will be read.
-    tokenizer, settings, limits, device, ahead: As for `split_all`.
-    YIELDS (Dict[str, WindowedText]): As from `split_all`.
-    RAISES (Exception): As `split_all`.
-    """
-    waiting, following = deque(parts), ahead
-    try:
-        while waiting:
-            texts, offsets = waiting.popleft()
-            split = split_all(
-                *(texts, tokenizer, settings, limits),
-                device=device,
-                offsets=offsets,
-                ahead=following,
-            )
-            if waiting and ahead is None:
-                texts, offsets = waiting[0]
-                following = split_ahead(
-                    *(tokenizer, settings, limits), device=device, offsets=offsets
-                )
-                if following is not None:
-                    following.begin(texts)
-            yield split
-    finally:
-        if following is not ahead and following is not None:
-            following.close()
