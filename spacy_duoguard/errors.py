@@ -700,8 +700,8 @@ class Errors:
         "it, so the input could be lost. Choose another path."
     )
     E348 = (
-        "[E348] The output '-' can't be standard output here: only a file or a folder "
-        "can be written. Choose a path."
+        "[E348] The output '{path}' begins with '-', which isn't standard output here: "
+        "only a file or a folder can be written. Choose another path."
     )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "

@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
 from ..pipeline.corpus_files import check_corpus_file
-from ..pipeline.gold import POSITIVE, REJECTED, check_maximum
+from ..pipeline.gold import POSITIVE, REJECTED, check_cats, check_maximum
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
 from .segments import Parts, sentence_starts
@@ -111,7 +111,9 @@ def _read(
 def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
     for file in walk_corpus(path, FILE_TYPE):
         check_corpus_file(file)
-        yield from DocBin().from_disk(file).get_docs(vocab)
+        for doc in DocBin().from_disk(file).get_docs(vocab):
+            check_cats(doc.cats)
+            yield doc
 
 
 def is_partial(doc: Doc, spans_key: str) -> bool:

@@ -89,9 +89,11 @@ def read_corpus(corpus: Path) -> Iterator[Doc]:
     check_regular_files(corpus)
     vocab = spacy.blank("xx").vocab
     for path in list_corpora(corpus):
-        check_corpus_file(path)
         try:
+            check_corpus_file(path)
             yield from DocBin().from_disk(path).get_docs(vocab)
+        except SettingsError:
+            raise
         except Exception as e:  # the errors of zlib and msgpack share no base class
             problem: Any = describe_type(e)
             raise SettingsError(Errors.E083.format(path=path, problem=problem)) from e

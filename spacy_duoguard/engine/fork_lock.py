@@ -6,6 +6,7 @@ then is held forever.
 
 import os
 import threading
+from time import monotonic
 from weakref import WeakValueDictionary
 
 # A fork waits no longer than this for a thread, such as one that downloads a model.
@@ -44,13 +45,15 @@ def _all() -> list[ForkLock]:
 
 def _wait() -> None:
     _fork.locks = []
+    end = monotonic() + MOST_SECONDS
     for lock in _all():
-        if lock.is_awaited and lock.plain.acquire(timeout=MOST_SECONDS):
+        rest = max(0.0, end - monotonic())
+        if lock.is_awaited and lock.plain.acquire(timeout=rest):
             _fork.locks.append(lock)
 
 
 def _release() -> None:
-    for lock in _fork.locks:
+    for lock in getattr(_fork, "locks", ()):
         lock.plain.release()
     _fork.locks = []
 

@@ -239,7 +239,7 @@ def read_listed(group: Iterable[Span]) -> list[GoldEntry] | None:
                 key=REJECTED, start=start, end=end, length=length
             )
             raise SettingsError(message)
-    return entries
+    return [GoldEntry(int(start), int(end), label) for start, end, label in entries]
 
 
 def _is_offset(value: Any) -> bool:

@@ -34,7 +34,7 @@ def check_name(output: Path) -> None:
     RAISES (SettingsError): It is "-", which commands that write to standard output take
         for that, or lies in a folder of that name."""
     if output.parts[:1] == ("-",):
-        raise SettingsError(Errors.E348)
+        raise SettingsError(Errors.E348.format(path=output))
 
 
 def _check_kind(output: Path, *, is_folder: bool) -> None:

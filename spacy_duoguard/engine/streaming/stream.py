@@ -4,6 +4,7 @@ The keys and values of a window are cached, so that all pushes together cost abo
 pass. Windows are those of the text so far: while two overlap, both are extended.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NoReturn
@@ -81,6 +82,7 @@ class StreamBatch:
         self._forward: Forward | None = None
         self._head: TensorVersions | None = None  # while streams are open
         self.n_open = 0
+        self._left: deque[Stream] = deque()  # by an exception, with slots to free
         self._lock = ForkLock(is_awaited=True)
 
     def open(self) -> "Stream":
@@ -111,6 +113,7 @@ class StreamBatch:
         self._check(streams, chunks)
         with self._lock.plain:
             try:
+                self._free_left()
                 for stream, chunk in zip(streams, chunks, strict=True):
                     stream._take(chunk)
                 self._advance([stream for stream in streams if stream.error is None])
@@ -137,6 +140,10 @@ class StreamBatch:
                 raise SettingsError(Errors.E091)
             if stream.closed or stream.error is not None:
                 raise SettingsError(Errors.E092)
+
+    def _free_left(self) -> None:
+        while self._left:
+            self._left.popleft()._leave()
 
     def _advance(self, streams: Sequence["Stream"]) -> None:
         """Score the chunks taken. If that fails, try each stream alone: windows are
@@ -277,8 +284,18 @@ class Stream:
         if error is None:
             self._end()
         elif not self.closed:  # more text may have followed
-            with self.batch._lock.plain:
-                self._fail(error)
+            self._abandon(error)
+
+    def _abandon(self, error: BaseException) -> None:
+        """Fail without waiting for the lock: the garbage collector can end a generator,
+        and its block, in the thread that holds it."""
+        self.error = error
+        self.batch._left.append(self)
+        if self.batch._lock.plain.acquire(blocking=False):
+            try:
+                self.batch._free_left()
+            finally:
+                self.batch._lock.plain.release()
 
     def _end(self) -> None:
         """Settle what waits for more text, and keep it for `close` to return."""
@@ -292,6 +309,8 @@ class Stream:
             last_flags, last_reviews = scores.flags, scores.reviews
         with self.batch._lock.plain:
             try:
+                self.batch._free_left()
+                leave_parents_threads()
                 self.batch._current_forward()  # its scores must be those of this model
                 flags, reviews = self.reader.close()
                 self._last = (*last_flags, *flags), (*last_reviews, *reviews)
@@ -322,7 +341,7 @@ class Stream:
             self.closed = True
             self.batch.n_open -= 1
             if not self.batch.n_open:
-                self.batch._head = None
+                self.batch._forward = self.batch._head = None
 
     def _settle(self) -> StreamScores:
         if self.error is not None:  # its tokens were taken, but have no scores

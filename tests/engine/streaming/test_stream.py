@@ -346,6 +346,19 @@ def test_a_stream_is_not_closed_with_the_scores_of_other_weights(
     assert (stream.close().status, stream.close().action) == ("error", "block")
 
 
+def test_weights_can_change_while_no_stream_is_open(qwen2_folder):
+    classifier = Classifier.from_pretrained(
+        str(qwen2_folder), precision="float32", device="cpu"
+    )
+    batch = StreamBatch(classifier)
+    with batch.open() as stream:
+        stream.push("one dog")
+    with torch.no_grad():
+        classifier.decoder.layers[0].mlp.down_proj.weight.mul_(1.5)
+    found = batch.open().push("one dog").probabilities
+    np.testing.assert_allclose(found, classifier.score(["one dog"])[0], atol=1e-5)
+
+
 def test_a_head_that_changes_ends_the_streams(qwen2_folder):
     """The forward pass has no copy of it."""
     classifier = Classifier.from_pretrained(

@@ -1,5 +1,7 @@
 """What the end of a `with` block does to a stream: no flag is lost."""
 
+import threading
+
 import pytest
 
 from spacy_duoguard import Stream, StreamBatch
@@ -119,3 +121,35 @@ def test_a_failure_at_the_end_of_the_block_is_raised(classifier, monkeypatch):
     with pytest.raises(MemoryError), stream:
         stream.push(TEXT)
     assert_failed(stream)
+
+
+def test_a_block_that_ends_during_a_push_of_its_thread(classifier, monkeypatch):
+    """As if the garbage collector ended a generator there, which must not wait."""
+    batch, streams = StreamBatch(classifier), []
+
+    def moderate():
+        with batch.open() as stream:
+            streams.append(stream)
+            stream.push("one dog")
+            yield
+
+    abandoned = moderate()
+    next(abandoned)
+    read = StreamBatch._read
+
+    def reading(self, streams):
+        abandoned.close()
+        read(self, streams)
+
+    other, reports = batch.open(), []
+    monkeypatch.setattr(StreamBatch, "_read", reading)
+    thread = threading.Thread(
+        target=lambda: reports.append(other.push("two")), daemon=True
+    )
+    thread.start()
+    thread.join(30)
+    assert [report.status for report in reports] == ["ok"]
+    scores = streams[0].close()
+    assert (scores.status, scores.action) == ("error", "block")
+    other.close()
+    assert batch.n_open == 0

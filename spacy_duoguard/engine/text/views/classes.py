@@ -2,6 +2,7 @@
 filled as characters come up."""
 
 import unicodedata
+from itertools import count
 
 import numpy as np
 
@@ -39,6 +40,7 @@ _table = np.zeros(_CODE_POINTS, dtype=np.uint8)
 _table[:128] = (_NUL, *range(1, 128))
 _scripts = np.zeros(_CODE_POINTS, dtype=np.uint16)  # 0: no letter
 _numbers: dict[str, int] = {LATIN: 1}
+_free = count(2)  # threads get different ones
 for _letter in range(128):
     _scripts[_letter] = chr(_letter).isalpha()
 
@@ -69,7 +71,7 @@ def mixes_scripts(codes: np.ndarray) -> bool:
 def _learn(character: str) -> None:
     name = script(character) if character.isalnum() else None
     if name is not None:
-        _scripts[ord(character)] = _numbers.setdefault(name, len(_numbers) + 1)
+        _scripts[ord(character)] = _numbers.setdefault(name, next(_free))
     # Last: other threads then know both.
     _table[ord(character)] = _classify(character)
 
