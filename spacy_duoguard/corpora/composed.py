@@ -1,7 +1,7 @@
 """A reader that puts labelled texts among safe ones, with the gold of their spans."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 
 from ..engine.settings import check_count
 from ..errors import Errors, SettingsError
+from ..pipeline.component import DuoGuard
 from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import POSITIVE, REJECTED, check_cats, check_maximum
 from ..taxonomy import CATEGORIES, UNSAFE
@@ -21,6 +22,8 @@ from .disguise import Augmenter
 from .segments import Parts, sentence_starts
 
 Corpus = Callable[[Language], Iterator[Example]]
+
+_LABELS = frozenset((UNSAFE, *CATEGORIES))
 
 
 def create_composed_docs(
@@ -93,10 +96,15 @@ def _read(
     augmenter: Augmenter,
 ) -> Iterator[Example]:
     docs = [doc for doc in _read_docs(nlp.vocab, path) if len(doc)]
+    labels = _read_labels(nlp)
     # A span of a composed doc is safe if nothing says otherwise. In these, some are not
     # known.
-    open_docs = {d for d in docs if is_partial(d, spans_key) or _is_open(d, spans_key)}
-    safe = [d for d in docs if _is_safe(d, max_safe) and d not in open_docs]
+    open_docs = {
+        doc
+        for doc in docs
+        if is_partial(doc, spans_key) or _is_open(doc, spans_key, labels)
+    }
+    safe = [d for d in docs if _is_safe(d, max_safe, labels) and d not in open_docs]
     if level > 0 and not safe:
         raise SettingsError(Errors.E244.format(path=path, docs=len(docs)))
     if shuffle:
@@ -105,7 +113,13 @@ def _read(
         parts = [doc]
         if random.random() < level and doc not in open_docs:
             parts = _surround(doc, safe, random.randint(*n_safe), max_length)
-        yield from augmenter(nlp, compose(nlp.vocab, parts, spans_key))
+        yield from augmenter(nlp, compose(nlp.vocab, parts, spans_key, labels))
+
+
+def _read_labels(nlp: Language) -> frozenset[str]:
+    """The keys of `doc.cats` that count. Others belong to other components."""
+    guards = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, DuoGuard)]
+    return _LABELS.union(*(guard.labels for guard in guards))
 
 
 def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
@@ -124,18 +138,22 @@ def is_partial(doc: Doc, spans_key: str) -> bool:
     return spans_key in doc.spans and REJECTED in doc.spans[spans_key].attrs
 
 
-def _is_safe(doc: Doc, max_safe: float) -> bool:
+def _is_safe(doc: Doc, max_safe: float, labels: Collection[str]) -> bool:
     """Whether all categories are known, and low."""
     is_known = UNSAFE in doc.cats or _names_all(doc)
-    return is_known and not any(value > max_safe for value in doc.cats.values())
+    return is_known and not _names_above(max_safe, doc, labels)
 
 
-def _is_open(doc: Doc, spans_key: str) -> bool:
+def _names_above(value: float, doc: Doc, labels: Collection[str]) -> list[str]:
+    return [name for name in doc.cats if name in labels and doc.cats[name] > value]
+
+
+def _is_open(doc: Doc, spans_key: str, labels: Collection[str]) -> bool:
     """Whether the gold doesn't say if the text is unsafe, nor which of its spans are:
     it names no category that it has, and not all that it might have."""
     if spans_key in doc.spans or UNSAFE in doc.cats or _names_all(doc):
         return False
-    return not any(value > POSITIVE for value in doc.cats.values())
+    return not _names_above(POSITIVE, doc, labels)
 
 
 def _names_all(doc: Doc) -> bool:
@@ -154,12 +172,18 @@ def _surround(doc: Doc, safe: Sequence[Doc], count: int, max_length: int) -> lis
     return parts
 
 
-def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
+def compose(
+    vocab: Vocab,
+    docs: Sequence[Doc],
+    spans_key: str,
+    labels: Collection[str] = _LABELS,
+) -> Example:
     """Join labelled texts to one.
 
     vocab (Vocab): The vocabulary.
     docs (Sequence[Doc]): The texts, with gold in `doc.cats`, and perhaps that of spans.
     spans_key (str): The group of `doc.spans` for the gold of spans.
+    labels (Collection[str]): The keys of `doc.cats` that count for it.
     RETURNS (Example): An example whose predicted doc has the sentences. A category is
         known if one text has it, or if all texts say whether they do. Without a span
         group, if one text may be unsafe for all its gold says.
@@ -169,30 +193,34 @@ def compose(vocab: Vocab, docs: Sequence[Doc], spans_key: str) -> Example:
     entries: list[tuple[int, int, str]] = []
     for i, doc in enumerate(docs):
         check_maximum(doc.cats)  # the maximum of all texts may hide it
-        entries += _entries(doc, len(parts), spans_key)
+        entries += _entries(doc, len(parts), spans_key, labels)
         is_last = i + 1 == len(docs)
         parts.add(doc, space=not is_last, sent_starts=sentence_starts(doc))
     reference = parts.make(sentences=True)
     reference.cats = merge_cats([doc.cats for doc in docs])
-    if not any(_is_open(doc, spans_key) for doc in docs):
+    if not any(_is_open(doc, spans_key, labels) for doc in docs):
         reference.spans[spans_key] = [Span(reference, *entry) for entry in entries]
     if len(docs) == 1 and is_partial(docs[0], spans_key):
         reference.spans[spans_key].attrs.update(docs[0].spans[spans_key].attrs)
     return Example(parts.make(sentences=True), reference)
 
 
-def _entries(doc: Doc, offset: int, spans_key: str) -> list[tuple[int, int, str]]:
+def _entries(
+    doc: Doc, offset: int, spans_key: str, labels: Collection[str]
+) -> list[tuple[int, int, str]]:
     """The unsafe spans of a text: those of its gold, or the whole text. As `unsafe`, it
     has categories that its gold doesn't name open."""
     if spans_key in doc.spans:
         group = doc.spans[spans_key]
         return [(offset + s.start, offset + s.end, s.label_) for s in group]
-    labels = {name: None for name, value in doc.cats.items() if value > POSITIVE}
-    if labels and not _names_all(doc) and doc.cats.get(UNSAFE) != 0.0:
-        labels[UNSAFE] = None
-    elif len(labels) > 1:
-        labels.pop(UNSAFE, None)
-    return [(offset, offset + len(doc), label) for label in labels]
+    names = [name for name in _names_above(POSITIVE, doc, labels) if name != UNSAFE]
+    if names:
+        is_unsafe = doc.cats.get(UNSAFE) != 0.0 and not _names_all(doc)
+    else:
+        is_unsafe = doc.cats.get(UNSAFE, 0.0) > POSITIVE
+    if is_unsafe:
+        names.append(UNSAFE)
+    return [(offset, offset + len(doc), name) for name in names]
 
 
 def merge_cats(cats: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -53,8 +53,14 @@ def read_train_config(path: str | None) -> Config:
         raise SettingsError(Errors.E298.format(path=path, problem=problem)) from e
     names = _guard_names(config)
     missing = {"train", "dev", "model"} - config.get("paths", {}).keys()
-    if len(names) != 1 or missing:
-        problem = f"[paths] lacks {min(missing)}" if missing else f"{len(names)} guards"
+    problem = ""
+    if missing:
+        problem = f"[paths] lacks {min(missing)}"
+    elif len(names) != 1:
+        problem = f"{len(names)} guards"
+    elif not isinstance(config["components"][names[0]].get("model"), dict):
+        problem = f"[components.{names[0]}.model] is missing"
+    if problem:
         raise SettingsError(
             Errors.E298.format(path=path or "head.cfg", problem=problem)
         )

@@ -300,9 +300,14 @@ def _need_offsets(queries: Sequence[Query]) -> bool:
 
 
 def _check_texts(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
-        raise SettingsError(Errors.E049.format(kind=type(texts).__name__))
-    texts = list(texts)
+    kind = type(texts).__name__
+    if isinstance(texts, (str, bytes)):
+        raise SettingsError(Errors.E049.format(kind=kind))
+    try:
+        rest = iter(texts)
+    except TypeError as e:  # also an array without a dimension
+        raise SettingsError(Errors.E049.format(kind=kind)) from e
+    texts = list(rest)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             message = Errors.E051.format(i=i, kind=type(text).__name__)

@@ -183,6 +183,28 @@ def test_categories_that_an_unsafe_text_may_have_are_open():
         assert (is_open == np.isnan(of_text.truths)).all()
 
 
+def test_keys_of_other_components_say_nothing(make_nlp, tmp_path):
+    """About whether a text is safe, or which spans are unsafe."""
+    nlp = make_nlp()
+    cats = {"SPORTS": 1.0, "unsafe": 0.0}
+    docs = [make_doc(nlp, text, cats) for text in SAFE]
+    docs.append(make_doc(nlp, "I hate you", {"SPORTS": 1.0, "unsafe": 1.0}))
+    path = tmp_path / "texts.spacy"
+    DocBin(docs=docs).to_disk(path)
+    reader = spacy.registry.readers.get(NAME)(path, n_safe=[2, 2])
+    examples = list(reader(nlp))
+    assert len(examples) == len(docs)
+    for example in examples:
+        assert example.reference.cats["SPORTS"] == 1.0
+        labels = {span.label_ for span in example.reference.spans["duoguard"]}
+        assert labels == ({"unsafe"} if "hate" in example.text else set())
+    nlp.get_pipe("duoguard").add_label("SPORTS")
+    docs.append(make_doc(nlp, "Have tea", {"unsafe": 0.0}))
+    DocBin(docs=docs).to_disk(path)
+    spans = [s for e in reader(nlp) for s in e.reference.spans["duoguard"]]
+    assert {span.label_ for span in spans} == {"SPORTS", "unsafe"}
+
+
 def test_a_text_of_one_word_is_a_sentence_too():
     nlp = spacy.blank("en")
     docs = [make_doc(nlp, "Hello there", {"unsafe": 0.0})]

@@ -42,6 +42,7 @@ def test_our_config_trains_the_head():
         ("[paths]\n", "[path]\n"),
         ("model = null", ""),
         ('factory = "duoguard"', 'factory = "sentencizer"'),
+        ("[components.duoguard.model]", "[components.duoguard.models]"),
         ("[components]", "[components"),
         ("[paths]\n", "[paths]\n[paths]\n"),
     ],

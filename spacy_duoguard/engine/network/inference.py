@@ -80,8 +80,9 @@ def _native(
         return None
 
 
-# All of this process, kept alive by their classifiers.
-_alive: "weakref.WeakSet[CurrentForward]" = weakref.WeakSet()
+# All of this process, by identity, kept alive by their classifiers.
+_alive: "weakref.WeakValueDictionary[int, CurrentForward]"
+_alive = weakref.WeakValueDictionary()
 
 
 class CurrentForward:
@@ -105,7 +106,7 @@ class CurrentForward:
         self.fallbacks = fallbacks or Fallbacks()
         self._cached: tuple[ModuleVersions, Forward] | None = None
         self._lock = ForkLock()
-        _alive.add(self)
+        _alive[id(self)] = self
 
     def get(self) -> Forward:
         """RETURNS (Forward): The forward pass for the current weights.
@@ -136,7 +137,7 @@ class CurrentForward:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _cached=None, _lock=ForkLock())
-        _alive.add(self)
+        _alive[id(self)] = self
 
 
 def _build_before_fork() -> None:
@@ -147,8 +148,9 @@ def _build_before_fork() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for forward in list(_alive):
-            if forward.decoder.device.type == "cpu":
+        # Threads add others meanwhile, and only a list doesn't mind.
+        for forward in [ref() for ref in _alive.valuerefs()]:
+            if forward is not None and forward.decoder.device.type == "cpu":
                 with suppress(Exception), torch.inference_mode():
                     forward.get()
     finally:

@@ -109,8 +109,9 @@ def test_no_texts(classifier):
 def test_texts_may_be_an_iterator_and_not_a_string(classifier):
     actual = classifier.score(text for text in TEXTS)
     assert np.array_equal(actual, classifier.score(TEXTS))
-    with pytest.raises(SettingsError, match="E049"):
-        classifier.score("The dog sleeps.")
+    for single in ("The dog sleeps.", np.array("The dog sleeps."), 1):
+        with pytest.raises(SettingsError, match="E049"):
+            classifier.score(single)
     for wrong in (None, 3, b"bytes"):
         with pytest.raises(SettingsError, match=rf"E051.*1.*{type(wrong).__name__}"):
             classifier.score(["The dog sleeps.", wrong])

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from .letters import small_capitals
@@ -10,43 +11,88 @@ from .view import Edit
 
 _WORD = re.compile(r"[^\W\d_]+")
 _LEAST_LETTERS = 3  # shorter words are units, such as \u03bcV
-_MOST_LETTERS = 24  # that look like Latin by chance
+_MOST_LETTERS = 24  # in one script that look like Latin by chance, in any language
+ALMOST_ALL = 4  # letters of words that look like Latin to each of those that don't
 LATIN = "LATIN"
+# What people write Latin letters with, though Unicode sees no likeness to these: the
+# palochka as in "apple" written in Cyrillic, and the letter ze.
+_WRITTEN = {"\u04cf": "l", "\u0437": "z", "\u0417": "Z"}
+
+
+@dataclass
+class _Words:
+    """The words of a text with letters of other scripts than Latin, and how many
+    letters the words of each kind have."""
+
+    mixed: list[tuple[re.Match[str], Counter[str]]] = field(default_factory=list)
+    # Those that look like Latin in one script, or too short, and their scripts.
+    alike: list[Edit] = field(default_factory=list)
+    scripts: set[str] = field(default_factory=set)
+    n_latin: int = 0
+    n_mixed: int = 0
+    n_alike: int = 0
+    n_unlike: int = 0
+
+    @property
+    def look_latin(self) -> bool:
+        """RETURNS (bool): Whether words in one script are Latin in disguise: almost
+        all of them look like Latin, and that can't be chance."""
+        if self.n_mixed + self.n_alike < ALMOST_ALL * self.n_unlike:
+            return False
+        return (
+            self.n_latin + self.n_mixed > self.n_alike
+            or self.n_mixed + self.n_alike >= _MOST_LETTERS
+            or len(self.scripts) > 1
+        )
+
+    @property
+    def is_foreign(self) -> bool:
+        """RETURNS (bool): Whether most of the text can't be Latin."""
+        return self.n_unlike > self.n_latin + self.n_mixed
 
 
 def read_lookalikes(text: str) -> list[Edit]:
     """text (str): A text, in NFKC.
     RETURNS (List[Edit]): Words that mix scripts, in a single one, if every letter of
         another script looks like one of it. Words in one script stay, except in a
-        text in which all of them look like Latin, and which has Latin words or is long
-        enough that this can't be chance."""
-    if text.isascii() or len({script(character) for character in set(text)}) < 2:
+        text in which almost all of them look like Latin, and which has Latin words, or
+        letters of several scripts, or is long enough that this can't be chance."""
+    if text.isascii():
         return []
-    mixed, foreign = list[Edit](), list[Edit]()
-    is_latin, n_latin = True, 0
+    words = _sort(text)
+    edits = []
+    for word, scripts in words.mixed:
+        targets = [LATIN, *(name for name, _ in scripts.most_common(2))]
+        if words.is_foreign:
+            targets.sort(key=lambda name: (-scripts[name], name == LATIN))
+        read = next(filter(None, (_read_word(word[0], name) for name in targets)), None)
+        if read is not None:
+            edits.append(Edit(*word.span(), read))
+    return sorted(edits + words.alike) if words.look_latin else edits
+
+
+def _sort(text: str) -> _Words:
+    words = _Words()
     for word in _WORD.finditer(text):
+        n_letters = len(word[0])
         scripts = Counter() if word[0].isascii() else _scripts(word[0])
         if not scripts or scripts.keys() == {LATIN}:
-            n_latin += len(word[0])
+            words.n_latin += n_letters
             continue
-        targets = (LATIN, *(name for name, _ in scripts.most_common(2)))
-        if len(scripts) == 1:
-            targets = (LATIN,)
-        read = next(filter(None, (_read_word(word[0], name) for name in targets)), None)
+        is_mixed = len(scripts) > 1 and n_letters >= _LEAST_LETTERS
+        if is_mixed:
+            words.mixed.append((word, scripts))
+        read = _read_word(word[0], LATIN)
         if read is None:
-            is_latin = False
-        elif len(scripts) > 1 and len(read) >= _LEAST_LETTERS:
-            mixed.append(Edit(*word.span(), read))
+            words.n_unlike += n_letters
+            continue
+        words.scripts |= scripts.keys() - {LATIN}
+        if is_mixed:
+            words.n_mixed += n_letters
         else:
-            foreign.append(Edit(*word.span(), read))
-    if not is_latin:
-        return mixed
-    # In any language, so many letters include one that looks like none of Latin.
-    n_foreign = sum(len(edit.text) for edit in foreign)
-    n_latin += sum(len(edit.text) for edit in mixed)
-    if n_latin <= n_foreign < _MOST_LETTERS:
-        return mixed
-    return sorted(mixed + foreign)
+            words.n_alike += n_letters
+            words.alike.append(Edit(*word.span(), read))
+    return words
 
 
 def _scripts(word: str) -> Counter[str]:
@@ -92,6 +138,8 @@ def lookalike(character: str, target: str) -> str | None:
 
 def _candidates(character: str, target: str) -> list[str]:
     """The letters of a script that look like a letter: of Latin, the basic ones."""
+    if target == LATIN and character in _WRITTEN:
+        return [_WRITTEN[character]]
     found = []
     for entry in _confusables().get(character, ()):
         letter = small_capitals().get(entry["c"], entry["c"])

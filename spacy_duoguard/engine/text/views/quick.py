@@ -30,7 +30,7 @@ from .encodings import (
     decode_percent,
 )
 from .leet import read_digits
-from .lookalikes import read_lookalikes
+from .lookalikes import ALMOST_ALL, read_lookalikes
 from .ordinary import has_odd_spaces
 from .spacing import join_letters
 from .spelling import (
@@ -140,11 +140,13 @@ def _read_beyond_ascii(codes: np.ndarray, data: bytes) -> list[_Step]:
         n_letters = len(data) - len(data.translate(None, _CASED))
         if n_accented >= MOST_ACCENTS * n_letters:
             steps.append(drop_accents)
-    # Words in one script stay where a letter looks like none of Latin.
-    if _has_any(data, _FOREIGN) and (
-        not _has_any(data, UNLIKE) or mixes_scripts(codes)
-    ):
-        steps.append(read_lookalikes)
+    # Words in one script stay unless almost all letters look like Latin ones.
+    n_foreign = len(data) - len(data.translate(None, _FOREIGN))
+    if n_foreign:
+        n_unlike = len(data) - len(data.translate(None, UNLIKE))
+        look_latin = n_foreign - n_unlike >= ALMOST_ALL * n_unlike
+        if look_latin or mixes_scripts(codes):
+            steps.append(read_lookalikes)
     return steps
 
 

@@ -52,7 +52,7 @@ def test_alphabets_of_capitals_are_read_as_small_letters(name):
     ],
 )
 def test_a_text_in_an_odd_spelling_throughout_is_read_as_a_reader_does(name):
-    text = "You are an idiot and they have to hate you for it today."
+    text = "You are a lazy idiot and they will all hate you for it today."
     found = read(SUITE[name].apply(text))["folded"]
     assert found.lower() == text.lower()
     assert not readings(text)
@@ -72,7 +72,15 @@ def test_hidden_text_is_read_after_what_carries_it():
         ("what a$$hole says sh!t", "what asshole says shit"),
         ("1 h473 y0u 4nd w1ll k1ll y0u 411", "i hate you and will kill you all"),
         ("\u043deнавижу", "\u043d\u0435навижу"),  # a Latin letter in a Russian word
+        ("все говорят: с\u0443к\u0061", "все говорят: с\u0443к\u0430"),
         ("I \u0493\u03b1te h\u03b1te", "I \u0493\u03b1te hate"),
+        # With a Russian word; short, but in several alphabets; with palochka and ze.
+        ("ѕһе іѕ а геаӏ ріесе оϝ ѕһіт, да", "she is a real piece of shit, да"),
+        ("һе іѕ оϝ ոо υѕе", "he is of no use"),
+        (
+            "ӏаз\u0443 \u0430ѕѕе\u0455 \u0430ге \u0430ӏӏ оνег тһе рӏасе",
+            "lazy asses are all over the place",
+        ),
         ("ki11 h1m, k111 th3m in 1ife, f001", "kill him, kill them in life, fool"),
         ("go to h e l l , now", "go to hell, now"),
         ("M.I.E.R.D.A y ya", "MIERDA y ya"),
@@ -142,6 +150,7 @@ def test_the_sentences_of_all_languages_stay_themselves(form):
         "Năm nay, đội tuyển bóng đá Việt Nam đã thắng ở nhiều trận đấu.",
         "Příliš žluťoučký kůň úpěl ďábelské ódy.",
         "нет, там у нас нет сот",
+        "у нас нет мест, а от метро до вас пять минут",
         "Wi-Fi, USB-кабель и SIM-карта; 5G-сеть",
     ],
 )
