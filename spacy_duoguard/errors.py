@@ -346,8 +346,10 @@ class Errors:
         "Lower it, or set it to null to train everything."
     )
     E062 = (
-        "[E062] {label!r} can't be a category: names must be non-blank strings, and "
-        "'unsafe' is the maximum over all categories. Choose another name."
+        "[E062] {label!r} can't be a category: 'unsafe' is the maximum over all "
+        "categories, and other names must be printable strings without spaces at their "
+        "ends, = or :, that begin with none of # ; [ @ *, so that a config can hold "
+        "their thresholds. Choose another name."
     )
     E063 = (
         "[E063] The gold value of '{key}' ({value!r}) must be a number in [0, 1]. "
@@ -702,6 +704,10 @@ class Errors:
     E348 = (
         "[E348] The output '{path}' begins with '-', which isn't standard output here: "
         "only a file or a folder can be written. Choose another path."
+    )
+    E349 = (
+        "[E349] spaCy's tokenizer for '{value}' can't be loaded: {problem} Install "
+        "what it needs, or use another language, such as 'xx' for any."
     )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "

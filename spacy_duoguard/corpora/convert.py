@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import spacy
 from spacy.tokens import Doc, DocBin
 
 from ..engine.checkpoint.files import try_sync, write_aside
 from ..engine.checkpoint.output_paths import check_output
 from ..errors import Errors, SettingsError
 from ..pipeline.settings import SPANS_KEY
+from ..scoring.pipelines import blank_pipeline
 from ..scoring.record import STANDARD
 from ..scoring.run import open_source
 from ..scoring.run import read_records as read_source
@@ -66,10 +66,7 @@ def convert(request: Request) -> Conversion:
     documents = None
     if request.documents is not None:
         documents = read_documents(request.documents, text_key=request.documents_key)
-    try:
-        nlp = spacy.blank(request.language)
-    except ImportError as e:
-        raise SettingsError(Errors.E143.format(value=request.language)) from e
+    nlp = blank_pipeline(request.language)
     nlp.max_length = sys.maxsize  # it protects parsers, and there are none
     reading = read_records(
         read_source(source),

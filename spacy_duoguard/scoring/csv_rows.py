@@ -20,7 +20,7 @@ def csv_rows(handle: IO[bytes], dialect: str) -> Iterator[Iterator[Cells]]:
     YIELDS (Iterator[Tuple[int, Union[List[str], BrokenRecordError]]]): The rows that
         aren't blank, with the numbers of the lines where they begin."""
     text = io.TextIOWrapper(
-        handle, encoding="utf-8-sig", errors="surrogateescape", newline=""
+        handle, encoding="utf-8-sig", errors="surrogateescape", newline="\n"
     )
     limit_before = csv.field_size_limit(MAX_SIZE)
     try:
@@ -41,9 +41,8 @@ def _read_rows(lines: "_RowLines", dialect: str) -> Iterator[Cells]:
         except BrokenRecordError as e:
             yield line, e
             continue
-        except csv.Error:
-            problem = "not valid CSV: a quote in the wrong place"
-            yield line, BrokenRecordError(problem)
+        except csv.Error as e:
+            yield line, BrokenRecordError(f"not valid CSV: {_describe(e)}")
             continue
         content = "".join(row)
         if not is_unicode(content):
@@ -52,6 +51,13 @@ def _read_rows(lines: "_RowLines", dialect: str) -> Iterator[Cells]:
             yield line, BrokenRecordError("a NUL byte")
         elif row:  # a blank line is not a record
             yield line, row
+
+
+def _describe(error: csv.Error) -> str:
+    """What is wrong, without the text in which it is."""
+    if "new-line" in str(error):  # which would divide a text, if it ended the row
+        return "a carriage return in a cell without quotes"
+    return "a quote in the wrong place"
 
 
 class _RowLines:
@@ -78,6 +84,6 @@ class _RowLines:
         self._size += len(line)
         if self._size <= MAX_SIZE:
             return line
-        while line and not line.endswith(("\n", "\r")):
+        while line and not line.endswith("\n"):
             line = self._text.readline(2**16)
         raise too_long("row")

@@ -56,10 +56,7 @@ def load_guard(options: GuardOptions) -> Language:
     """
     if is_pipeline(options.model):
         return _load_saved(options)
-    try:
-        nlp = spacy.blank(options.language)
-    except ImportError as e:
-        raise SettingsError(Errors.E143.format(value=options.language)) from e
+    nlp = blank_pipeline(options.language)
     # The limit protects parsers and entity recognizers, which this pipeline lacks.
     nlp.max_length = sys.maxsize
     if options.sentences:
@@ -70,6 +67,20 @@ def load_guard(options: GuardOptions) -> Language:
     nlp.add_pipe(FACTORY, config={**_settings(options), "model": model})
     _change_settings(nlp, options)
     return nlp
+
+
+def blank_pipeline(language: str) -> Language:
+    """language (str): The code of a language.
+    RETURNS (Language): A pipeline that only has its tokenizer.
+    RAISES (SettingsError): spaCy doesn't have the language, or its tokenizer needs a
+        package that isn't installed."""
+    try:
+        return spacy.blank(language)
+    except ImportError as e:
+        problem = str(e)
+        if problem.startswith("[E048]"):
+            raise SettingsError(Errors.E143.format(value=language)) from e
+        raise SettingsError(Errors.E349.format(value=language, problem=problem)) from e
 
 
 def load_component(options: GuardOptions) -> Any:

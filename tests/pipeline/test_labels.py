@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import spacy
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import DocBin
 from spacy.util import ignore_error
 from support.checkpoints import QWEN2, TEXTS
 from support.training import DEPTHS, decoder_of, make_examples, trainable
-from thinc.api import Adam
+from thinc.api import Adam, Config
 
 from spacy_duoguard.engine.classifier import Classifier
+from spacy_duoguard.engine.network.config import is_label
 from spacy_duoguard.errors import CheckpointError, SettingsError
 from spacy_duoguard.evaluation.reference import reference_scores
 from spacy_duoguard.taxonomy import CATEGORIES
@@ -166,7 +169,13 @@ class MyStr(str):
     __slots__ = ()
 
 
-@pytest.mark.parametrize("label", ["unsafe", "", " ", None, 7, "\ud800", MyStr("Hate")])
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("unsafe", "", " ", None, 7, "\ud800", MyStr("Hate")),
+        *("Hate: religion", "a=b", "a\nb", " a", "a ", "#a", ";a", "[a]", "@a", "*"),
+    ],
+)
 def test_names_that_cannot_be_categories(make_nlp, label):
     nlp = make_nlp()
     component = nlp.get_pipe("duoguard")
@@ -175,6 +184,16 @@ def test_names_that_cannot_be_categories(make_nlp, label):
     with pytest.raises(SettingsError, match="E062"):
         component.initialize(lambda: make_examples(nlp), labels=[label])
     assert component.labels == CATEGORIES
+
+
+SIGNS = st.sampled_from("aZ =:#;[]@*%${}.\"'\\\n\t-_\xe9\u0130")
+
+
+@given(st.text(SIGNS | st.characters()))
+def test_a_config_can_hold_the_threshold_of_each_category(label):
+    if is_label(label):
+        config = Config({"duoguard": {"thresholds": {label: 0.25}}})
+        assert Config().from_str(config.to_str()) == config
 
 
 def test_initialize_adds_labels_and_keeps_the_rest(make_nlp):

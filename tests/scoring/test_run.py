@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 import spacy
@@ -208,6 +209,23 @@ def test_strict_stops_at_the_first_broken_record(score, tmp_path):
     assert texts == ["a", "mended", "b"]
 
 
+@pytest.mark.parametrize(("form", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_a_carriage_return_divides_no_text(score, tmp_path, form, separator):
+    """It is a part of the text, as in tables that pandas writes."""
+    rows = ["text", "I will\rkill you", '"I will\rkill you"', "next\r"]
+    source = write(tmp_path / f"in.{form}", "\n".join(rows) + "\r\n")
+    assert score(source, tmp_path / "out.jsonl")[0] == 3
+    broken, quoted, last = read(tmp_path / "out.jsonl")
+    assert broken["status"] == "error"
+    assert "carriage return" in broken["error"]
+    assert (quoted["text"], last["text"]) == ("I will\rkill you", "next")
+    wide = [f"id{separator}text", f"1{separator}I will\rkill you", f"2{separator}b"]
+    source = write(tmp_path / f"wide.{form}", "\n".join(wide))
+    assert score(source, tmp_path / "wide.jsonl")[0] == 3
+    broken, last = read(tmp_path / "wide.jsonl")
+    assert (broken["status"], last["id"]) == ("error", "2")
+
+
 def test_csv_with_line_breaks_and_bad_rows(score, tmp_path):
     rows = (
         '\ufeffid,prompt\r\n1,"two\nlines, ""quoted"""\r\n2,a,b\r\n\r\n3,"x"y\n4,last'
@@ -387,6 +405,8 @@ def test_each_mistake_is_explained_in_one_line(score, tmp_path):
     assert "E139" in failure(tmp_path / "missing.txt", out)
     assert "E140" in failure(there, there, "--overwrite")
     assert "E143" in failure(source, out, "--language", "klingon")
+    if find_spec("pythainlp") is None:
+        assert "E349" in failure(source, out, "--language", "th")
     assert "E020" in failure(source, out, model="no such model")
     assert "E001" in failure(source, out, "--threshold", "7")
     assert "E008" in failure(source, out, "--device", "cuda:99")

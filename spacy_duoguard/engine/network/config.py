@@ -251,15 +251,21 @@ def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:
     id2label = data.get("id2label") or {}
     names = [str(id2label.get(str(i), "")) for i in range(len(id2label))]
     ours, extra = names[: len(CATEGORIES)], names[len(CATEGORIES) :]
-    if ours != list(CATEGORIES) or not all(map(is_label, extra)):
+    if ours != list(CATEGORIES):
         return ()
+    if wrong := next((name for name in extra if not is_label(name)), None):
+        raise CheckpointError(Errors.E062.format(label=wrong))
     return tuple(extra) if len({*names}) == len(names) else ()
 
 
 def is_label(name: Any) -> bool:
     """name (Any): The name of a category.
-    RETURNS (bool): Whether it is a valid one."""
-    return is_storable(name) and bool(name.strip()) and name != UNSAFE
+    RETURNS (bool): Whether it is a valid one: a spaCy config, which holds thresholds,
+        must be able to name it."""
+    if not is_storable(name) or not name.isprintable() or name != name.strip():
+        return False
+    is_key = name[0] not in "#;[@*" and not {"=", ":"}.intersection(name)
+    return is_key and name != UNSAFE
 
 
 def is_storable(name: Any) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from multiprocessing.reduction import ForkingPickler
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
@@ -233,7 +234,8 @@ def test_weights_that_were_modified_are_no_concern_of_who_forks(
     forwards = [modified.runner.current, other.runner.current]
     for order in (forwards, forwards[::-1]):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(inference, "_alive", order)
+            alive = WeakValueDictionary({id(forward): forward for forward in order})
+            patch.setattr(inference, "_alive", alive)
             patch.setattr(other.runner.current, "_cached", None)
             inference._build_before_fork()
             assert other.runner.current._cached is not None

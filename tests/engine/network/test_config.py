@@ -271,6 +271,12 @@ def test_values_of_another_kind_are_refused_with_a_code(changes):
         read(**changes)
 
 
+def test_a_category_that_no_config_can_name_is_refused():
+    names = [*CATEGORIES, "Spam", "Hate = 0.999\n#"]
+    with pytest.raises(CheckpointError, match="E062"):
+        read(id2label={str(i): name for i, name in enumerate(names)})
+
+
 def test_our_categories_in_another_order_are_refused():
     names = [*CATEGORIES[1:], CATEGORIES[0]]
     with pytest.raises(CheckpointError, match="E022"):
