@@ -90,7 +90,7 @@ waiting.push("I will")
 is_held, may_end = threading.Event(), threading.Event()
 
 def hold():
-    with batch._lock.plain:
+    with batch.shared.lock.plain:
         is_held.set()
         may_end.wait()
 

@@ -180,7 +180,7 @@ class Session(RuleBasedStateMachine):
             self.check_stream(stream, scores)
         for stream in some[len(results) :]:
             # A chunk that was read without a report would take its flags with it.
-            unread = stream.reader.text.n_chars == len(self.texts[id(stream)][1])
+            unread = stream._state.reader.text.n_chars == len(self.texts[id(stream)][1])
             assert stream.error is not None or unread or not is_open
 
     @rule(stream=consumes(streams))

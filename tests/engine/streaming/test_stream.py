@@ -107,7 +107,7 @@ def test_streams_of_a_batch_score_as_alone(small, many, seed):
             )
     for stream in streams:
         stream.close()
-    assert batch.cache.n_slots == len(batch.cache._free)
+    assert batch.shared.cache.n_slots == len(batch.shared.cache._free)
 
 
 def test_bfloat16_stays_within_the_contracts_bound(qwen2_folder):
@@ -184,7 +184,7 @@ def test_chunks_that_are_no_text_fail_the_stream(small, chunks, code):
     assert len(closed.flags) == 12
     with pytest.raises(SettingsError, match="E092"):
         stream.push("more")
-    assert stream.batch.cache.n_slots == len(stream.batch.cache._free)
+    assert stream.batch.shared.cache.n_slots == len(stream.batch.shared.cache._free)
 
 
 class Escaping(str):
@@ -436,13 +436,13 @@ def test_memory_does_not_grow(small):
     for i in range(600):
         stream.push("dog " if i % 3 else "x, ")
         if i >= 100:
-            reader = stream.reader
+            reader = stream._state.reader
             sizes.append(
                 (
                     len(reader.text._tail),
                     len(reader._scores),
                     len(reader.slots),
-                    stream.batch.cache.n_slots,
+                    stream.batch.shared.cache.n_slots,
                 )
             )
     assert max(sizes) <= (12, 6, 3, 4)
@@ -458,7 +458,7 @@ def test_a_word_without_end_is_cut_in_the_end(small, monkeypatch):
         text += "xqz7"
         found = stream.push("xqz7").probabilities
     np.testing.assert_allclose(found, small.score([text])[0], atol=1e-5)
-    assert len(stream.reader.text._tail) <= 80
+    assert len(stream._state.reader.text._tail) <= 80
 
 
 def test_a_tokenizer_that_ends_texts_is_refused(monkeypatch, small):

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from spacy_duoguard import Stream, StreamBatch
+from spacy_duoguard.engine.streaming.shared_pass import SharedPass
 from spacy_duoguard.errors import SettingsError
 
 BAND = {"threshold": 0.3, "review_threshold": 0.2, "patience": 50}
@@ -30,7 +31,7 @@ def assert_same(scores, expected):
 def assert_failed(stream):
     scores = stream.close()
     assert (scores.status, scores.action, scores.unsafe) == ("error", "block", 1.0)
-    assert {f.category for f in scores.flags} == set(stream.batch.policy.thresholds)
+    assert {f.category for f in scores.flags} == set(stream.batch.classifier.labels)
     assert stream.batch.n_open == 0
     with pytest.raises(SettingsError, match="E092"):
         stream.push("more")
@@ -117,7 +118,7 @@ def test_a_failure_at_the_end_of_the_block_is_raised(classifier, monkeypatch):
     def fail():
         raise MemoryError
 
-    monkeypatch.setattr(stream.reader, "close", fail)
+    monkeypatch.setattr(stream._state.reader, "close", fail)
     with pytest.raises(MemoryError), stream:
         stream.push(TEXT)
     assert_failed(stream)
@@ -135,14 +136,14 @@ def test_a_block_that_ends_during_a_push_of_its_thread(classifier, monkeypatch):
 
     abandoned = moderate()
     next(abandoned)
-    read = StreamBatch._read
+    read = SharedPass.read
 
     def reading(self, streams):
         abandoned.close()
         read(self, streams)
 
     other, reports = batch.open(), []
-    monkeypatch.setattr(StreamBatch, "_read", reading)
+    monkeypatch.setattr(SharedPass, "read", reading)
     thread = threading.Thread(
         target=lambda: reports.append(other.push("two")), daemon=True
     )

@@ -22,7 +22,7 @@ def test_a_caller_who_writes_into_the_scores_of_a_stream_changes_nothing(classif
 def test_a_stream_with_scores_that_are_none_fails(classifier, monkeypatch, value):
     stream = Stream(classifier)
     stream.push("The dog")
-    reader = type(stream.reader)
+    reader = type(stream._state.reader)
     broken = property(lambda self: np.full(12, value, dtype=np.float32))
     monkeypatch.setattr(reader, "probabilities", broken)
     with pytest.raises(ScoringError, match="E181"):
