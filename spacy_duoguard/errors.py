@@ -814,7 +814,7 @@ class Errors:
     )
     E266 = (
         "[E266] --rename ({value!r}) must be OLD=NEW, e.g. HATE=Hate, or OLD= to leave "
-        "a label out."
+        "a label out, once for each label."
     )
     E267 = (
         "[E267] --rename to '{name}', which isn't a category. Choose one of: "
@@ -849,8 +849,9 @@ class Errors:
         "with text and cats, unsafe or spans."
     )
     E275 = (
-        "[E275] --split {share} leaves one side without a text: there are {count}. Use "
-        "more texts, or another share."
+        "[E275] --split {share} leaves one side without a text: there are {count}, and "
+        "documents with a sentence in common stay together. Use more texts, or another "
+        "share."
     )
     E276 = (
         "[E276] Output '{output}' of a corpus must be a .jsonl, .jsonl.gz or "

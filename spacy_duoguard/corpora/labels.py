@@ -59,14 +59,15 @@ def parse_labels(added: str, renamed: Iterable[str]) -> LabelNames:
     """added (str): Names of categories beside the twelve, separated by commas.
     renamed (Iterable[str]): What to rename, as "HATE=Hate", or "SAFE=" to leave it out.
     RETURNS (LabelNames): The labels that records may use.
-    RAISES (SettingsError): A new name isn't a category, or a pair has no "=".
+    RAISES (SettingsError): A new name isn't a category, a pair has no "=", or a name is
+        renamed twice.
     """
     names = [name.strip() for name in added.split(",")]
     labels = LabelNames(tuple(name for name in names if name and name != UNSAFE))
     pairs: dict[str, str | None] = {}
     for pair in renamed:
         old, equals, new = (part.strip() for part in pair.rpartition("="))
-        if not equals or not old:
+        if not equals or not old or old in pairs:
             raise SettingsError(Errors.E266.format(value=shorten(pair)))
         if new and new != UNSAFE and new not in labels.categories:
             listed = ", ".join((*labels.categories, UNSAFE))

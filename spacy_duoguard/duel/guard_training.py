@@ -23,6 +23,7 @@ from ..engine.checkpoint.atomic_folder import put_in_place
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
 from ..pipeline.registry import read_guard_blocks
+from ..pipeline.serialization import read_settings
 from ..pipeline.settings import FACTORY
 from ..scoring.pipelines import is_pipeline
 from .private_files import FILE_MODE, make_folder
@@ -30,10 +31,7 @@ from .processes import run_logged
 from .seeds import Seed
 from .settings import GuardSettings
 
-# Settings of a saved pipeline that training keeps. The others say how to train.
-_KEPT: tuple[str, ...] = ("threshold", "thresholds", "max_chars", "normalize")
-_KEPT += ("review_threshold", "review_thresholds", "patience", "curve", "roles")
-_KEPT += ("spans_key",)
+# Settings of a saved model that training keeps. The others say how to train.
 _KEPT_OF_MODEL: tuple[str, ...] = ("window", "stride", "max_windows")
 
 
@@ -91,7 +89,7 @@ def checkpoint_of(pipeline: str | Path) -> tuple[str, dict[str, Any]]:
         message = Errors.E082.format(folder=name, found=found, names=listed)
         raise SettingsError(message)
     ((component, block),) = blocks.items()
-    kept = {key: block[key] for key in _KEPT if key in block}
+    kept = read_settings(folder / component, block)
     model = block.get("model", {})
     kept["model"] = {key: model[key] for key in _KEPT_OF_MODEL if key in model}
     return str(folder / component / "model"), kept

@@ -19,6 +19,7 @@ _METADATA = {
     *("model", "created", "created_at", "timestamp", "date", "time", "end_turn"),
     *("tool_call_id", "cache_control", "channel", "recipient", "weight"),
 }
+_OBJECTS = {"content", "cache_control"}  # other metadata is a number or a name
 
 # Kinds of content to name in a message. Any other name could be anything.
 _KNOWN = {
@@ -131,6 +132,18 @@ def _check_keys(i: int, values: Mapping[str, Any], *, but: str) -> None:
     RAISES (SettingsError): It has something else to say than its text. What is empty,
         such as null in a table, says nothing."""
     for key, value in values.items():
-        if value and (key not in _METADATA or key == but):
+        is_metadata = key in _OBJECTS or (key in _METADATA and _is_scalar(value))
+        if not _is_empty(value) and (key == but or not is_metadata):
             what = f"'{key}'" if key in _KNOWN else "more than its text"
             raise SettingsError(Errors.E253.format(i=i, what=what))
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
+
+
+def _is_empty(value: Any) -> bool:
+    try:
+        return len(value) == 0
+    except TypeError:
+        return not value

@@ -75,11 +75,19 @@ class Coverage:
         # How many characters there are before each offset.
         self._needed = np.concatenate(([0], needed.cumsum()))
         self._left_out = np.concatenate(([0], left_out.cumsum()))
+        # A window of a view that a limit left out isn't known, nor is one of the text
+        # whose tokens are all in its neighbours: it could concern any part.
+        views = any(window.view != TEXT for window in scores.windows)
+        self._is_known = bool(left_out.any()) and not views
 
     def covers(self, start: int, end: int) -> bool:
         """start (int), end (int): Character offsets of a part of the text.
-        RETURNS (bool): Whether all of the part that needs a token is in a window."""
-        return not self.truncated or bool(self._left_out[start] == self._left_out[end])
+        RETURNS (bool): Whether all of the part that needs a token is in a window, and
+            no window that a limit left out can concern it."""
+        if not self.truncated:
+            return True
+        is_whole = bool(self._left_out[start] == self._left_out[end])
+        return self._is_known and is_whole
 
     def covers_none(self, start: int, end: int) -> bool:
         """start (int), end (int): As in `covers`.

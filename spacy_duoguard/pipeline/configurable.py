@@ -1,5 +1,6 @@
 """The component's settings as its users see and change them at run time."""
 
+from copy import deepcopy
 from typing import Any
 
 from spacy.pipeline import TrainablePipe
@@ -24,7 +25,8 @@ class Setting:
         shim = get_shim(component.model)
         labels = shim.labels if shim.is_loaded else None
         check_settings({**component.cfg, self.name: value}, labels)
-        component.cfg[self.name] = value
+        # A copy: the caller's may belong to another component, too.
+        component.cfg[self.name] = deepcopy(value)
 
 
 class ConfigurablePipe(TrainablePipe):

@@ -23,7 +23,7 @@ from ..engine.checkpoint.manifest import (
 from ..errors import CheckpointError, Errors, SettingsError
 from .architecture import get_shim
 from .config_settings import dump_all_settings, warn_of_others
-from .settings import restore_settings
+from .settings import DEFAULT_CONFIG, RUN_TIME_SETTINGS, restore_settings
 from .shim import load_msgpack
 
 _BYTES = "the saved bytes"
@@ -89,6 +89,19 @@ def from_disk(component: TrainablePipe, path: Path, exclude: Iterable[str]) -> N
         get_shim(component.model).from_disk(path, inner="model")
 
     _load(component, read, read_model, exclude)
+
+
+def read_settings(path: Path, block: Mapping[str, Any]) -> dict[str, Any]:
+    """path (Path): The folder of a saved component.
+    block (Mapping[str, Any]): Its block in the config of its pipeline.
+    RETURNS (Dict[str, Any]): The settings that it has once it's loaded: those of the
+        config, and those that were changed on the component.
+    RAISES (CheckpointError): A file is missing or damaged.
+    RAISES (SettingsError): A setting is not allowed."""
+    manifest = read_manifest(locate(path, MANIFEST))
+    data = read_checked(manifest, "cfg", locate(path, "cfg"), source=str(path))
+    configured = {key: block.get(key, DEFAULT_CONFIG[key]) for key in RUN_TIME_SETTINGS}
+    return restore_settings(data, configured, name=path.name)[0]
 
 
 def _read_exclude(exclude: Any) -> Collection[str]:

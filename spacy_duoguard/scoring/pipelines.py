@@ -107,9 +107,12 @@ def load_classifier(options: GuardOptions) -> Classifier:
 
 class WholeText:
     """A tokenizer that makes the whole text one token. Without sentences nothing reads
-    the tokens, and spaCy's tokenizer takes quadratic time on some texts."""
+    the tokens, and spaCy's tokenizer takes quadratic time on some texts. So do some
+    attributes of a token, such as `like_url`, so the vocabulary computes none."""
 
     def __init__(self, vocab: Vocab) -> None:
+        """vocab (Vocab): The vocabulary of the pipeline. It's changed."""
+        vocab.lex_attr_getters = {}  # type: ignore[attr-defined]
         self.vocab = vocab
 
     def __call__(self, text: str) -> Doc:

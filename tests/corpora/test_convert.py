@@ -223,6 +223,7 @@ def test_compressed_input_and_standard_input(convert, tmp_path, monkeypatch):
         (("in.jsonl", "out", "--split", "0.0001"), "E275"),
         (("in.jsonl", "out.spacy", "--language", "qq"), "E143"),
         (("absent.jsonl", "out.spacy"), "E139"),
+        (("in.jsonl", "out.spacy", *2 * ("--rename", "A=Hate")), "E266"),
     ],
 )
 def test_mistakes_in_the_command(convert, arguments, code):

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,28 @@ def test_a_checkpoint_is_trained_as_it_is_and_a_pipeline_keeps_its_settings(
     }
     assert (trained["curve"], trained["roles"]) == (True, ["user"])
     assert (trained["spans_key"], trained["threshold"]) == ("risks", 0.25)
+
+
+def test_settings_that_were_changed_on_the_component_are_kept(make_nlp, tmp_path):
+    """As they are when the pipeline is loaded: its config has earlier values."""
+    changes = {
+        "threshold": 0.3,
+        "thresholds": {"Hate": 0.2, "Privacy": 0.4},
+        "review_threshold": 0.15,
+        "review_thresholds": {"Hate": 0.05},
+        "max_chars": 1000,
+        "normalize": True,
+        "curve": True,
+        "roles": ["user"],
+        "spans_key": "risks",
+    }
+    nlp = make_nlp(thresholds={"Hate": 0.75}, patience=3)
+    nlp.get_pipe("duoguard").cfg.update(changes)
+    nlp.to_disk(tmp_path / "pipeline")
+    _, kept = checkpoint_of(tmp_path / "pipeline")
+    loaded = spacy.load(tmp_path / "pipeline").get_pipe("duoguard")
+    assert {key: kept[key] for key in loaded.cfg} == loaded.cfg
+    assert loaded.cfg == {**changes, "patience": 3}
 
 
 def test_a_pipeline_with_two_guards_is_refused(make_nlp, tmp_path):

@@ -64,6 +64,7 @@ def test_contents_that_are_text(content, text):
 
 def test_what_is_about_a_message_is_no_content():
     more = {"name": "x", "id": 1, "tool_calls": None, "refusal": "", "audio": []}
+    more |= {"cache_control": {"type": "ephemeral"}, "images": np.array([])}
     assert read_messages([say("a", **more)]).text == "a"
 
 
@@ -102,6 +103,9 @@ def test_what_is_not_known_to_be_about_a_message_is_refused(key, value):
         ([say(None, text=SECRET)], ["E253", "more than its text"]),
         ([say("a", **{SECRET: 1})], ["E253", "more than its text"]),
         ([say("a", thinking=SECRET)], ["E253", "'thinking'"]),
+        ([say(None, object={"text": SECRET})], ["E253", "more than its text"]),
+        ([say([part("a", id=[SECRET])])], ["E253", "more than its text"]),
+        ([say("a", images=np.array([SECRET, "b"]))], ["E253", "'images'"]),
         ([say("a", "\ud800")], ["E251", "unpaired surrogate"]),
         ([say(None, tool_calls=[{"x": SECRET}])], ["E253", "'tool_calls'"]),
         ([say("a", function_call={"x": SECRET})], ["E253", "'function_call'"]),

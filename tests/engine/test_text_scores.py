@@ -14,23 +14,21 @@ TEXT = "ab cd  ef"
 ROW = np.zeros(12, dtype=np.float32)
 
 
-def scored(*windows, truncated=True):
-    """The scores of TEXT in these windows, and in a view of all of it, which does not
-    count."""
+def scored(*windows, truncated=True, view=False):
+    """The scores of TEXT in these windows, and maybe in a view of all of it."""
     spans = [WindowScores(start, end, ROW) for start, end in windows]
-    spans.append(WindowScores(0, len(TEXT), ROW, "normalized", "abcdef"))
+    if view:
+        spans.append(WindowScores(0, len(TEXT), ROW, "normalized", "abcdef"))
     return TextScores(ROW, tuple(spans), truncated)
 
 
 @pytest.mark.parametrize(
     ("windows", "part", "covers", "covers_none"),
     [
-        ([(0, 9)], (0, 9), True, False),
         ([(0, 2), (7, 9)], (0, 9), False, False),
         ([(0, 2), (7, 9)], (0, 2), True, False),
         ([(0, 2), (7, 9)], (0, 3), True, False),
         ([(7, 9), (0, 2)], (7, 9), True, False),
-        ([(3, 9), (0, 2)], (0, 9), True, False),
         ([(0, 2), (7, 9)], (5, 9), True, False),
         ([(0, 2), (7, 9)], (3, 5), False, True),
         ([(0, 2), (7, 9)], (2, 7), False, True),
@@ -59,19 +57,32 @@ def test_a_part_is_covered_if_all_that_is_visible_is_in_a_window(
     assert coverage.covers_none(*part) is covers_none
 
 
-def test_a_text_that_no_limit_shortened_is_covered():
-    coverage = scored((0, 2), truncated=False).coverage(TEXT)
+@pytest.mark.parametrize(
+    ("windows", "view"),
+    [([(0, 9)], False), ([(3, 9), (0, 2)], False), ([(0, 2)], True)],
+)
+def test_what_a_limit_left_out_may_concern_any_part(windows, view):
+    """Of a view, or of the text if other windows have its tokens."""
+    coverage = scored(*windows, view=view).coverage(TEXT)
+    assert coverage.covers(0, 2) is False
+    assert coverage.covers_none(0, 2) is False
+    assert coverage.covers_none(3, 5) is view  # that of the view doesn't count
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_text_that_no_limit_shortened_is_covered(view):
+    coverage = scored((0, 2), truncated=False, view=view).coverage(TEXT)
     assert coverage.covers(0, 9) is True
     assert coverage.covers_none(3, 5) is False
 
 
 def test_many_turns_take_no_longer_than_their_text(monkeypatch):
     """Each of them asks what is covered before it."""
-    turns = (Turn(None, "abc"), *[Turn(None, "")] * 1999, Turn(None, "def"))
+    turns = (Turn(None, "abc"), *[Turn(None, "")] * 1999, Turn(None, "defg"))
     conversation = Conversation(turns)
     text, spans = conversation.text, conversation.spans
     curve = Curve(np.array([3, len(text)]), np.zeros((2, 12), np.float32))
-    ends = ((0, 3), (len(text) - 3, len(text)))
+    ends = ((0, 3), (len(text) - 4, len(text) - 1))
     windows = tuple(WindowScores(*end, ROW) for end in ends)
     asked = []
 
@@ -82,7 +93,7 @@ def test_many_turns_take_no_longer_than_their_text(monkeypatch):
     monkeypatch.setattr(text_scores, "needs_token", counted)
     scores = TextScores(ROW, windows, truncated=True, curve=curve)
     statuses = {turn.status for turn in score_turns(text, spans, scores, None)}
-    assert statuses == {"ok"}
+    assert statuses == {"ok", "truncated"}  # the last one
     assert len(asked) <= 2 * len(text)
 
 

@@ -210,6 +210,14 @@ def test_a_setting_can_be_set_on_the_component(make_nlp, name):
         delattr(component, name)
 
 
+def test_what_is_set_on_two_components_is_not_shared(make_nlp):
+    strict, lax = (make_nlp().get_pipe("duoguard") for _ in range(2))
+    chosen = {"Hate": 0.2}
+    strict.thresholds = lax.thresholds = chosen
+    lax.thresholds["Hate"] = 0.9
+    assert strict.thresholds == chosen == {"Hate": 0.2}
+
+
 def test_a_threshold_that_is_set_on_the_component_flags(make_nlp):
     nlp = make_nlp(threshold=1.0)
     nlp.get_pipe("duoguard").threshold = 0.0

@@ -253,8 +253,9 @@ def _extra_labels(data: Mapping[str, Any]) -> tuple[str, ...]:
     ours, extra = names[: len(CATEGORIES)], names[len(CATEGORIES) :]
     if ours != list(CATEGORIES):
         return ()
-    if wrong := next((name for name in extra if not is_label(name)), None):
-        raise CheckpointError(Errors.E062.format(label=wrong))
+    for name in extra:
+        if not is_label(name):
+            raise CheckpointError(Errors.E062.format(label=name))
     return tuple(extra) if len({*names}) == len(names) else ()
 
 

@@ -23,6 +23,8 @@ _NORMALIZERS = {
     *("Prepend", "ByteLevel", "Replace", "Sequence"),
 }
 
+_MOST_ADDED = 16  # characters for each that is replaced, or for a text
+
 # Pre-tokenizers that split text and drop whitespace at most.
 _PRE_TOKENIZERS = {
     *("ByteLevel", "Metaspace", "Split", "Punctuation", "Digits", "UnicodeScripts"),
@@ -41,7 +43,8 @@ _KEEP_ALL = {
 
 
 def find_loss(tokenizer: Mapping[str, Any]) -> str | None:
-    """Find out from its structure whether a tokenizer can drop text.
+    """Find out from its structure whether a tokenizer can drop text, or drown it in
+    other text.
 
     tokenizer (Mapping[str, Any]): The content of a `tokenizer.json`.
     RETURNS (Optional[str]): Where it can; None if it can't.
@@ -51,6 +54,9 @@ def find_loss(tokenizer: Mapping[str, Any]) -> str | None:
     for step in normalizers:
         if step.get("type") not in _NORMALIZERS or _deletes(step):
             return f"its normalizer '{step.get('type')}' can drop characters"
+        added = step.get("prepend") or step.get("content")
+        if isinstance(added, str) and len(added) > _MOST_ADDED:
+            return f"its normalizer '{step.get('type')}' adds {len(added)} characters"
     for step in splitters:
         dropped = str(step.get("behavior")).lower() == "removed"
         if step.get("type") not in _PRE_TOKENIZERS or dropped:

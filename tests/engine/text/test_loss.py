@@ -117,6 +117,20 @@ def test_a_normalizer_keeps_what_is_visible(step, is_kept):
 
 
 @pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "Prepend", "prepend": "x" * 17},
+        {"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 17},
+    ],
+)
+def test_a_normalizer_does_not_drown_a_text(step):
+    problem = f"its normalizer '{step['type']}' adds 17 characters"
+    assert find_loss(tokenizer(normalizers({"type": "NFC"}, step))) == problem
+    fewer = {k: v[:16] if isinstance(v, str) else v for k, v in step.items()}
+    assert find_loss(tokenizer(fewer)) is None
+
+
+@pytest.mark.parametrize(
     ("step", "is_kept"),
     [
         *(({"type": name}, True) for name in ("ByteLevel", "Metaspace", "Digits")),
