@@ -1,5 +1,6 @@
 """Docs of conversations: what makes them, and which turns they have."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -32,15 +33,25 @@ def make_conversation(
         conversation = read_messages(conversation)
     doc = nlp.make_doc(conversation.text)
     spans = conversation.spans
-    starts = {span.start for span in spans if span.end > span.start}
-    for token in doc:
-        if token.idx in starts:
-            token.is_sent_start = True
+    _start_sentences(doc, spans)
     doc.user_data[KEY] = {
         "roles": [span.role for span in spans],
         "ends": [span.end for span in spans],
     }
     return doc
+
+
+def _start_sentences(doc: Doc, spans: Iterable[TurnSpan]) -> None:
+    """Start a sentence with each message. Whitespace at the end of one and the start of
+    the next can be one token, which belongs to the sentence before."""
+    offsets = [token.idx for token in doc]
+    for span in spans:
+        first = bisect_left(offsets, span.start)
+        if first == len(doc) or offsets[first] >= span.end:
+            continue
+        before = doc[first - 1] if first else None
+        if before is None or before.is_space or before.idx + len(before) <= span.start:
+            doc[first].is_sent_start = True
 
 
 def is_chat(doc: Doc) -> bool:

@@ -139,6 +139,21 @@ def test_no_sentence_goes_beyond_a_message(make_nlp):
     assert [sentence.text for sentence in doc.sents] == ["a dog and", "a fox.", "Two"]
 
 
+@given(st.lists(st.text(st.sampled_from("ab. \n\t\u3000")), min_size=1, max_size=5))
+def test_a_sentence_with_words_of_two_messages_is_none(texts):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    doc = nlp(make_conversation(nlp, texts))
+    message_of = np.repeat(np.arange(len(texts)), [len(text) + 1 for text in texts])
+    for sentence in doc.sents:
+        visible = [
+            message_of[i]
+            for i in range(sentence.start_char, sentence.end_char)
+            if not doc.text[i].isspace()
+        ]
+        assert len(set(visible)) <= 1
+
+
 def test_a_conversation_that_fails_is_blocked_in_every_turn(breaking):
     nlp = breaking(ValueError("no"), roles=["user"])
     nlp.set_error_handler(ignore_error)
