@@ -5,10 +5,9 @@ Everything that is decoded is at most as long as what it replaces, up to a const
 import base64
 import html
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
-from ..normalize import is_hidden
+from .bytes_read import ReadBytes, read_bytes
 from .view import Edit
 
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
@@ -16,7 +15,8 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
 _FIRST_TAG = 0xE0000
 
-_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_SELECTORS = re.compile(f"{_SELECTOR.pattern}{{2,}}")
 
 _ENTITY = re.compile(
     "&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
@@ -41,8 +41,6 @@ _HEX = re.compile(
 _HEX_PAIR = re.compile("(?:0[xX])?([0-9A-Fa-f]{2})")
 _LEAST_HEX = 6  # bytes, if any isn't a small letter
 
-_LEAST_LETTERS = 0.6  # the share of letters and spaces in what was a secret
-
 
 def decode_tags(text: str) -> Iterator[Edit]:
     """text (str): A text.
@@ -62,9 +60,9 @@ def decode_selectors(text: str) -> Iterator[Edit]:
         for start in (match.start(), match.start() + 1):  # the first one may be real
             codes = map(ord, text[start : match.end()])
             data = bytes(c - (0xFE00 if c < 0xE0100 else 0xE0100 - 16) for c in codes)
-            if hidden := _read_bytes(data):
-                offsets = [start + i for i in _byte_offsets(hidden)]
-                yield _set_apart(text, match, hidden, offsets)
+            if read := read_bytes(data, is_plain=False):
+                offsets = [start + i for i in read.offsets]
+                yield _set_apart(text, match, read.text, offsets)
                 break
 
 
@@ -92,7 +90,8 @@ def decode_entities(text: str) -> list[Edit]:
         if read != match[0]:
             edits.append(Edit(*match.span(), read))
             leads_on = read == "&" and _REST_OF_ENTITY.match(text, match.end())
-            matters |= read.isalnum() or read.isspace() or bool(leads_on)
+            hides = _TAGS.match(read) or _SELECTOR.match(read)
+            matters |= read.isalnum() or read.isspace() or bool(leads_on or hides)
     return edits if matters else []
 
 
@@ -101,10 +100,10 @@ def decode_percent(text: str) -> list[Edit]:
     RETURNS (List[Edit]): Replace the escapes of URLs."""
     edits = []
     for match in _PERCENT.finditer(text) if "%" in text else ():
-        read = _read_utf8(bytes.fromhex(match[0].replace("%", "")))
-        if read and not any(map(_is_control, read)):
-            offsets = [match.start() + 3 * i for i in _byte_offsets(read)]
-            edits.append(Edit(*match.span(), read, offsets))
+        read = ReadBytes.of(bytes.fromhex(match[0].replace("%", "")))
+        if read.text:
+            offsets = [match.start() + 3 * i for i in read.offsets]
+            edits.append(Edit(*match.span(), read.text, offsets))
     if edits and not re.search(r"\s", text):
         pluses = re.finditer(r"\+", text)
         edits = sorted([*edits, *(Edit(*plus.span(), " ") for plus in pluses)])
@@ -127,11 +126,11 @@ def decode_escapes(text: str) -> list[Edit]:
             edits.append(Edit(*match.span(), chr(code)))
     for match in _BYTES.finditer(text):
         data = bytes.fromhex(match[0].replace("\\x", ""))
-        read = _read_utf8(data) or data.decode("latin-1")
-        offsets = [match.start() + 4 * i for i in _byte_offsets(read)]
-        if len(data) == len(read):
-            offsets = list(range(*match.span(), 4))
-        edits.append(Edit(*match.span(), read, offsets))
+        read = ReadBytes.of(data)
+        if read.n_invalid:  # then each byte is a character
+            read = ReadBytes(data.decode("latin-1"), range(len(data)), 0)
+        offsets = [match.start() + 4 * i for i in read.offsets]
+        edits.append(Edit(*match.span(), read.text, offsets))
     return sorted(edits)
 
 
@@ -147,12 +146,13 @@ def decode_base64(text: str) -> Iterator[Edit]:
             continue
         standard = body.translate({ord("-"): "+", ord("_"): "/"})
         data = base64.b64decode(standard + "=" * (-len(body) % 4))
-        if read := _read_bytes(data):
-            offsets = [match.start() + i * 4 // 3 for i in _byte_offsets(read)]
+        is_word = body.isalpha() and (body.isupper() or body[1:].islower())
+        if read := read_bytes(data, is_plain=is_word):
+            offsets = [match.start() + i * 4 // 3 for i in read.offsets]
             if len(body) < len(match[0].rstrip("=")):  # in lines
                 places = [i for i, c in enumerate(match[0], match.start()) if c > " "]
-                offsets = [places[i * 4 // 3] for i in _byte_offsets(read)]
-            yield Edit(*match.span(), read, offsets)
+                offsets = [places[i * 4 // 3] for i in read.offsets]
+            yield Edit(*match.span(), read.text, offsets)
 
 
 def decode_hex(text: str) -> Iterator[Edit]:
@@ -160,10 +160,13 @@ def decode_hex(text: str) -> Iterator[Edit]:
     YIELDS (Edit): Replace hexadecimal bytes that stand for readable text."""
     for match in _HEX.finditer(text):
         pairs = list(_HEX_PAIR.finditer(match[0]))
-        read = _read_bytes(bytes.fromhex("".join(pair[1] for pair in pairs)))
-        if read and (len(pairs) >= _LEAST_HEX or (read.isalpha() and read.islower())):
-            offsets = [match.start() + pairs[i].start() for i in _byte_offsets(read)]
-            yield Edit(*match.span(), read, offsets)
+        digits = "".join(pair[1] for pair in pairs)
+        read = read_bytes(bytes.fromhex(digits), is_plain=digits.isdigit())
+        if read is None:
+            continue
+        if len(pairs) >= _LEAST_HEX or (read.text.isalpha() and read.text.islower()):
+            offsets = [match.start() + pairs[i].start() for i in read.offsets]
+            yield Edit(*match.span(), read.text, offsets)
 
 
 DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (
@@ -175,37 +178,3 @@ DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (
     decode_base64,
     decode_hex,
 )
-
-
-def _read_bytes(data: bytes) -> str | None:
-    """The text that bytes stand for; None unless nearly all of it can be read."""
-    read = _read_utf8(data)
-    if not read or any(map(_is_control, read)):
-        return None
-    visible = [character for character in read if not is_hidden(character)]
-    n_letters = sum(c.isalnum() or c.isspace() for c in visible)
-    has_letter = any(map(str.isalpha, visible))
-    return read if has_letter and n_letters >= _LEAST_LETTERS * len(visible) else None
-
-
-def _read_utf8(data: bytes) -> str | None:
-    try:
-        return data.decode("utf8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _is_control(character: str) -> bool:
-    unused = unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs")
-    return unused and not character.isspace()
-
-
-def _byte_offsets(text: str) -> list[int]:
-    """Where the UTF-8 bytes of each character begin."""
-    if text.isascii():
-        return list(range(len(text)))
-    offsets, offset = [], 0
-    for character in text:
-        offsets.append(offset)
-        offset += len(character.encode("utf8"))
-    return offsets

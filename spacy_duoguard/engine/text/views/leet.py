@@ -69,7 +69,8 @@ def _replace(match: re.Match[str]) -> str:
     is_first = match.start() == 1
     if before.isupper() != after.isupper() and not (is_first and before.isupper()):
         return match[0]  # as in iPhone5S: two words
-    return _ones(match) if match[1] == "1" else "".join(map(_letter, match[0]))
+    read = _ones(match) if match[1] == "1" else "".join(map(_letter, match[0]))
+    return read.upper() if before.isupper() and after.isupper() else read
 
 
 def _read_all(token: str) -> str:

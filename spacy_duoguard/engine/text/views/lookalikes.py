@@ -100,11 +100,14 @@ def _scripts(word: str) -> Counter[str]:
 
 
 def _read_word(word: str, target: str) -> str | None:
-    letters = []
-    for character in word:
+    letters: list[str] = []
+    for i, character in enumerate(word):
         letter: str | None = character
         if script(character) not in (target, None):
             letter = lookalike(character, target)
+            # A capital I is like a small l everywhere.
+            if letter == "l" and character.isupper() and not word[:i][-1:].islower():
+                letter = "I"
         if letter is None:
             return None
         letters.append(letter)

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from ..normalize import is_hidden, starts_cluster
 from .view import Edit
 
 _DELETIONS = "\b\x7f"
@@ -16,15 +17,19 @@ _MOST_LEVELS = 8
 
 def apply_deletions(text: str) -> list[Edit]:
     """text (str): A text.
-    RETURNS (List[Edit]): Drop each backspace or delete with the character before it."""
+    RETURNS (List[Edit]): Drop each backspace or delete with what is visible before it,
+        such as a letter with its marks."""
     if not any(character in text for character in _DELETIONS):
         return []
     kept: list[int] = []
     for i, character in enumerate(text):
         if character not in _DELETIONS:
             kept.append(i)
-        elif kept:
-            kept.pop()
+            continue
+        while kept:
+            deleted = text[kept.pop()]
+            if starts_cluster(deleted) and not is_hidden(deleted):
+                break
     return [_pick(text, kept)]
 
 

@@ -231,22 +231,21 @@ def _decoders(text: str, data: bytes, rest: bytes) -> list[_Step]:
     if _LEAST_HEX in data.translate(_HEX, _IN_HEX):
         steps.append(decode_hex)
     longest = data.translate(_LONG)
-    if is_padded or (_LEAST_BASE64 in longest and _may_be_base64(data, longest)):
+    if is_padded or (_LEAST_BASE64 in longest and _may_be_base64(text, longest)):
         steps.append(decode_base64)
     return steps
 
 
-def _may_be_base64(data: bytes, longest: bytes) -> bool:
+def _may_be_base64(text: str, longest: bytes) -> bool:
     """Whether one of the long words may be base64."""
     start = longest.find(_LEAST_BASE64)
     while start >= 0:
         match = _TOKEN64.match(longest, start)
         end = match.end() if match else len(longest)
-        token = data[start:end]
-        if not token.islower() and (
-            len(token) >= _LINE64
-            or (len(token) % 4 != 1 and _edits(decode_base64, token.decode("ascii")))
-        ):
+        token = text[start:end]  # a digit in it may not be that of ASCII
+        if len(token) >= _LINE64 and not token.islower():
+            return True
+        if _edits(decode_base64, token):
             return True
         start = longest.find(_LEAST_BASE64, end)
     return False

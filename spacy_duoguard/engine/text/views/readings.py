@@ -4,7 +4,7 @@ folded    without what hides words from a tokenizer but not from a reader
 decoded   with what is encoded in it in plain text, and folded
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from ..normalize import collapse_spaces, compose, is_hidden
 from .encodings import DECODERS
@@ -27,7 +27,7 @@ FOLDED = "folded"
 DECODED = "decoded"
 READINGS: tuple[str, ...] = (FOLDED, DECODED)
 
-# Encodings inside of each other.
+# Encodings, or disguises, inside of each other.
 _MOST_LEVELS = 4
 
 _Step = Callable[[str], Iterable[Edit]]
@@ -37,14 +37,9 @@ _BEFORE_NFKC: tuple[_Step, ...] = (
     turn_letters,
     drop_marks,
 )
-_AFTER_NFKC: tuple[_Step, ...] = (
-    join_letters,
-    drop_accents,
-    read_lookalikes,
-    read_repeats,
-    read_case,
-    read_digits,
-)
+_AFTER_NFKC: tuple[_Step, ...] = (join_letters, drop_accents, read_lookalikes)
+# What is encoded would be lost in these.
+_SPELLINGS: tuple[_Step, ...] = (read_repeats, read_case, read_digits)
 
 
 def readings(text: str) -> list[View]:
@@ -56,7 +51,10 @@ def readings(text: str) -> list[View]:
         reads like the text or like the other one.
     """
     to_fold, to_decode = may_differ(text)
-    made = (folded(text) if to_fold else None, decoded(text) if to_decode else None)
+    made = (
+        folded(text) if to_fold else None,
+        decoded(text) if to_fold or to_decode else None,  # a disguise can hide a code
+    )
     views = [view for view in made if view is not None]
     if len(views) > 1 and views[0].text == views[1].text:
         views.pop()
@@ -75,28 +73,50 @@ def decoded(text: str) -> View | None:
     """text (str): Any text.
     RETURNS (Optional[View]): The text with what is encoded in it decoded, level by
         level, and then folded; None if nothing is encoded in it."""
-    original = View.of(text)
-    view = _decode(original)
-    if view is original:
-        plain = _compose(view)
-        view = _decode(plain)
-        if view is plain:
-            return None
-    return _fold(view)[0].whole(DECODED)
-
-
-def _decode(view: View) -> View:
+    view, is_decoded = View.of(text), False
     for _ in range(_MOST_LEVELS):
-        before = view
-        for decode in DECODERS:
-            view = view.edit(decode(view.text))
-        if view is before:
+        read = _decode(view)
+        if read is None:
             break
-    return view
+        view, is_decoded = read, True
+    return _fold(view)[0].whole(DECODED) if is_decoded else None
+
+
+def _decode(view: View) -> View | None:
+    """What a view reads with what is encoded in it decoded once, as it is or, if there
+    is nothing, without disguises. None if nothing is encoded in it."""
+    for plain in _undisguise(view):
+        read = plain
+        for decode in DECODERS:
+            read = read.edit(decode(read.text))
+        if read is not plain:
+            return read
+    return None
+
+
+def _undisguise(view: View) -> Iterator[View]:
+    yield view
+    plain = _compose(view)
+    if plain is not view:
+        yield plain
+    without, is_disguised = _fold_once(view, spellings=False)
+    if is_disguised:
+        yield without
 
 
 def _fold(view: View) -> tuple[View, bool]:
     """RETURNS (Tuple[View, bool]): The view without disguises; whether it had any."""
+    view, is_disguised = _fold_once(view)
+    for _ in range(_MOST_LEVELS - 1):
+        if not is_disguised or not may_differ(view.text)[0]:
+            break
+        view, differs = _fold_once(view)
+        if not differs:
+            break
+    return view, is_disguised
+
+
+def _fold_once(view: View, *, spellings: bool = True) -> tuple[View, bool]:
     before = view
     view = view.edit(apply_deletions(view.text))
     view = view.edit(apply_overrides(view.text))
@@ -114,7 +134,7 @@ def _fold(view: View) -> tuple[View, bool]:
             view = view.edit(step(view.text))
         is_disguised |= view is not before
         before = view = _compose(view)
-    for step in _AFTER_NFKC:
+    for step in _AFTER_NFKC + (_SPELLINGS if spellings else ()):
         view = view.edit(step(view.text))
     is_disguised |= view is not before
     return view.select(*collapse_spaces(view.text)), is_disguised
