@@ -709,6 +709,11 @@ class Errors:
         "[E349] spaCy's tokenizer for '{value}' can't be loaded: {problem} Install "
         "what it needs, or use another language, such as 'xx' for any."
     )
+    E350 = (
+        "[E350] --review-recall {recall:g} would not hold: {allowed} of {total} unsafe "
+        "texts would be allowed. Review thresholds of categories are chosen on texts "
+        "with a known category. Add --unsafe, or label the categories."
+    )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."

@@ -1,6 +1,7 @@
 """Calibrate a saved pipeline: score labelled texts, then update its files."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ..engine.checkpoint.atomic_folder import (
 )
 from ..engine.checkpoint.files import check_regular_files, write_aside
 from ..engine.checkpoint.output_paths import check_output
+from ..engine.decisions import ALLOW
 from ..errors import Errors, SettingsError, describe_type
 from ..pipeline.component import DuoGuard
 from ..pipeline.corpus_files import check_corpus_file
@@ -33,7 +35,15 @@ from ..pipeline.settings import check_settings
 from ..taxonomy import UNSAFE
 from .picture import has_matplotlib, save_picture
 from .report import format_report
-from .review import LabelledScores, Review, check_recall, choose_review, keep_review
+from .review import (
+    LabelledScores,
+    Review,
+    check_recall,
+    choose_review,
+    count_actions,
+    keep_review,
+    to_policy,
+)
 from .review_report import format_review
 from .thresholds import Calibration, Goal, ThresholdChoice, calibrate
 
@@ -119,7 +129,21 @@ def _review(
         return keep_review(texts.labels, calibration, **old)
     review = choose_review(texts, request.review_recall, calibration, **old)
     _check_choices(review.choices, calibration, request, n_docs=len(texts.scores))
+    _check_recall(texts, calibration, review, request.review_recall)
     return review
+
+
+def _check_recall(
+    texts: LabelledScores, calibration: Calibration, review: Review, recall: float
+) -> None:
+    """RAISES (SettingsError): Fewer of the unsafe texts are reviewed or blocked: others
+    have no category, or one that keeps its threshold."""
+    unsafe = count_actions(texts, to_policy(texts.labels, calibration, review)).unsafe
+    total = sum(unsafe.values())
+    if unsafe[ALLOW] > total - math.ceil(recall * total - 1e-9):
+        raise SettingsError(
+            Errors.E350.format(recall=recall, allowed=unsafe[ALLOW], total=total)
+        )
 
 
 def find_component(pipeline: Path, wanted: str | None) -> str:

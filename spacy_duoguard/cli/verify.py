@@ -54,7 +54,10 @@ def verify_cli(
         from ..evaluation.parity import format_parity, sample_texts, verify
         from ..scoring.pipelines import GuardOptions, load_classifier
 
-        selected = sample_texts() if texts is None else _read(texts, text_key, limit)
+        if texts is None:
+            selected = sample_texts()[:limit]
+        else:
+            selected = _read(texts, text_key, limit)
         parity = verify(
             lambda precision: load_classifier(
                 GuardOptions(

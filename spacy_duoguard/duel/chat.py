@@ -250,18 +250,26 @@ def read_answer(body: bytes) -> Answer:
     if not isinstance(content, Mapping):
         return Answer("wrong type")
     choices = content.get("choices")
-    if choices is None or choices == []:
+    if content.get("error") or choices is None or choices == []:
         return Answer("no choices")
     choice = choices[0] if isinstance(choices, list) else None
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return Answer("wrong type")
-    reason, refusal = choice.get("finish_reason"), message.get("refusal")
+    return _read_message(message, choice.get("finish_reason"))
+
+
+def _read_message(message: Mapping[str, Any], reason: Any) -> Answer:
+    """message (Mapping[str, Any]): What the server says that the model said.
+    reason (Any): Why it ended. Some servers don't say."""
+    refusal = message.get("refusal")
     if reason == "content_filter" or (isinstance(refusal, str) and refusal.strip()):
         return Answer(REFUSAL)
     text = message.get("content")
     if text is None:
         return Answer(EMPTY)
+    if message.get("tool_calls") or message.get("role") not in (None, "assistant"):
+        return Answer("wrong type")
     if not isinstance(text, str) or not is_unicode(text):
         return Answer("wrong type")
     if not any(map(needs_token, text)):

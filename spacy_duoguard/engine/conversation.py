@@ -19,7 +19,7 @@ _METADATA = {
     *("model", "created", "created_at", "timestamp", "date", "time", "end_turn"),
     *("tool_call_id", "cache_control", "channel", "recipient", "weight"),
 }
-_OBJECTS = {"content", "cache_control"}  # other metadata is a number or a name
+_CACHE_CONTROL = {"type", "ttl"}  # the keys of the one object among the metadata
 
 # Kinds of content to name in a message. Any other name could be anything.
 _KNOWN = {
@@ -132,7 +132,9 @@ def _check_keys(i: int, values: Mapping[str, Any], *, but: str) -> None:
     RAISES (SettingsError): It has something else to say than its text. What is empty,
         such as null in a table, says nothing."""
     for key, value in values.items():
-        is_metadata = key in _OBJECTS or (key in _METADATA and _is_scalar(value))
+        is_metadata = key == "content" or (key in _METADATA and _is_scalar(value))
+        if key == "cache_control" and isinstance(value, Mapping):
+            is_metadata = value.keys() <= _CACHE_CONTROL
         if not _is_empty(value) and (key == but or not is_metadata):
             what = f"'{key}'" if key in _KNOWN else "more than its text"
             raise SettingsError(Errors.E253.format(i=i, what=what))

@@ -350,3 +350,30 @@ def test_as_a_command_of_spacy(saved, dev):
     assert done.returncode == 0, done.stderr
     settings = json.loads((saved / "duoguard" / "cfg").read_text(encoding="utf8"))
     assert set(settings["settings"]["thresholds"]) < set(CATEGORIES)
+
+
+def test_a_review_recall_that_would_not_hold_is_refused(make_nlp, tmp_path):
+    """Of those unsafe texts that score lowest, no category is known."""
+    saved = tmp_path / "pipeline"
+    make_nlp(threshold=1.0).to_disk(saved)  # other categories are never flagged
+    scores = [doc.cats["Hate"] for doc in spacy.load(saved).pipe(TEXTS)]
+    golds = [{"unsafe": 0.0} for _ in TEXTS]
+    ascending = np.argsort(scores)
+    for i in range(10):
+        golds[ascending[i]] = {"unsafe": 1.0}
+        golds[ascending[-1 - i]] = {"Hate": 1.0}
+    dev = write_corpus(tmp_path / "mixed.spacy", golds)
+    before = contents(saved)
+    goal = ("--target-fpr", "0.0", "--review-recall", "1.0", "--no-plot")
+    code, output = run(saved, dev, *goal)
+    assert (code, contents(saved)) == (1, before)
+    allowed, total = re.search(r"E350.* (\d+)\s+of\s+(\d+)", output, re.DOTALL).groups()
+    assert 0 < int(allowed) <= 10
+    assert total == "20"
+    code, output = run(saved, dev, *goal, "--unsafe")
+    assert code == 0, output
+    docs = spacy.load(saved).pipe(TEXTS)
+    actions = [doc._.duoguard_action for doc in docs]
+    unsafe = [a for a, gold in zip(actions, golds, strict=True) if any(gold.values())]
+    assert len(unsafe) == 20
+    assert "allow" not in unsafe
