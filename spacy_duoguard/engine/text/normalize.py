@@ -38,8 +38,8 @@ _IGNORABLE = frozenset(
 # Vowels and finals, which compose with the Hangul before them.
 _JAMO = frozenset(map(chr, (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))))
 
-_SPACES = re.compile(r"\s{2,}")
-_LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
+_SPACES = re.compile(r"\s{2,}|[^\S \n]")
+_LINE_BREAK = re.compile("[\n\r]")
 
 # Python sorts the marks of one letter by insertion: a million of them would take days.
 _MOST_MARKS = 32

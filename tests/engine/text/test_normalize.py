@@ -50,8 +50,8 @@ def plain(text):
     ]
     composed = unicodedata.normalize("NFKC", "".join(visible))
     return re.sub(
-        r"\s{2,}",
-        lambda run: " \n"[len(run[0].splitlines()[0]) < len(run[0])],
+        r"\s+",
+        lambda run: "\n" if "\n" in run[0] or "\r" in run[0] else " ",
         composed,
     )
 

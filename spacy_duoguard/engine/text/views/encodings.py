@@ -5,7 +5,8 @@ Everything that is decoded is at most as long as what it replaces, up to a const
 import base64
 import html
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from .bytes_read import ReadBytes, read_bytes
 from .view import Edit
@@ -19,7 +20,7 @@ _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _SELECTORS = re.compile(f"{_SELECTOR.pattern}{{2,}}")
 
 _ENTITY = re.compile(
-    "&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
+    "&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
 )
 _REST_OF_ENTITY = re.compile(r"#?\w{1,32};")
 _PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
@@ -30,9 +31,11 @@ _ESCAPE = re.compile(
 _BYTES = re.compile(r"(?:\\x[0-9A-Fa-f]{2})+")
 
 _BASE64 = re.compile(
-    r"(?<![A-Za-z0-9+/_=-])(?:[A-Za-z0-9+/_-]{60,}\r?\n)*[A-Za-z0-9+/_-]{6,}={0,2}"
+    r"(?<![A-Za-z0-9+/_=-])(?:(?:[A-Za-z0-9+/_-]{16,}\r?\n)+[A-Za-z0-9+/_-]{2,}"
+    r"|[A-Za-z0-9+/_-]{6,})={0,2}"
     r"(?![A-Za-z0-9+/_=-])"
 )
+_LINE = re.compile(r"[^\r\n]+")
 _LEAST_BASE64 = 12  # characters, if there is no "=" at the end
 _HEX = re.compile(
     "(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}"
@@ -138,21 +141,34 @@ def decode_base64(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Replace base64 that stands for readable text."""
     for match in _BASE64.finditer(text):
-        is_padded = match[0][-1] == "="
-        if not is_padded and (len(match[0]) < _LEAST_BASE64 or match[0].islower()):
-            continue
-        body = re.sub(r"[\r\n=]", "", match[0])
-        if len(body) % 4 == 1 or body.islower() or body.isdigit():
-            continue
-        standard = body.translate({ord("-"): "+", ord("_"): "/"})
-        data = base64.b64decode(standard + "=" * (-len(body) % 4))
-        is_word = body.isalpha() and (body.isupper() or body[1:].islower())
-        if read := read_bytes(data, is_plain=is_word):
-            offsets = [match.start() + i * 4 // 3 for i in read.offsets]
-            if len(body) < len(match[0].rstrip("=")):  # in lines
-                places = [i for i, c in enumerate(match[0], match.start()) if c > " "]
-                offsets = [places[i * 4 // 3] for i in read.offsets]
-            yield Edit(*match.span(), read.text, offsets)
+        if edit := _read_base64(match[0], match.start()):
+            yield edit
+        elif "\n" in match[0]:  # lines that don't belong together
+            for line in _LINE.finditer(match[0]):
+                if edit := _read_base64(line[0], match.start() + line.start()):
+                    yield edit
+
+
+def _read_base64(encoded: str, start: int) -> Edit | None:
+    """encoded (str): What may be base64, in one line or in several.
+    start (int): Its offset."""
+    is_padded = encoded[-1] == "="
+    if not is_padded and (len(encoded) < _LEAST_BASE64 or encoded.islower()):
+        return None
+    body = re.sub(r"[\r\n=]", "", encoded)
+    if len(body) % 4 == 1 or body.islower() or body.isdigit():
+        return None
+    standard = body.translate({ord("-"): "+", ord("_"): "/"})
+    data = base64.b64decode(standard + "=" * (-len(body) % 4))
+    is_word = body.isalpha() and (body.isupper() or body[1:].islower())
+    read = read_bytes(data, is_plain=is_word)
+    if read is None:
+        return None
+    offsets = [start + i * 4 // 3 for i in read.offsets]
+    if len(body) < len(encoded.rstrip("=")):  # in lines
+        places = [i for i, c in enumerate(encoded, start) if c > " "]
+        offsets = [places[i * 4 // 3] for i in read.offsets]
+    return Edit(start, start + len(encoded), read.text, offsets)
 
 
 def decode_hex(text: str) -> Iterator[Edit]:
@@ -165,8 +181,25 @@ def decode_hex(text: str) -> Iterator[Edit]:
         if read is None:
             continue
         if len(pairs) >= _LEAST_HEX or (read.text.isalpha() and read.text.islower()):
-            offsets = [match.start() + pairs[i].start() for i in read.offsets]
-            yield Edit(*match.span(), read.text, offsets)
+            starts = [pair.start() for pair in pairs]
+            words = _divide_words(match[0], starts)
+            characters, offsets = list[str](), list[int]()
+            for character, i in zip(read.text, read.offsets, strict=True):
+                if i in words:
+                    characters.append(" ")
+                    offsets.append(match.start() + starts[i])
+                characters.append(character)
+                offsets.append(match.start() + starts[i])
+            yield Edit(*match.span(), "".join(characters), offsets)
+
+
+def _divide_words(encoded: str, starts: Sequence[int]) -> set[int]:
+    """The bytes before which a space stands between words. In a dump of bytes, all
+    groups but the last have the same size."""
+    pairs = pairwise(starts)
+    gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
+    sizes = {b - a for a, b in pairwise((0, *gaps))}
+    return set(gaps) if len(sizes) > 1 else set()
 
 
 DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (

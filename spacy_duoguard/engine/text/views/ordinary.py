@@ -25,6 +25,14 @@ _FARTHEST = 4  # characters from an invisible one to a visible one
 _BYTE_ORDER_MARK = "\ufeff"
 
 
+# Spaces between words: any, and those that no keyboard writes there.
+OTHER_SPACES = "\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f"
+OTHER_SPACES += "\u205f\u3000"
+_BETWEEN = re.compile(r"(?<=\w)\s(?=\w)")
+_OTHER_BETWEEN = re.compile(rf"(?<=\w)[{OTHER_SPACES}](?=\w)")
+_LEAST_OTHER = 3
+
+
 @lru_cache(maxsize=2**16)
 def is_ordinary(character: str) -> bool:
     """character (str): One character.
@@ -44,6 +52,9 @@ def has_odd_spaces(text: str) -> bool:
         longest = max(longest, len(gap[0]))
         n_gaps += 1
     if longest > _LONGEST_GAP or n_gaps > max(1, _MOST_GAPS * len(text.split())):
+        return True
+    n_other = len(_OTHER_BETWEEN.findall(text))
+    if n_other >= _LEAST_OTHER and 2 * n_other > len(_BETWEEN.findall(text)):
         return True
     return re.search(rf"\s{{{_LONGEST_SPACE}}}", text) is not None
 

@@ -31,7 +31,7 @@ from .encodings import (
 )
 from .leet import read_digits
 from .lookalikes import ALMOST_ALL, read_lookalikes
-from .ordinary import has_odd_spaces
+from .ordinary import OTHER_SPACES, has_odd_spaces
 from .spacing import join_letters
 from .spelling import (
     LEAST_LETTERS,
@@ -69,6 +69,7 @@ def _table(**classes: bytes) -> bytes:
 _WORDS = _table(a=_CASED + _DIGITS, u=CASELESS)
 _CASES = _table(a=_ALL_LOWER, A=_ALL_UPPER, **{"1": _DIGITS}).replace(b".", b" ")
 _WIDE = _table(w=_SPACES)
+_OTHER_SPACE = re.compile(f"[{OTHER_SPACES}]")
 _GAPS = _table(w=_SPACES + b"\n\r")
 _HEX = _table(x=hexdigits.encode())
 _IN_HEX = b" :,-xX"  # what may stand between the bytes
@@ -78,7 +79,7 @@ _LONGEST_SPACE = b"w" * 64
 _LEAST_HEX = b"x" * 8
 _LEAST_BASE64 = b"b" * 12
 _TOKEN64 = re.compile(b"b+")
-_LINE64 = 60  # characters of base64 in a line that others follow
+_LINE64 = 16  # characters of base64 in a line that others follow
 
 _INSIDE = re.compile(
     b"[%b](?<=[%b].)[%b]?(?=[%b])" % (_SIGNS, _LETTERS, _SIGNS, _LETTERS), re.DOTALL
@@ -112,7 +113,8 @@ def may_differ(text: str) -> tuple[bool, bool]:
         return True, True
     folds += _read_letters(codes, data, rest)
     decoders = _decoders(text, data, rest)
-    to_fold = _may_have_odd_spaces(data) and has_odd_spaces(text)
+    may_have = _may_have_odd_spaces(data) or _OTHER_SPACE.search(text) is not None
+    to_fold = may_have and has_odd_spaces(text)
     if (folds or decoders) and not text.isascii():
         plain = compose(text)[0]
     to_fold = to_fold or any(_edits(step, plain) for step in folds)
@@ -243,7 +245,8 @@ def _may_be_base64(text: str, longest: bytes) -> bool:
         match = _TOKEN64.match(longest, start)
         end = match.end() if match else len(longest)
         token = text[start:end]  # a digit in it may not be that of ASCII
-        if len(token) >= _LINE64 and not token.islower():
+        is_line = len(token) >= _LINE64 and text[end : end + 1] in ("\r", "\n")
+        if is_line and not token.islower():
             return True
         if _edits(decode_base64, token):
             return True

@@ -13,6 +13,7 @@ from spacy_duoguard.engine.text.views.bytes_read import ReadBytes, read_bytes
 from spacy_duoguard.engine.text.views.readings import decoded, readings
 
 TEXT = "I will kill you, you worthless idiot."
+LINES = ("Read this long line first", "and then read this one, too", "Thanks a lot!")
 FOREIGN = (
     "मैं तुम्हें मार डालूंगा, तुम बेवकूफ हो",
     "உன்னை கொன்று விடுவேன் முட்டாள்",
@@ -75,6 +76,40 @@ def test_a_few_other_bytes_spoil_nothing(data):
     assert found(percent)
     selectors = [0xFE00 + b if b < 16 else 0xE0100 + b - 16 for b in data]
     assert found("ok" + "".join(map(chr, selectors)))
+
+
+@pytest.mark.parametrize("space", list("\xa0\u2003\u3000\x0b\x1f\u2028"))
+def test_words_between_other_spaces(space):
+    assert [view.text for view in readings(TEXT.replace(" ", space))] == [TEXT]
+
+
+@pytest.mark.parametrize("form", ["&#{:07d};", "&#{:030d};", "&#x{:08x};"])
+def test_references_with_zeros(form):
+    assert found("".join(form.format(ord(c)) for c in TEXT))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("length", [16, 19, 20, 33, 57, 60, 76])
+def test_lines_of_any_length(length, end):
+    encoded = encode(TEXT * 3)
+    lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
+    assert TEXT * 3 in decoded(f"Read this:\n{end.join(lines)}{end}Thanks").text
+
+
+def test_lines_that_are_encoded_each():
+    lines = [base64.b64encode(line.encode()).decode().rstrip("=") for line in LINES]
+    assert decoded("\n".join(lines)).text == "\n".join(LINES)
+
+
+def test_hexadecimal_words():
+    words = " ".join(word.encode().hex() for word in TEXT.split())
+    assert decoded(f"Read: {words}").text == f"Read: {TEXT}"
+    dump = TEXT.encode().hex(" ", -4)
+    assert decoded(dump).text == TEXT
+
+
+def test_digits_that_are_encoded_once_more():
+    assert found(encode(encode(encode(TEXT, "hex"), "hex")))
 
 
 @pytest.mark.parametrize("name", ["base64", "hex", "variation selectors on an emoji"])
