@@ -22,6 +22,7 @@ _SELECTORS = re.compile(f"{_SELECTOR.pattern}{{2,}}")
 _ENTITY = re.compile(
     "&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
 )
+_DELETION = re.compile("&#(?:(0*8|[xX]0*8)|0*127|[xX]0*7[fF]);?")
 _REST_OF_ENTITY = re.compile(r"#?\w{1,32};")
 _PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile(
@@ -90,10 +91,12 @@ def decode_entities(text: str) -> list[Edit]:
     matters = False
     for match in _ENTITY.finditer(text) if "&" in text else ():
         read = html.unescape(match[0])
+        if not read and (deletion := _DELETION.fullmatch(match[0])):
+            read = "\b" if deletion[1] else "\x7f"  # which HTML drops
         if read != match[0]:
             edits.append(Edit(*match.span(), read))
             leads_on = read == "&" and _REST_OF_ENTITY.match(text, match.end())
-            hides = _TAGS.match(read) or _SELECTOR.match(read)
+            hides = _TAGS.match(read) or _SELECTOR.match(read) or read in ("\b", "\x7f")
             matters |= read.isalnum() or read.isspace() or bool(leads_on or hides)
     return edits if matters else []
 

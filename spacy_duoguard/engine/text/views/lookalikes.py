@@ -111,6 +111,9 @@ def _read_word(word: str, target: str) -> str | None:
         if letter is None:
             return None
         letters.append(letter)
+    if "".join(letters).replace("l", "").isupper():  # also of a script without case
+        pairs = zip(word, letters, strict=True)
+        letters = ["I" if a != b == "l" else b for a, b in pairs]
     return "".join(letters)
 
 

@@ -125,6 +125,8 @@ def test_text_with_vowel_signs_is_text(text, name):
         ("I W1LL K1LL Y0U, Y0U IDI0T", "i will kill you, you idiot"),
         ("You are an \u0406D\u0406OT", "You are an IDIOT"),
         ("I W\u0406LL K\u0406LL YOU, IDIOT", "i will kill you, idiot"),
+        ("I W\ua4f2LL K\ua4f2LL YOU, IDIOT", "i will kill you, idiot"),
+        ("hx&#8;ax&#08;tx&#127;ex&#x7F;", "hate"),
         ("hx\u200b\bax\u200b\btx\u200b\bex\u200b\b", "hate"),
         (
             "\xed\xed \u1e83\u1e83\xed\xed\u013a\u013a\u013a\u013a ḱḱííĺĺĺĺ ýýóóúú",
