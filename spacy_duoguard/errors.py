@@ -711,8 +711,9 @@ class Errors:
     )
     E350 = (
         "[E350] --review-recall {recall:g} would not hold: {allowed} of {total} unsafe "
-        "texts would be allowed. Review thresholds of categories are chosen on texts "
-        "with a known category. Add --unsafe, or label the categories."
+        "texts would be allowed. Review thresholds are chosen for each category alone, "
+        "on texts in which it's known. Add --unsafe, label the categories, or raise "
+        "the recall."
     )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "

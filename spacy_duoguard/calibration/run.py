@@ -136,8 +136,8 @@ def _review(
 def _check_recall(
     texts: LabelledScores, calibration: Calibration, review: Review, recall: float
 ) -> None:
-    """RAISES (SettingsError): Fewer of the unsafe texts are reviewed or blocked: others
-    have no category, or one that keeps its threshold."""
+    """RAISES (SettingsError): Too few unsafe texts are reviewed or blocked: thresholds
+    of categories are chosen for each category alone."""
     unsafe = count_actions(texts, to_policy(texts.labels, calibration, review)).unsafe
     total = sum(unsafe.values())
     if unsafe[ALLOW] > total - math.ceil(recall * total - 1e-9):

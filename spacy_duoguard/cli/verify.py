@@ -25,9 +25,7 @@ Texts = Annotated[
         "sample texts",
     ),
 ]
-Limit = Annotated[
-    int, typer.Option(min=1, help="Maximum number of texts to read from --texts")
-]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of texts")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Precision to verify")]
 
 

@@ -43,6 +43,8 @@ _REASONING = re.compile(
     r"|\A(?-i:analysis(?=[A-Z]))|assistantfinal",
     re.IGNORECASE,
 )
+# Why an answer ended that is none.
+_NO_TEXT = ("error", "tool_calls", "function_call")
 _LIMIT = 2**20  # bytes of an answer
 _MAY_SUCCEED = ("timeout", "connection lost", "not JSON")  # after the headers
 _NO_KEY = "none"  # the client insists on a key
@@ -256,6 +258,8 @@ def read_answer(body: bytes) -> Answer:
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return Answer("wrong type")
+    if choice.get("error") or choice.get("finish_reason") in _NO_TEXT:
+        return Answer("wrong type")
     return _read_message(message, choice.get("finish_reason"))
 
 
@@ -268,7 +272,8 @@ def _read_message(message: Mapping[str, Any], reason: Any) -> Answer:
     text = message.get("content")
     if text is None:
         return Answer(EMPTY)
-    if message.get("tool_calls") or message.get("role") not in (None, "assistant"):
+    is_call = message.get("tool_calls") or message.get("function_call")
+    if is_call or message.get("role") not in (None, "assistant"):
         return Answer("wrong type")
     if not isinstance(text, str) or not is_unicode(text):
         return Answer("wrong type")

@@ -135,6 +135,7 @@ def _check_keys(i: int, values: Mapping[str, Any], *, but: str) -> None:
         is_metadata = key == "content" or (key in _METADATA and _is_scalar(value))
         if key == "cache_control" and isinstance(value, Mapping):
             is_metadata = value.keys() <= _CACHE_CONTROL
+            is_metadata &= all(map(_is_scalar, value.values()))
         if not _is_empty(value) and (key == but or not is_metadata):
             what = f"'{key}'" if key in _KNOWN else "more than its text"
             raise SettingsError(Errors.E253.format(i=i, what=what))

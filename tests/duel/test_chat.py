@@ -160,6 +160,8 @@ def choice(**fields):
         (choice(message={}), Answer("empty")),
         (completion("x", tool_calls=[{"id": "1"}]), Answer("wrong type")),
         (completion("x", role="tool"), Answer("wrong type")),
+        (completion("x", function_call={"name": "f"}), Answer("wrong type")),
+        (completion("x", reason="error"), Answer("wrong type")),
         ({**completion("x"), "error": {"code": 500}}, Answer("no choices")),
         (completion("x", reason=None), Answer("text", "x")),
         ("x", Answer("wrong type")),

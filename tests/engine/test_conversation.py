@@ -106,6 +106,7 @@ def test_what_is_not_known_to_be_about_a_message_is_refused(key, value):
         ([say(None, object={"text": SECRET})], ["E253", "more than its text"]),
         ([say([part("a", id=[SECRET])])], ["E253", "more than its text"]),
         ([say(None, cache_control={"text": SECRET})], ["E253", "more than its text"]),
+        ([say(None, cache_control={"ttl": [SECRET]})], ["E253", "more than its text"]),
         ([say("a", images=np.array([SECRET, "b"]))], ["E253", "'images'"]),
         ([say("a", "\ud800")], ["E251", "unpaired surrogate"]),
         ([say(None, tool_calls=[{"x": SECRET}])], ["E253", "'tool_calls'"]),

@@ -1,4 +1,4 @@
-"""What is known of a text that arrives."""
+"""The state of one stream."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from .stream_model import StreamModel
 
 
 class StreamState:
-    """A stream as those see it that read it and end it.
+    """A stream, as seen by what reads and ends it.
 
     reader (StreamReader): The tokens and their scores.
     decoder (ChunkDecoder): From bytes to text.
@@ -35,7 +35,7 @@ class StreamState:
         self.last: tuple[Sequence[Flag], Sequence[Flag]] = (), ()
         self._model = model
         self._policy = policy
-        model.open()
+        self._ticket = model.open()
 
     def take(self, chunk: str | bytes) -> None:
         """chunk (Union[str, bytes]): A chunk to take. The stream fails if it can't."""
@@ -60,7 +60,7 @@ class StreamState:
         self.reader.release()
         if not self.closed:
             self.closed = True
-            self._model.close()
+            self._model.close(self._ticket)
 
     def settle(self) -> StreamScores:
         """RETURNS (StreamScores): What its text scores after the chunks it took."""

@@ -7,16 +7,13 @@ from ..network.tensor_versions import TensorVersions
 
 
 class StreamModel:
-    """A classifier whose weights and categories count for all open streams.
-
-    n_open (int): The number of open streams.
-    """
+    """A classifier whose weights and categories count for all open streams."""
 
     def __init__(self, classifier: Classifier) -> None:
         """classifier (Classifier): What to score with."""
         self.classifier = classifier
         self.labels = classifier.labels
-        self.n_open = 0
+        self._open: set[object] = set()
         # While streams are open.
         self._forward: Forward | None = None
         self._head: TensorVersions | None = None  # which no forward pass copies
@@ -41,12 +38,21 @@ class StreamModel:
         self._forward, self._head = forward, TensorVersions(head)
         return forward
 
-    def open(self) -> None:
-        """One more stream is open."""
-        self.n_open += 1
+    @property
+    def n_open(self) -> int:
+        """RETURNS (int): The number of open streams."""
+        return len(self._open)
 
-    def close(self) -> None:
-        """One stream less is open. Without any, the weights may change."""
-        self.n_open -= 1
-        if not self.n_open:
+    def open(self) -> object:
+        """Threads may open streams at once.
+
+        RETURNS (object): What closes the stream."""
+        ticket = object()
+        self._open.add(ticket)
+        return ticket
+
+    def close(self, ticket: object) -> None:
+        """ticket (object): From `open`. When no stream is open, weights may change."""
+        self._open.discard(ticket)
+        if not self._open:
             self._forward = self._head = None

@@ -6,7 +6,7 @@ cover for every text.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -54,13 +54,12 @@ def find_loss(tokenizer: Mapping[str, Any]) -> str | None:
     for step in normalizers:
         if step.get("type") not in _NORMALIZERS or _deletes(step):
             return f"its normalizer '{step.get('type')}' can drop characters"
-        added = step.get("prepend") or step.get("content")
-        if isinstance(added, str) and len(added) > _MOST_ADDED:
-            return f"its normalizer '{step.get('type')}' adds {len(added)} characters"
     for step in splitters:
         dropped = str(step.get("behavior")).lower() == "removed"
         if step.get("type") not in _PRE_TOKENIZERS or dropped:
             return f"its pre-tokenizer '{step.get('type')}' can drop characters"
+    if (added := _count_added(normalizers)) > _MOST_ADDED:
+        return f"its normalizers add up to {added} characters"
     types = {step.get("type") for step in (*normalizers, *splitters)}
     return _loss_of_model(tokenizer["model"], byte_level="ByteLevel" in types)
 
@@ -102,6 +101,16 @@ def _flatten(step: Any, key: str) -> Iterator[Mapping[str, Any]]:
     yield step
     for inner in step.get(key) or ():
         yield from _flatten(inner, key)
+
+
+def _count_added(normalizers: Iterable[Mapping[str, Any]]) -> int:
+    """How many characters normalizers make of one at most, and add to a text."""
+    grown, added = 1, 0
+    for step in normalizers:
+        grown *= max(1, len(str(step.get("content") or "")))
+        added = added * max(1, len(str(step.get("content") or "")))
+        added += len(str(step.get("prepend") or ""))
+    return max(grown, added)
 
 
 def _deletes(step: Mapping[str, Any]) -> bool:

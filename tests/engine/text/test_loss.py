@@ -124,8 +124,12 @@ def test_a_normalizer_keeps_what_is_visible(step, is_kept):
     ],
 )
 def test_a_normalizer_does_not_drown_a_text(step):
-    problem = f"its normalizer '{step['type']}' adds 17 characters"
+    problem = "its normalizers add up to 17 characters"
     assert find_loss(tokenizer(normalizers({"type": "NFC"}, step))) == problem
+    double = {"type": "Replace", "pattern": {"String": "e"}, "content": "ee"}
+    problem = "its normalizers add up to 32 characters"
+    assert find_loss(tokenizer(normalizers(*[double] * 5))) == problem
+    assert find_loss(tokenizer(normalizers(*[double] * 4))) is None
     fewer = {k: v[:16] if isinstance(v, str) else v for k, v in step.items()}
     assert find_loss(tokenizer(fewer)) is None
 

@@ -5,9 +5,11 @@ Everything that is decoded is at most as long as what it replaces, up to a const
 import base64
 import html
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from ..normalize import is_hidden
 from .bytes_read import ReadBytes, read_bytes
 from .view import Edit
 
@@ -22,7 +24,8 @@ _SELECTORS = re.compile(f"{_SELECTOR.pattern}{{2,}}")
 _ENTITY = re.compile(
     "&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
 )
-_DELETION = re.compile("&#(?:(0*8|[xX]0*8)|0*127|[xX]0*7[fF]);?")
+_ZEROS = re.compile("^(&#[xX]?)0+(?=[0-9A-Fa-f])")  # Python reads 4,300 digits
+_DELETIONS = {"&#8": "\b", "&#x8": "\b", "&#127": "\x7f", "&#x7f": "\x7f"}
 _REST_OF_ENTITY = re.compile(r"#?\w{1,32};")
 _PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile(
@@ -90,14 +93,14 @@ def decode_entities(text: str) -> list[Edit]:
     edits = []
     matters = False
     for match in _ENTITY.finditer(text) if "&" in text else ():
-        read = html.unescape(match[0])
-        if not read and (deletion := _DELETION.fullmatch(match[0])):
-            read = "\b" if deletion[1] else "\x7f"  # which HTML drops
+        reference = _ZEROS.sub(r"\1", match[0], count=1)
+        # HTML drops what deletes others.
+        read = _DELETIONS.get(reference.lower().rstrip(";")) or html.unescape(reference)
         if read != match[0]:
             edits.append(Edit(*match.span(), read))
             leads_on = read == "&" and _REST_OF_ENTITY.match(text, match.end())
-            hides = _TAGS.match(read) or _SELECTOR.match(read) or read in ("\b", "\x7f")
-            matters |= read.isalnum() or read.isspace() or bool(leads_on or hides)
+            hides = not read or any(map(_hides, read))
+            matters |= read.isalnum() or read.isspace() or hides or bool(leads_on)
     return edits if matters else []
 
 
@@ -107,7 +110,7 @@ def decode_percent(text: str) -> list[Edit]:
     edits = []
     for match in _PERCENT.finditer(text) if "%" in text else ():
         read = ReadBytes.of(bytes.fromhex(match[0].replace("%", "")))
-        if read.text:
+        if read.text or not read.n_invalid:
             offsets = [match.start() + 3 * i for i in read.offsets]
             edits.append(Edit(*match.span(), read.text, offsets))
     if edits and not re.search(r"\s", text):
@@ -185,7 +188,7 @@ def decode_hex(text: str) -> Iterator[Edit]:
             continue
         if len(pairs) >= _LEAST_HEX or (read.text.isalpha() and read.text.islower()):
             starts = [pair.start() for pair in pairs]
-            words = _divide_words(match[0], starts)
+            words = _divide_words(match[0], starts, bytes.fromhex(digits))
             characters, offsets = list[str](), list[int]()
             for character, i in zip(read.text, read.offsets, strict=True):
                 if i in words:
@@ -196,13 +199,24 @@ def decode_hex(text: str) -> Iterator[Edit]:
             yield Edit(*match.span(), "".join(characters), offsets)
 
 
-def _divide_words(encoded: str, starts: Sequence[int]) -> set[int]:
+def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
     """The bytes before which a space stands between words. In a dump of bytes, all
-    groups but the last have the same size."""
+    groups but the last have the same size, and not all of them are words."""
     pairs = pairwise(starts)
     gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
-    sizes = {b - a for a, b in pairwise((0, *gaps))}
-    return set(gaps) if len(sizes) > 1 else set()
+    groups = [data[a:b] for a, b in pairwise((0, *gaps, len(data)))]
+    size = len(groups[0])
+    is_even = all(len(group) == size for group in groups[:-1])
+    if is_even and len(groups[-1]) <= size:
+        are_words = all(group.strip(b".,;:!?'\"()").isalpha() for group in groups)
+        return set(gaps) if size > 2 and are_words else set()
+    return set(gaps)
+
+
+def _hides(character: str) -> bool:
+    """Whether it is invisible, deletes others, or is a mark on one."""
+    is_mark = unicodedata.category(character)[0] == "M"
+    return is_mark or is_hidden(character) or character in "\b\x7f"
 
 
 DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (

@@ -87,7 +87,8 @@ def _letter(character: str) -> str:
 def _ones(match: re.Match[str]) -> str:
     """Read the 1 as an i or an l, whichever fits between the letters around it."""
     start, end = match.span()
-    before, after = match.string[:start][-1:], match.string[end : end + 1]
+    before = match.string[start - 1] if start else ""
+    after = match.string[end : end + 1]
     if len(match[0]) > 1:
         double = "ll" if before else "li"
         return double if len(match[0]) == 2 else "ill"

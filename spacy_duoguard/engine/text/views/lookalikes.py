@@ -106,7 +106,11 @@ def _read_word(word: str, target: str) -> str | None:
         if script(character) not in (target, None):
             letter = lookalike(character, target)
             # A capital I is like a small l everywhere.
-            if letter == "l" and character.isupper() and not word[:i][-1:].islower():
+            if (
+                letter == "l"
+                and character.isupper()
+                and not (i and word[i - 1].islower())
+            ):
                 letter = "I"
         if letter is None:
             return None
@@ -120,8 +124,7 @@ def _read_word(word: str, target: str) -> str | None:
 @lru_cache(maxsize=2**16)
 def script(character: str) -> str | None:
     """character (str): One character.
-    RETURNS (Optional[str]): The script of a letter with upper and lower case, or of one
-        that looks like such; None for other characters."""
+    RETURNS (Optional[str]): The script of a letter; None for other characters."""
     if unicodedata.category(character)[0] != "L":
         return None
     return unicodedata.name(character, "").partition(" ")[0]

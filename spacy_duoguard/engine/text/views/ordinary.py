@@ -25,7 +25,7 @@ _FARTHEST = 4  # characters from an invisible one to a visible one
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-# Spaces between words: any, and those that no keyboard writes there.
+# Those that hardly anybody types between words.
 OTHER_SPACES = "\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f"
 OTHER_SPACES += "\u205f\u3000"
 _BETWEEN = re.compile(r"(?<=\w)\s(?=\w)")

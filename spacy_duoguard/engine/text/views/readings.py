@@ -4,7 +4,7 @@ folded    without what hides words from a tokenizer but not from a reader
 decoded   with what is encoded in it in plain text, and folded
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from ..normalize import collapse_spaces, compose, is_hidden
 from .encodings import DECODERS
@@ -83,25 +83,25 @@ def decoded(text: str) -> View | None:
 
 
 def _decode(view: View) -> View | None:
-    """What a view reads with what is encoded in it decoded once, as it is or, if there
-    is nothing, without disguises. None if nothing is encoded in it."""
-    for plain in _undisguise(view):
-        read = plain
+    """What a view reads with what is encoded in it decoded once: as it is, in NFKC and
+    without disguises. None if nothing is encoded in it."""
+    is_decoded = False
+    for undisguise in (_as_it_is, _compose, _without_disguises):
+        plain = read = undisguise(view)
         for decode in DECODERS:
             read = read.edit(decode(read.text))
         if read is not plain:
-            return read
-    return None
+            view, is_decoded = read, True
+    return view if is_decoded else None
 
 
-def _undisguise(view: View) -> Iterator[View]:
-    yield view
-    plain = _compose(view)
-    if plain is not view:
-        yield plain
+def _as_it_is(view: View) -> View:
+    return view
+
+
+def _without_disguises(view: View) -> View:
     without, is_disguised = _fold_once(view, spellings=False)
-    if is_disguised:
-        yield without
+    return without if is_disguised else view
 
 
 def _fold(view: View) -> tuple[View, bool]:

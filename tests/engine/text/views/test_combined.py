@@ -96,6 +96,28 @@ def test_lines_of_any_length(length, end):
     assert TEXT * 3 in decoded(f"Read this:\n{end.join(lines)}{end}Thanks").text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"&#{'0' * 5000}{ord(c)};" for c in "kill"),
+        "".join(f"&#x{'0' * 5000}{ord(c):x};" for c in "kill"),
+        "k&shy;i&#x200b;l&#1;l",
+        "k&#x336;i&#x336;l&#x336;l&#x336;",
+        "&#x202e;llik&#x202c;",
+        "k%00i%00l%00l",
+        "%2525252525252541 " + SUITE["fullwidth"].apply("a2lsbCBraWxsIGtpbGw="),
+    ],
+)
+def test_what_stands_between_letters_hides_nothing(text):
+    assert any("kill" in reading for reading in read(text))
+
+
+@pytest.mark.parametrize("words", ["kill you", "kill them now!", "dogs bark a lot"])
+def test_a_few_hexadecimal_words(words):
+    encoded = " ".join(word.encode().hex() for word in words.split())
+    assert decoded(encoded).text == words
+
+
 def test_lines_that_are_encoded_each():
     lines = [base64.b64encode(line.encode()).decode().rstrip("=") for line in LINES]
     assert decoded("\n".join(lines)).text == "\n".join(LINES)
