@@ -21,6 +21,7 @@ ODD = (
 )
 odd_texts = st.text(st.sampled_from(ODD), max_size=60) | st.text(max_size=60)
 UNITS = [
+    *("\u0399", "a1", "&#000000", "%00", "6b 6b6b ", "SSB3aWxsIGtpbGwg\n"),
     *("a\u0301", "\u0301\u0332", "\u202e", "\u202eab\u202c", "a\b", "\b\b", "a.", "h "),
     *("\u200c", "\u200e\u05d0", "&amp;", "&#104;", "&", "%68", "%", "\\u0068", "\\x68"),
     *("\\", "68", "68 ", "aB3d", "QUJD", "=", "a0", "0", "$", "ʇ ", "ǝʇɐɥ", "ᴀ", "аb"),
