@@ -25,7 +25,6 @@ _ENTITY = re.compile(
     "&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
 )
 _ZEROS = re.compile("^(&#[xX]?)0+(?=[0-9A-Fa-f])")  # Python reads 4,300 digits
-_DELETIONS = {"&#8": "\b", "&#x8": "\b", "&#127": "\x7f", "&#x7f": "\x7f"}
 _REST_OF_ENTITY = re.compile(r"#?\w{1,32};")
 _PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile(
@@ -94,8 +93,7 @@ def decode_entities(text: str) -> list[Edit]:
     matters = False
     for match in _ENTITY.finditer(text) if "&" in text else ():
         reference = _ZEROS.sub(r"\1", match[0], count=1)
-        # HTML drops what deletes others.
-        read = _DELETIONS.get(reference.lower().rstrip(";")) or html.unescape(reference)
+        read = html.unescape(reference)
         if read != match[0]:
             edits.append(Edit(*match.span(), read))
             leads_on = read == "&" and _REST_OF_ENTITY.match(text, match.end())
@@ -214,9 +212,8 @@ def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
 
 
 def _hides(character: str) -> bool:
-    """Whether it is invisible, deletes others, or is a mark on one."""
-    is_mark = unicodedata.category(character)[0] == "M"
-    return is_mark or is_hidden(character) or character in "\b\x7f"
+    """Whether it is invisible, or a mark on another character."""
+    return is_hidden(character) or unicodedata.category(character)[0] == "M"
 
 
 DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (

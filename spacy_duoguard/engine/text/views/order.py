@@ -7,6 +7,7 @@ from ..normalize import is_hidden, starts_cluster
 from .view import Edit
 
 _DELETIONS = "\b\x7f"
+_LEAST_KEPT = 0.2  # the share of the other characters
 _OVERRIDES = "\u202d\u202e"  # LRO and RLO
 _CLOSE = {"PDF": "RLO LRO RLE LRE", "PDI": "RLI LRI FSI"}
 _OPEN = frozenset(" ".join(_CLOSE.values()).split())
@@ -18,7 +19,8 @@ _MOST_LEVELS = 8
 def apply_deletions(text: str) -> list[Edit]:
     """text (str): A text.
     RETURNS (List[Edit]): Drop each backspace or delete with what is visible before it,
-        such as a letter with its marks."""
+        such as a letter with its marks. Where almost nothing would be left, only the
+        deletions are dropped: they hide the text."""
     if not any(character in text for character in _DELETIONS):
         return []
     kept: list[int] = []
@@ -30,6 +32,9 @@ def apply_deletions(text: str) -> list[Edit]:
             deleted = text[kept.pop()]
             if starts_cluster(deleted) and not is_hidden(deleted):
                 break
+    others = [i for i, character in enumerate(text) if character not in _DELETIONS]
+    if len(kept) < _LEAST_KEPT * len(others):
+        kept = others
     return [_pick(text, kept)]
 
 

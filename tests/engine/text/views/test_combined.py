@@ -112,6 +112,14 @@ def test_what_stands_between_letters_hides_nothing(text):
     assert any("kill" in reading for reading in read(text))
 
 
+@pytest.mark.parametrize("deletion", ["\b", "\x7f"])
+def test_deletions_do_not_hide_what_is_encoded(deletion):
+    for text in (TEXT + deletion * len(TEXT), deletion.join(TEXT) + deletion):
+        assert found(encode(text))
+        assert found(encode(text, "hex"))
+        assert found(encode(text, "HTML, decimal"))
+
+
 @pytest.mark.parametrize("words", ["kill you", "kill them now!", "dogs bark a lot"])
 def test_a_few_hexadecimal_words(words):
     encoded = " ".join(word.encode().hex() for word in words.split())
@@ -148,7 +156,7 @@ def test_text_with_vowel_signs_is_text(text, name):
         ("You are an \u0406D\u0406OT", "You are an IDIOT"),
         ("I W\u0406LL K\u0406LL YOU, IDIOT", "i will kill you, idiot"),
         ("I W\ua4f2LL K\ua4f2LL YOU, IDIOT", "i will kill you, idiot"),
-        ("hx&#8;ax&#08;tx&#127;ex&#x7F;", "hate"),
+        ("h&#8;a&#08;t&#127;e&#x7F;", "hate"),  # HTML drops them
         ("hx\u200b\bax\u200b\btx\u200b\bex\u200b\b", "hate"),
         (
             "\xed\xed \u1e83\u1e83\xed\xed\u013a\u013a\u013a\u013a ḱḱííĺĺĺĺ ýýóóúú",
