@@ -2,8 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -23,26 +23,31 @@ from spacy_duoguard.pipeline.conversation import make_conversation
 DOCS = [f"{i} {text}" for i in range(12) for text in TEXTS if text.strip()]
 
 
-THREAD = threading.Thread
+EXECUTOR = ahead.ThreadPoolExecutor
 
 
-class QuickThread:
-    """Has finished when it was started, so that nothing depends on the time."""
+class QuickExecutor:
+    """Has finished when it was asked, so that nothing depends on the time."""
 
-    def __init__(self, target, args, name):
-        self.start = partial(target, *args)
+    def __init__(self, *_, **__):
+        pass
 
-    def is_alive(self):
-        return False
+    def submit(self, work, *args):
+        future = Future()
+        try:
+            future.set_result(work(*args))
+        except Exception as e:
+            future.set_exception(e)
+        return future
 
-    def join(self):
+    def shutdown(self, **_):
         pass
 
 
 @pytest.fixture
 def computes_apart(monkeypatch):
     """As on a GPU, with few texts in each launch."""
-    monkeypatch.setattr(ahead.threading, "Thread", QuickThread)
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", QuickExecutor)
     for module in (classifier_module, launched):
         monkeypatch.setattr(module, "computes_apart", lambda device: True)
     monkeypatch.setattr(launched, "PART_CHARS", 60)
@@ -304,18 +309,19 @@ def test_threads_split_what_is_launched(make_nlp, computes_apart, monkeypatch, n
     """With threads that take their time, and a reader that stops anywhere."""
     nlp = make_nlp()
     expected = [nlp(text) for text in DOCS]
-    split = ahead.split_texts
-    monkeypatch.setattr(ahead.threading, "Thread", THREAD)
-    names = set()
+    begin = ahead.begin_texts
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", EXECUTOR)
+    names = []
 
-    def splitting(*args, **options):
-        names.add(threading.current_thread().name)
+    def beginning(*args, **options):
+        names.append(threading.current_thread().name)
         time.sleep(0.01 * (len(names) % 3))
-        return split(*args, **options)
+        return begin(*args, **options)
 
-    monkeypatch.setattr(ahead, "split_texts", splitting)
+    monkeypatch.setattr(ahead, "begin_texts", beginning)
     with no_thread_left():
         docs = nlp.pipe(DOCS, batch_size=30)
         assert_same(islice(docs, n_read), expected[:n_read])
         docs.close()
-    assert "spacy-duoguard tokenizer" in names
+    assert names
+    assert all(name.startswith("spacy-duoguard tokenizer") for name in names)

@@ -1,49 +1,68 @@
 """Tokenizing texts in the background while the caller prepares the next ones."""
 
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 
 from ..network.threads import leave_parents_threads
 from ..settings import Settings
+from .batches import BegunBatch
 from .parallel import can_share
-from .split import Limits, split_text, split_texts
+from .split import Limits, begin_texts, split_text, split_texts
 from .tokenizer import TextTokenizer
 from .windows import WindowedText
 
-# Texts that a thread starts with. Fewer cost more threads; more leave the caller to
-# wait longer for the last ones.
-_LEAST = 24
+# Texts that the thread is given at once, at least. Fewer cost the caller Python's lock
+# more often; more leave it to wait longer for the last ones.
+_LEAST = 32
 
-Split = Callable[[Sequence[str]], list[WindowedText | Exception]]
+# Characters that it's given at once, unless they are one text: what is left when the
+# texts are asked for is tokenized on all cores.
+_MOST_CHARS = 2**15
+
+Begin = Callable[[Sequence[str]], list[BegunBatch]]
+Split = Callable[[Sequence[str], Iterable[BegunBatch]], list[WindowedText | Exception]]
 # Starts to score texts, given their windows.
 Launch = Callable[[Mapping[str, WindowedText]], Any]
 
 
 class SplitAhead:
-    """Splits texts into windows in a thread, as many at once as have come in meanwhile.
-    Those that `launch` starts to score are split all at once, when `begin` is called.
+    """Tokenizes texts in a thread, as many at once as have come in meanwhile, and
+    splits them into windows when they are asked for. Those that `launch` starts to
+    score are tokenized all at once, when `begin` is called.
 
-    A thread ends with its texts: none waits for more. Which texts are split together
-    depends on the time, but not what becomes of any of them.
+    The thread does nothing that needs Python's lock for long, and ends with `close`, or
+    when nobody refers to its texts any more. Which texts are tokenized together depends
+    on the time, but not what becomes of any of them.
     """
 
     def __init__(
-        self, split: Split, made_for: Any = None, launch: Launch | None = None
+        self,
+        begin: Begin,
+        split: Split,
+        made_for: Any = None,
+        launch: Launch | None = None,
     ) -> None:
-        """split (Callable): Splits texts, and can be called in a thread.
-        made_for (Any): What its results depend on.
+        """begin (Callable): Tokenizes texts, and can be called in a thread.
+        split (Callable): Splits texts, given what `begin` returned for some of them.
+        made_for (Any): What the results depend on.
         launch (Optional[Callable]): Starts to score texts."""
         self.made_for = made_for
         self.launched: list[Any] = []  # what `launch` returned; read it after `close`
+        self._begin = begin
         self._split = split
         self._launch = launch
         self._seen: dict[str, None] = {}  # in order
-        self._waiting: list[str] = []
+        self._waiting: deque[str] = deque()
+        self._begun: list[Future[list[BegunBatch]]] = []
         self._done: dict[str, WindowedText | Exception] = {}
-        self._thread: threading.Thread | None = None
+        self._executor: ThreadPoolExecutor | None = None
 
     def add(self, text: str) -> None:
         """text (str): A text that `finish` will be asked for."""
@@ -52,19 +71,19 @@ class SplitAhead:
         self._seen[text] = None
         self._waiting.append(text)
         # Where the device computes meanwhile, the host is the one that is late, and
-        # each start of a thread costs the caller Python's lock.
+        # each text that comes back costs the caller Python's lock.
         if self._launch is None and len(self._waiting) >= _LEAST and not self.is_busy:
-            self._start()
+            self._submit(_MOST_CHARS)
 
     def begin(self) -> None:
-        """Split all texts at once while the caller goes on."""
+        """Tokenize all texts at once while the caller goes on."""
         if self._waiting and not self.is_busy:
-            self._start()
+            self._submit(sum(map(len, self._waiting)))
 
     @property
     def is_busy(self) -> bool:
         """RETURNS (bool): Whether the thread is at work."""
-        return self._thread is not None and self._thread.is_alive()
+        return bool(self._begun) and not self._begun[-1].done()
 
     def launch(self) -> None:
         """Start to score the texts that were added, if the device computes apart from
@@ -86,7 +105,7 @@ class SplitAhead:
             self.launched.append(launch(windows))
 
     def finish(self, texts: Iterable[str]) -> Mapping[str, WindowedText | Exception]:
-        """Wait for the thread, and split here what it left.
+        """Wait for the thread, and tokenize here what it left.
 
         texts (Iterable[str]): Texts, added before or not.
         RETURNS (Mapping[str, Union[WindowedText, Exception]]): For each text what
@@ -94,9 +113,11 @@ class SplitAhead:
         """
         self.close()
         self._launch = None  # the caller scores the others, whatever it asks of them
-        # In a fork there is no thread that could have split the texts.
         missing = [text for text in dict.fromkeys(texts) if text not in self._done]
-        self._work(missing)
+        if missing:
+            begun, self._begun = self._begun, []
+            batches = chain.from_iterable(map(_read, begun))
+            self._done.update(zip(missing, self._split(missing, batches), strict=True))
         return self._done
 
     @property
@@ -106,30 +127,31 @@ class SplitAhead:
 
     def close(self) -> None:
         """Wait for the thread."""
-        self._waiting = []
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._waiting.clear()
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
 
-    def _start(self) -> None:
-        texts, self._waiting = self._waiting, []
-        self._thread = threading.Thread(
-            target=self._try_work, args=(texts,), name="spacy-duoguard tokenizer"
-        )
-        try:
-            self._thread.start()
-        except RuntimeError:  # no more threads, or the interpreter ends
-            self._thread = None
+    def _submit(self, most_chars: int) -> None:
+        """Let the thread tokenize the texts that wait, up to a number of characters."""
+        texts: list[str] = []
+        while self._waiting and most_chars > 0:
+            texts.append(self._waiting.popleft())
+            most_chars -= len(texts[-1])
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(
+                1, thread_name_prefix="spacy-duoguard tokenizer"
+            )
+        # There can be no more threads, or the interpreter ends: `finish` does without.
+        with suppress(RuntimeError):
+            self._begun.append(self._executor.submit(self._begin, texts))
 
-    def _try_work(self, texts: Sequence[str]) -> None:
-        try:
-            self._work(texts)
-        except Exception:  # `finish` meets it again, where it can be handled
-            return
 
-    def _work(self, texts: Sequence[str]) -> None:
-        if texts:
-            self._done.update(zip(texts, self._split(texts), strict=True))
+def _read(begun: "Future[list[BegunBatch]]") -> list[BegunBatch]:
+    """What the thread has done, if it has. It hasn't in a fork, nor where it failed:
+    `finish` meets the error again, where it can be handled."""
+    is_complete = begun.done() and not begun.cancelled()
+    return begun.result() if is_complete and begun.exception() is None else []
 
 
 def may_use_threads(device: torch.device) -> bool:
@@ -157,10 +179,16 @@ def split_ahead(
     if not may_use_threads(device):
         return None
 
-    def split(texts: Sequence[str]) -> list[WindowedText | Exception]:
-        return split_texts(texts, tokenizer, settings, limits, offsets=offsets)
+    of_texts = (tokenizer, settings, limits)
+    # Unless a device waits for the tokens, other cores are left to whoever makes docs.
+    begin = partial(begin_texts, offsets=offsets, in_turn=launch is None)
 
-    return SplitAhead(split, (tokenizer, settings, limits), launch)
+    def split(
+        texts: Sequence[str], begun: Iterable[BegunBatch]
+    ) -> list[WindowedText | Exception]:
+        return split_texts(texts, *of_texts, offsets=offsets, begun=begun)
+
+    return SplitAhead(lambda texts: begin(texts, *of_texts), split, of_texts, launch)
 
 
 def split_all(

@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from typing import Any
-from unicodedata import combining, normalize
+from unicodedata import category, combining, is_normalized, normalize
 
 import numpy as np
 from tokenizers.pre_tokenizers import ByteLevel
 
+from ...errors import Errors, ScoringError
 from .normalize import is_hidden, starts_cluster
 
 # Normalizers that rewrite text and lose nothing visible.
@@ -24,6 +26,10 @@ _NORMALIZERS = {
 }
 
 _MOST_ADDED = 16  # characters for each that is replaced, or for a text
+
+# The planes after the first, without the blocks of emoji in which all is defined. `re`
+# looks these ranges up one after another.
+_RARE = "\U00010000-\U0001f2ff\U0001f650-\U0001f8ff\U0001fa00-\U0010ffff"
 
 # Pre-tokenizers that split text and drop whitespace at most.
 _PRE_TOKENIZERS = {
@@ -163,12 +169,51 @@ class ByteCounts:
         ends = np.append(0, np.cumsum(self.by_id.take(ids)))[bounds]
         return np.diff(ends) == [self._count(text) for text in texts]
 
+    def find_bounds(self, texts: Sequence[str], ids: np.ndarray) -> np.ndarray | None:
+        """texts (Sequence[str]): Texts of which `has_fixed_bytes` is true.
+        ids (ndarray): The tokens of all of them, in order.
+        RETURNS (Optional[ndarray]): (n_texts + 1,), where those of each text begin and
+            end, if they stand for as many bytes as the texts have; None if not."""
+        counts = [len(text if text.isascii() else text.encode()) for text in texts]
+        n_bytes = self.by_id.take(ids)
+        if not n_bytes.all():
+            return None
+        ends = np.append(0, np.cumsum(n_bytes))
+        needed = np.append(0, np.cumsum(counts))
+        # No token stands for more than there is: equal sums mean equal parts.
+        bounds = np.searchsorted(ends, needed).clip(max=len(ids))
+        is_exact = ends[-1] == needed[-1] and np.array_equal(ends[bounds], needed)
+        return bounds if is_exact else None
+
     def _count(self, text: str) -> int:
         if text.isascii():
             return len(text)
         if self.composes and _has_many_marks(text):
             return -1
         return len((normalize("NFC", text) if self.composes else text).encode())
+
+
+def has_fixed_bytes(text: str) -> bool:
+    """text (str): Any text.
+    RETURNS (bool): Whether it's in NFC, and is in every version of Unicode. False where
+        that takes too long to find out, as with combining marks."""
+    if text.isascii():
+        return True
+    return not _may_change().search(text) and is_normalized("NFC", text)
+
+
+@cache
+def _may_change() -> re.Pattern[str]:
+    """Combining marks, surrogates, and characters that a later version may define."""
+    codes = [
+        code
+        for code in range(0x10000)
+        if combining(chr(code)) or category(chr(code)) in ("Cn", "Cs")
+    ]
+    runs = groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0])
+    ranges = [[code for _, code in run] for _, run in runs]
+    inside = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in ranges)
+    return re.compile(f"[{inside}{_RARE}]")
 
 
 def _has_many_marks(text: str) -> bool:
@@ -205,6 +250,14 @@ def find_uncovered(text: str, offsets: np.ndarray) -> int | None:
             if needs_token(text[offset]):
                 return offset
     return None
+
+
+def check_covered(text: str, offsets: np.ndarray) -> None:
+    """text (str), offsets (ndarray): As for `find_uncovered`.
+    RAISES (ScoringError): No token stands for one of its visible characters."""
+    uncovered = find_uncovered(text, offsets)
+    if uncovered is not None:
+        raise ScoringError(Errors.E057.format(offset=uncovered))
 
 
 def needs_token(character: str) -> bool:

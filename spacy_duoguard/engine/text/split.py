@@ -1,10 +1,12 @@
 """From texts to windows of token ids, one at a time or several at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ..settings import Settings
+from .batches import BegunBatch
 from .tokenizer import TextTokenizer
 from .tokens import Tokens
 from .views.functions import ViewFunctions, read_views
@@ -44,6 +46,28 @@ def split_text(
     return splitter.split(splitter.views(text), tokenizer.encode)
 
 
+def begin_texts(
+    texts: Sequence[str],
+    tokenizer: TextTokenizer,
+    settings: Settings,
+    limits: Limits = Limits(),
+    *,
+    offsets: bool = False,
+    in_turn: bool = False,
+) -> list[BegunBatch]:
+    """Tokenize texts for `split_texts`, while other Python threads go on.
+
+    texts (Sequence[str]), tokenizer, settings, limits, offsets: As for `split_texts`.
+    in_turn (bool): As for `BatchTokenizer.begin`.
+    RETURNS (List[BegunBatch]): The tokens of the texts, without their views. Some of
+        the texts can be missing.
+    """
+    splitter = _Splitter(tokenizer, settings, limits)
+    whole = [text for text in texts if len(splitter.kept(text)) == 1]
+    needs = splitter.needs(offsets=offsets)
+    return tokenizer.batches.begin(whole, **needs, in_turn=in_turn)
+
+
 def split_texts(
     texts: Sequence[str],
     tokenizer: TextTokenizer,
@@ -51,17 +75,20 @@ def split_texts(
     limits: Limits = Limits(),
     *,
     offsets: bool = False,
+    begun: Iterable[BegunBatch] = (),
 ) -> list[WindowedText | Exception]:
     """Tokenize texts with several threads and cut them into windows.
 
     texts (Sequence[str]), tokenizer, settings, limits: As for `split_text`.
     offsets (bool): Whether the offsets of tokens will be read, to score spans or
         prefixes of the texts.
+    begun (Iterable[BegunBatch]): From `begin_texts`, for some of the texts.
     RETURNS (List[Union[WindowedText, Exception]]): For each text what `split_text`
         returns or raises.
     """
     splitter = _Splitter(tokenizer, settings, limits)
     views = [splitter.try_views(text) for text in texts]
+    encoded = tokenizer.batches.finish(begun)
     strings = list(
         dict.fromkeys(
             string[start:end]
@@ -69,16 +96,11 @@ def split_texts(
             if not isinstance(of_text, Exception)
             for string, _ in of_text
             for start, end in splitter.kept(string)
+            if string[start:end] not in encoded
         )
     )
-    # The ends of windows are found by offsets.
-    longest = 0 if offsets else _CHARS_PER_TOKEN * settings.window
-    tokens = tokenizer.encode_batch(
-        strings,
-        offsets=lambda string: len(string) > longest,
-        least=0 if offsets else splitter.size + 1,
-    )
-    encoded = dict(zip(strings, tokens, strict=True))
+    tokens = tokenizer.encode_batch(strings, **splitter.needs(offsets=offsets))
+    encoded.update(zip(strings, tokens, strict=True))
 
     def encode(string: str) -> Tokens:
         tokens = encoded[string]
@@ -104,6 +126,15 @@ class _Splitter:
     def n_prefix(self) -> int:
         """The special tokens before them."""
         return len(self.tokenizer.prefix)
+
+    def needs(self, *, offsets: bool) -> dict[str, Any]:
+        """Which offsets to read, for `encode_batch`: the ends of windows are found by
+        them, if a text has several."""
+        longest = 0 if offsets else _CHARS_PER_TOKEN * self.settings.window
+        return {
+            "offsets": lambda string: len(string) > longest,
+            "least": 0 if offsets else self.size + 1,
+        }
 
     def views(self, text: str) -> _Views:
         if not self.limits.normalize:

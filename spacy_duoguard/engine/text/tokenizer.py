@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ...errors import CheckpointError, Errors, ScoringError
-from .lossless import ByteCounts, find_loss, find_shared_id, find_uncovered
-from .parallel import divide, encode_all
+from .batches import BatchTokenizer
+from .lossless import ByteCounts, check_covered, find_loss, find_shared_id
+from .parallel import is_panic
 from .tokens import Tokens, join_ids, read_offsets
 
 # Checkpoints pad their embeddings to round sizes (Qwen2.5-0.5B: 271 rows more than
@@ -22,10 +23,6 @@ _MAX_SPARE_ROWS = 1024
 # A run of whitespace is tokenized in parts of this many characters, which gives the
 # same tokens: the regex engines of pre-tokenizers give up on millions of characters.
 _MAX_WHITESPACE = 2**14
-
-# Characters that are tokenized at once: encodings take several times the memory of
-# tokens. Enough for all cores, of which some have to wait for the longest text.
-_MAX_CHARS = 2**18
 
 
 class TextTokenizer:
@@ -61,6 +58,11 @@ class TextTokenizer:
             raise self._error(f"it fails on plain text: {e}") from e
 
     @property
+    def batches(self) -> BatchTokenizer:
+        """RETURNS (BatchTokenizer): Tokenizes several texts at once."""
+        return BatchTokenizer(self._backend, self._bytes, self.encode)
+
+    @property
     def n_special(self) -> int:
         """How many tokens the post-processor adds to each window."""
         return len(self.prefix) + len(self.suffix)
@@ -84,10 +86,9 @@ class TextTokenizer:
             )
 
         tokens = Tokens(ids, text, locate)
-        if not self._cover([text], ids, np.array([0, len(ids)]))[0]:
-            uncovered = find_uncovered(text, tokens.offsets)
-            if uncovered is not None:
-                raise _not_covered(uncovered)
+        bounds = np.array([0, len(ids)])
+        if self._bytes is None or not self._bytes.cover([text], ids, bounds)[0]:
+            check_covered(text, tokens.offsets)
         return tokens
 
     def encode_batch(
@@ -102,67 +103,13 @@ class TextTokenizer:
         RETURNS (List[Union[Tokens, Exception]]): For each text what `encode` returns or
             raises.
         """
-        results: dict[int, Tokens | Exception] = {}
-        groups: dict[bool, list[int]] = {True: [], False: []}
-        for i, text in enumerate(texts):
-            if len(text) <= _MAX_WHITESPACE:  # longer ones may have to be split
-                groups[offsets(text)].append(i)
-        for located, indices in groups.items():
-            for group in divide(indices, lambda i: len(texts[i]), most=_MAX_CHARS):
-                members = [texts[i] for i in group]
-                tokens = self._encode_all(members, offsets=located, least=least)
-                results.update(zip(group, tokens, strict=False))
+        results = self.batches.finish(
+            self.batches.begin(texts, offsets=offsets, least=least)
+        )
         return [
-            results[i] if i in results else self._try_encode(text)
-            for i, text in enumerate(texts)
+            results[text] if text in results else self.batches.try_encode(text)
+            for text in texts
         ]
-
-    def _encode_all(
-        self, texts: Sequence[str], *, offsets: bool, least: int
-    ) -> list[Tokens | Exception]:
-        """RETURNS (List[Union[Tokens, Exception]]): As `encode_batch`; empty if one of
-        the texts can't be tokenized."""
-        offsets = offsets or self._bytes is None  # needed to see what is covered
-        try:
-            encodings = encode_all(self._backend, texts, offsets=offsets)
-        except BaseException as e:
-            if not isinstance(e, Exception) and not _is_panic(e):
-                raise
-            return []
-        ids, bounds = join_ids([encoding.ids for encoding in encodings])
-        covered = self._cover(texts, ids, bounds)
-        results: list[Tokens | Exception] = []
-        encode_again: Callable[[str], np.ndarray] = self._locate
-        for i, (start, stop) in enumerate(pairwise(bounds.tolist())):
-            text = texts[i]
-            if not offsets and not covered[i]:  # look at its offsets
-                results.append(self._try_encode(text))
-                continue
-            locate = encode_again
-            if offsets and (stop - start >= least or not covered[i]):
-                # Now, since an encoding is large.
-                locate = partial(_return, read_offsets(encodings[i]))
-            tokens = Tokens(ids[start:stop], text, locate)
-            uncovered = None if covered[i] else find_uncovered(text, tokens.offsets)
-            results.append(tokens if uncovered is None else _not_covered(uncovered))
-        return results
-
-    def _cover(
-        self, texts: Sequence[str], ids: np.ndarray, bounds: np.ndarray
-    ) -> np.ndarray:
-        """Whether the tokens of each text are known to cover it, without offsets."""
-        if self._bytes is None:
-            return np.zeros(len(texts), dtype=bool)
-        return self._bytes.cover(texts, ids, bounds)
-
-    def _try_encode(self, text: str) -> Tokens | Exception:
-        try:
-            return self.encode(text)
-        except Exception as e:
-            return e
-
-    def _locate(self, text: str) -> np.ndarray:
-        return self.encode(text).offsets
 
     def _encode(self, text: str, *, add_special_tokens: bool = False) -> Encoding:
         try:
@@ -170,7 +117,7 @@ class TextTokenizer:
         except TypeError as e:  # tokenizers' error for a str that isn't Unicode
             raise ScoringError(Errors.E052) from e
         except BaseException as e:
-            if not _is_panic(e):
+            if not is_panic(e):
                 raise
         raise ScoringError(Errors.E058.format(source=self.source))
 
@@ -186,7 +133,7 @@ class TextTokenizer:
             try:
                 offsets = [span for _, span in pre_tokenizer.pre_tokenize_str(text)]
             except BaseException as e:
-                if not isinstance(e, Exception) and not _is_panic(e):
+                if not isinstance(e, Exception) and not is_panic(e):
                     raise
                 return False
             if all(start != 2 for start, _ in offsets):
@@ -254,23 +201,10 @@ def _load(settings: dict[str, Any], source: str) -> Tokenizer:
     try:
         return Tokenizer.from_str(json.dumps(settings))
     except BaseException as e:  # tokenizers raises bare Exception, or panics
-        if not isinstance(e, Exception) and not _is_panic(e):
+        if not isinstance(e, Exception) and not is_panic(e):
             raise
         problem = Errors.E018.format(source=source, kind="a tokenizer.json", problem=e)
         raise CheckpointError(problem) from e
-
-
-def _is_panic(error: BaseException) -> bool:
-    """Whether Rust code panicked. That isn't an `Exception`, and quotes the text."""
-    return type(error).__module__ == "pyo3_runtime"
-
-
-def _not_covered(offset: int) -> ScoringError:
-    return ScoringError(Errors.E057.format(offset=offset))
-
-
-def _return(value: np.ndarray, _: str) -> np.ndarray:
-    return value
 
 
 def _split_whitespace(text: str) -> list[int]:

@@ -14,10 +14,15 @@ from support.threads import no_thread_left, two_threads
 
 from spacy_duoguard.engine.settings import Settings
 from spacy_duoguard.engine.text import ahead as ahead_module
+from spacy_duoguard.engine.text import batches as batches_module
 from spacy_duoguard.engine.text import split as split_module
-from spacy_duoguard.engine.text import tokenizer as tokenizer_module
 from spacy_duoguard.engine.text.ahead import SplitAhead, split_ahead, split_all
-from spacy_duoguard.engine.text.split import Limits, split_text, split_texts
+from spacy_duoguard.engine.text.split import (
+    Limits,
+    begin_texts,
+    split_text,
+    split_texts,
+)
 
 ODD_TEXTS = st.lists(
     st.one_of(
@@ -57,6 +62,30 @@ def test_texts_are_split_together_as_alone(classifier, texts, limits, offsets):
     results = split_texts(texts, tokenizer, SMALL, limits, offsets=offsets)
     expected = [alone(text, tokenizer, limits) for text in texts]
     assert list(map(summary, results)) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=ODD_TEXTS, limits=LIMITS, offsets=st.booleans(), in_turn=st.booleans())
+def test_texts_that_were_begun_are_split_as_alone(
+    classifier, texts, limits, offsets, in_turn
+):
+    of_texts = (classifier.tokenizer, SMALL, limits)
+    begun = begin_texts(texts, *of_texts, offsets=offsets, in_turn=in_turn)
+    results = split_texts(texts, *of_texts, offsets=offsets, begun=begun)
+    expected = [alone(text, classifier.tokenizer, limits) for text in texts]
+    assert list(map(summary, results)) == expected
+
+
+def test_texts_begun_in_turn_are_not_tokenized_again(classifier, monkeypatch):
+    of_texts = (classifier.tokenizer, Settings())
+    texts = ["The dog sleeps.", "", "Où est le chien ? ’", "Собака спит. 🙂"]
+    expected = [split_text(text, *of_texts).ids for text in texts]
+    begun = begin_texts(texts, *of_texts, in_turn=True)
+    monkeypatch.setattr(batches_module, "encode_all", None)
+    monkeypatch.setattr(batches_module.BatchTokenizer, "try_encode", None)
+    results = split_texts(texts, *of_texts, begun=begun)
+    for result, ids in zip(results, expected, strict=True):
+        assert [window.tolist() for window in result.ids] == [i.tolist() for i in ids]
 
 
 @settings(max_examples=100, deadline=None)
@@ -106,29 +135,38 @@ def test_windows_made_with_other_limits_are_not_used(classifier):
 
 def test_each_text_is_split_once(monkeypatch):
     monkeypatch.setattr(ahead_module, "_LEAST", 3)
-    calls = []
+    begun, calls = [], []
 
-    def split(texts):
-        calls.extend(texts)
+    def begin(texts):
+        begun.extend(texts)
+        return [texts]
+
+    def split(texts, done):
+        calls.extend([texts, *done])
         return [len(text) for text in texts]
 
     with no_thread_left():
-        ahead = SplitAhead(split)
+        ahead = SplitAhead(begin, split)
         texts = [str(i % 40) * (i % 7) for i in range(200)]
         for text in texts:
             ahead.add(text)
         results = ahead.finish(texts)
-    assert {text: results[text] for text in texts} == {t: len(t) for t in texts}
-    assert sorted(calls) == sorted(set(texts))
+        assert ahead.finish(texts) == results
+    assert results == {t: len(t) for t in texts}
+    asked, *done = calls
+    assert sorted(asked) == sorted(set(texts))
+    # What had begun was complete, and no text began twice.
+    assert [text for part in done for text in part] == begun
+    assert len(set(begun)) == len(begun) >= 3
 
 
 def test_an_error_in_the_thread_comes_up_where_it_can_be_handled(monkeypatch):
     monkeypatch.setattr(ahead_module, "_LEAST", 1)
 
-    def split(texts):
+    def fail(*_):
         raise MemoryError(threading.current_thread().name)
 
-    ahead = SplitAhead(split)
+    ahead = SplitAhead(fail, fail)
     with no_thread_left():
         ahead.add("a")
         with pytest.raises(MemoryError, match="MainThread"):
@@ -141,11 +179,26 @@ def test_texts_are_split_where_no_thread_can_start(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", fail)
     monkeypatch.setattr(ahead_module, "_LEAST", 1)
-    ahead = SplitAhead(lambda texts: [len(text) for text in texts])
+    ahead = SplitAhead(
+        lambda texts: pytest.fail("in the caller's thread"),
+        lambda texts, begun: [len(text) for text in texts] + list(begun),
+    )
     for text in ("a", "bb", "ccc"):
         ahead.add(text)
     assert ahead.finish(["bb", "ccc", "a"]) == {"a": 1, "bb": 2, "ccc": 3}
     ahead.close()
+
+
+def test_a_thread_ends_with_its_texts():
+    """Nobody waits for it, as where reading a batch is given up."""
+    before = set(threading.enumerate())
+    ahead = SplitAhead(list, lambda texts, _: texts)
+    for i in range(100):
+        ahead.add(str(i))
+    (thread,) = set(threading.enumerate()) - before
+    del ahead
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_offsets_that_were_not_asked_for_are_the_same(classifier):
@@ -170,14 +223,14 @@ def test_offsets_are_read_only_of_texts_with_several_windows(classifier, monkeyp
     size = counts[0] + tokenizer.n_special
     sizes = Settings(window=size, stride=size - tokenizer.n_special)
     expected = [split_text(text, tokenizer, sizes) for text in texts]
-    read = tokenizer_module.read_offsets
+    read = batches_module.read_offsets
 
     def noting(encoding):
         n_read.append(len(encoding.ids))
         return read(encoding)
 
     monkeypatch.setattr(split_module, "_CHARS_PER_TOKEN", 0)  # all may have several
-    monkeypatch.setattr(tokenizer_module, "read_offsets", noting)
+    monkeypatch.setattr(batches_module, "read_offsets", noting)
     split = split_texts(texts, tokenizer, sizes)
     assert n_read == counts[1:2]
     spans = [[window.char_span for window in text.windows] for text in split]
