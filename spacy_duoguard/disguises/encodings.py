@@ -46,6 +46,11 @@ def _by_letter(pattern: str) -> Rewrite:
     return lambda text: "".join(pattern.format(ord(character)) for character in text)
 
 
+def _to_json(text: str) -> str:
+    """A character outside of the Basic Multilingual Plane takes two escapes."""
+    return re.sub("(.{4})", r"\\u\1", text.encode("utf-16-be").hex())
+
+
 def _to_tags(text: str) -> str:
     return "".join(chr(_TAG + ord(c)) if " " <= c < "\x7f" else c for c in text)
 
@@ -84,7 +89,7 @@ ENCODINGS: tuple[Disguise, ...] = (
     _encoding("percent", "RFC 3986", _by_byte("%{:02x}"), unquote),
     _encoding("HTML, decimal", "HTML", _by_letter("&#{};"), html.unescape),
     _encoding("HTML, hexadecimal", "HTML", _by_letter("&#x{:X};"), html.unescape),
-    _encoding("\\u escapes", "RFC 8259", _by_letter("\\u{:04x}"), _from_json),
+    _encoding("\\u escapes", "RFC 8259", _to_json, _from_json),
     _encoding("\\x escapes", "C, ISO 9899", _by_byte("\\x{:02x}"), _from_bytes),
     _encoding(
         "fullwidth base64",

@@ -76,6 +76,14 @@ def test_percent_is_what_a_url_holds():
     assert SUITE["percent"].undo(quote("Hate all, été")) == "Hate all, été"
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in WITH_INVERSE if SUITE[name].view == "decoded"]
+)
+def test_an_encoding_holds_any_character(name):
+    text = "Hate \U0001f642 all, été"
+    assert SUITE[name].undo(SUITE[name].apply(text)) == text
+
+
 def test_accents_are_precomposed():
     disguised = SUITE["precomposed accents"].apply("I hate you all")
     assert unicodedata.normalize("NFC", disguised) == disguised
