@@ -2,10 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import torch
@@ -60,7 +59,9 @@ class SplitAhead:
         self._launch = launch
         self._seen: dict[str, None] = {}  # in order
         self._waiting: deque[str] = deque()
-        self._begun: list[Future[list[BegunBatch]]] = []
+        self._begun: list[BegunBatch] = []
+        # A future would have a lock, which a fork could inherit while it's held.
+        self._is_busy = False
         self._done: dict[str, WindowedText | Exception] = {}
         self._executor: ThreadPoolExecutor | None = None
 
@@ -83,7 +84,7 @@ class SplitAhead:
     @property
     def is_busy(self) -> bool:
         """RETURNS (bool): Whether the thread is at work."""
-        return bool(self._begun) and not self._begun[-1].done()
+        return self._is_busy
 
     def launch(self) -> None:
         """Start to score the texts that were added, if the device computes apart from
@@ -116,8 +117,7 @@ class SplitAhead:
         missing = [text for text in dict.fromkeys(texts) if text not in self._done]
         if missing:
             begun, self._begun = self._begun, []
-            batches = chain.from_iterable(map(_read, begun))
-            self._done.update(zip(missing, self._split(missing, batches), strict=True))
+            self._done.update(zip(missing, self._split(missing, begun), strict=True))
         return self._done
 
     @property
@@ -142,16 +142,16 @@ class SplitAhead:
             self._executor = ThreadPoolExecutor(
                 1, thread_name_prefix="spacy-duoguard tokenizer"
             )
-        # There can be no more threads, or the interpreter ends: `finish` does without.
-        with suppress(RuntimeError):
-            self._begun.append(self._executor.submit(self._begin, texts))
+        try:
+            self._is_busy = True
+            self._executor.submit(self._work, texts)
+        except RuntimeError:  # there can be no more threads, or the interpreter ends
+            self._is_busy = False
 
-
-def _read(begun: "Future[list[BegunBatch]]") -> list[BegunBatch]:
-    """What the thread has done, if it has. It hasn't in a fork, nor where it failed:
-    `finish` meets the error again, where it can be handled."""
-    is_complete = begun.done() and not begun.cancelled()
-    return begun.result() if is_complete and begun.exception() is None else []
+    def _work(self, texts: Sequence[str]) -> None:
+        with suppress(Exception):  # `finish` meets it again, where it can be handled
+            self._begun += self._begin(texts)
+        self._is_busy = False
 
 
 def may_use_threads(device: torch.device) -> bool:

@@ -192,7 +192,7 @@ def test_texts_are_split_where_no_thread_can_start(monkeypatch):
 def test_a_thread_ends_with_its_texts():
     """Nobody waits for it, as where reading a batch is given up."""
     before = set(threading.enumerate())
-    ahead = SplitAhead(list, lambda texts, _: texts)
+    ahead = SplitAhead(list, lambda texts, _: list(texts))
     for i in range(100):
         ahead.add(str(i))
     (thread,) = set(threading.enumerate()) - before
