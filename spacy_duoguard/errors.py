@@ -987,8 +987,8 @@ class Errors:
         "spacy_duoguard/duel/prompts.yml."
     )
     E291 = (
-        "[E291] [{section}] api_key_env names the variable '{name}', which isn't set. "
-        "Export it, or remove the setting if the server needs no key."
+        "[E291] [{section}] api_key_env names the variable '{name}', which {problem}. "
+        "Export the key alone, or remove the setting if the server needs none."
     )
     E292 = (
         "[E292] The server answered {status}: it doesn't accept the key, or doesn't "

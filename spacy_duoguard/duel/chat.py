@@ -83,12 +83,19 @@ def read_key(endpoint: Endpoint, *, section: str) -> str:
     section (str): Its section in the config, for messages.
     RETURNS (str): The key, from the environment. Without `api_key_env`, none is sent:
         not even the one of another service, which the client would find by itself.
-    RAISES (SettingsError): The variable isn't set."""
+    RAISES (SettingsError): The variable isn't set, or isn't a key."""
     name = endpoint.api_key_env
     if name is None:
         return _NO_KEY
-    if not (key := os.environ.get(name)):
-        raise SettingsError(Errors.E291.format(section=section, name=name))
+    key, problem = os.environ.get(name, ""), None
+    if not key:
+        problem = "isn't set"
+    elif not (key.isascii() and key.isprintable() and " " not in key):
+        # No header could hold it. A line break at its end comes from a file.
+        problem = "holds a space, a line break or a character that isn't ASCII"
+    if problem is not None:
+        message = Errors.E291.format(section=section, name=name, problem=problem)
+        raise SettingsError(message)
     return key
 
 

@@ -239,6 +239,18 @@ def test_the_key_comes_from_the_variable_that_is_named(tmp_path, monkeypatch):
         assert server.headers[-1]["authorization"] == "Bearer the-key"
 
 
+@pytest.mark.parametrize("key", ["a\n", " a", "a b", "a\u2013b", "ÿ", "a\x7f"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(
+    tmp_path, monkeypatch, key
+):
+    monkeypatch.setenv("DUEL_KEY", key)
+    with ChatServer() as server:
+        with pytest.raises(SettingsError, match=r"E291.*DUEL_KEY") as error:
+            ask(server, tmp_path, api_key_env="DUEL_KEY")
+        assert server.bodies == []
+    assert repr(key) not in str(error.value)
+
+
 def test_texts_for_this_machine_go_through_no_proxy(tmp_path, monkeypatch):
     with ChatServer() as proxy, ChatServer() as server:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
