@@ -88,7 +88,8 @@ def _close(text: str, frames: list[tuple[str, list[int]]]) -> None:
 
 
 def _direction(text: str, order: Iterable[int]) -> str:
-    kinds = [unicodedata.bidirectional(text[i]) for i in order]
+    visible = (text[i] for i in order if not is_hidden(text[i]))
+    kinds = [unicodedata.bidirectional(character) for character in visible]
     n_right = kinds.count("R") + kinds.count("AL")
     return "R" if n_right > kinds.count("L") else "L"
 

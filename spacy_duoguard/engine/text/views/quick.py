@@ -31,7 +31,7 @@ from .encodings import (
 )
 from .leet import read_digits
 from .lookalikes import ALMOST_ALL, read_lookalikes
-from .ordinary import OTHER_SPACES, has_odd_spaces
+from .ordinary import OTHER_SPACE, has_odd_spaces
 from .spacing import join_letters
 from .spelling import (
     LEAST_LETTERS,
@@ -69,7 +69,6 @@ def _table(**classes: bytes) -> bytes:
 _WORDS = _table(a=_CASED + _DIGITS, u=CASELESS)
 _CASES = _table(a=_ALL_LOWER, A=_ALL_UPPER, **{"1": _DIGITS}).replace(b".", b" ")
 _WIDE = _table(w=_SPACES)
-_OTHER_SPACE = re.compile(f"[{OTHER_SPACES}]")
 _GAPS = _table(w=_SPACES + b"\n\r")
 _HEX = _table(x=hexdigits.encode())
 _IN_HEX = b" :,-xX"  # what may stand between the bytes
@@ -113,7 +112,7 @@ def may_differ(text: str) -> tuple[bool, bool]:
         return True, True
     folds += _read_letters(codes, data, rest)
     decoders = _decoders(text, data, rest)
-    may_have = _may_have_odd_spaces(data) or _OTHER_SPACE.search(text) is not None
+    may_have = _may_have_odd_spaces(data) or OTHER_SPACE.search(text) is not None
     to_fold = may_have and has_odd_spaces(text)
     if (folds or decoders) and not text.isascii():
         plain = compose(text)[0]

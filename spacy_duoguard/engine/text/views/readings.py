@@ -5,6 +5,7 @@ decoded   with what is encoded in it in plain text, and folded
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ..normalize import collapse_spaces, compose, is_hidden
 from .encodings import DECODERS
@@ -14,6 +15,7 @@ from .lookalikes import read_lookalikes
 from .marks import drop_marks
 from .order import apply_deletions, apply_overrides
 from .ordinary import (
+    OTHER_SPACE,
     has_odd_hidden,
     has_odd_letters,
     has_odd_spaces,
@@ -29,6 +31,10 @@ READINGS: tuple[str, ...] = (FOLDED, DECODED)
 
 # Encodings, or disguises, inside of each other.
 _MOST_LEVELS = 4
+
+# Stands for spaces other than the usual ones, until letters are joined: NFKC would make
+# them the same as those between words.
+_SPACE = "\x1f"
 
 _Step = Callable[[str], Iterable[Edit]]
 _BEFORE_NFKC: tuple[_Step, ...] = (
@@ -133,7 +139,7 @@ def _fold_once(view: View, *, spellings: bool = True) -> tuple[View, bool]:
         for step in _BEFORE_NFKC:
             view = view.edit(step(view.text))
         is_disguised |= view is not before
-        before = view = _compose(view)
+        before = view = _compose(replace(view, text=OTHER_SPACE.sub(_SPACE, view.text)))
     for step in _AFTER_NFKC + (_SPELLINGS if spellings else ()):
         view = view.edit(step(view.text))
     is_disguised |= view is not before

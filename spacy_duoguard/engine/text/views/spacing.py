@@ -20,7 +20,9 @@ _LEAST_LISTED = 7  # separated by commas and the like
 _LEAST_SHORT = 3  # where there are several such words
 
 _SIGN = re.compile(r"[^\w\s]")
-_LISTING = re.compile("[,;/|\n]")
+_LISTING = re.compile("[,;\n]")
+_CHOICE = re.compile("[/|]")  # also in "a/b/c/d" and "y/n/y/n", which are no words
+_LEAST_DISTINCT = 3
 
 
 def join_letters(text: str) -> Iterator[Edit]:
@@ -74,18 +76,29 @@ def _is_word(
     if 2 * sum(letter.isdigit() for letter in letters) > len(letters):
         return False
     is_listing = _LISTING.search(separator)
+    is_choice = _CHOICE.search(separator)
     n_short = start = 0
     for is_same, row in groupby(gaps, lambda gap: gap == separator):
         end = start + len(list(row))
         if is_same:
             joined = letters[start : end + 1]
+            if is_choice and _is_choice(joined):
+                start = end
+                continue
             is_capital = 2 * sum(map(str.isupper, joined)) >= len(joined)
             least = _LEAST_CAPITALS if is_capital else _LEAST
             if len(joined) >= (_LEAST_LISTED if is_listing else least):
                 return True
             n_short += len(joined) >= _LEAST_SHORT and not is_capital
         start = end
-    return n_short > 1 and not separator.isspace() and not is_listing
+    return n_short > 1 and not (separator.isspace() or is_listing or is_choice)
+
+
+def _is_choice(letters: Sequence[str]) -> bool:
+    """Whether letters are a part of the alphabet, or the same few again and again."""
+    codes = [ord(letter.lower()) for letter in letters]
+    is_alphabet = all(b == a + 1 for a, b in pairwise(codes))
+    return is_alphabet or len(set(codes)) < _LEAST_DISTINCT
 
 
 def _drop_before(text: str, start: int, separator: str) -> Iterator[Edit]:
