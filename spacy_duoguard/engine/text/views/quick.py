@@ -22,16 +22,11 @@ from .classes import (
     classify,
     mixes_scripts,
 )
-from .encodings import (
-    decode_base64,
-    decode_entities,
-    decode_escapes,
-    decode_hex,
-    decode_percent,
-)
+from .encodings import decode_entities, decode_escapes, decode_percent
 from .leet import read_digits
 from .lookalikes import ALMOST_ALL, read_lookalikes
 from .ordinary import OTHER_SPACE, has_odd_spaces
+from .radix import decode_base64, decode_hex
 from .spacing import join_letters
 from .spelling import (
     LEAST_LETTERS,
@@ -71,7 +66,7 @@ _CASES = _table(a=_ALL_LOWER, A=_ALL_UPPER, **{"1": _DIGITS}).replace(b".", b" "
 _WIDE = _table(w=_SPACES)
 _GAPS = _table(w=_SPACES + b"\n\r")
 _HEX = _table(x=hexdigits.encode())
-_IN_HEX = b" :,-xX"  # what may stand between the bytes
+_IN_HEX = bytes({*range(256)} - {*_LETTERS, *_DIGITS}) + b"xX"  # between the bytes
 _BASE64 = ascii_letters.encode() + _DIGITS + b"+/-_"
 _LONG = _table(b=_BASE64)
 _LONGEST_SPACE = b"w" * 64
@@ -224,7 +219,7 @@ def _decoders(text: str, data: bytes, rest: bytes) -> list[_Step]:
     steps: list[_Step] = []
     is_padded = False
     if _has_any(rest, _ESCAPES):
-        is_padded = b"=" in rest
+        is_padded = b"=" in rest or b"\\" in rest  # or with the escapes of JSON
         named = ((b"%", decode_percent), (b"&", decode_entities))
         steps += [step for sign, step in named if sign in rest]
         if b"\\" in rest:

@@ -1,0 +1,129 @@
+"""Text whose bytes are written in letters and digits: base64 and hex."""
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from .bytes_read import read_bytes
+from .view import Edit, View
+
+_BASE64 = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:(?:[A-Za-z0-9+/_-]{16,}\r?\n)+[A-Za-z0-9+/_-]{2,}"
+    r"|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])(=*)(?=([A-Za-z0-9+/_-]?))"
+)
+_LINE = re.compile(r"[^\r\n]+")
+_SIGNS = "+/_-"  # of base64, but also those of markup
+_LEAST_BASE64 = 12  # characters, if there is no "=" at the end
+# Line breaks, tabs and slashes as JSON writes them.
+_JSON = re.compile(r"(?<!\\)\\+([nrt/])")
+_MEANT = {"n": "\n", "r": "\r", "t": "\t", "/": "/"}
+
+_PAIR = "(?:0[xX])?[0-9A-Fa-f]{2}"
+_HEX = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_PAIR}(?:[ :,-]{{0,2}}{_PAIR}){{3,}}"
+    rf"|{_PAIR}([\W_]{{1,4}}){_PAIR}(?:\1{_PAIR}){{2,}})(?![0-9A-Za-z])"
+)
+_HEX_PAIR = re.compile("(?:0[xX])?([0-9A-Fa-f]{2})")
+_LEAST_HEX = 6  # bytes, if any isn't a small letter
+
+
+def decode_base64(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace base64 that stands for readable text."""
+    if "\\" not in text:
+        yield from _decode_base64(text)
+        return
+    view = View.of(text)
+    read = view.edit(Edit(*m.span(), _MEANT[m[1]]) for m in _JSON.finditer(text))
+    for edit in _decode_base64(read.text):
+        start, end = read.starts[edit.start], read.starts[edit.end]
+        sources = [int(read.starts[i]) for i in edit.sources or ()]
+        yield Edit(int(start), int(end), edit.text, sources)
+
+
+def _decode_base64(text: str) -> Iterator[Edit]:
+    for match in _BASE64.finditer(text):
+        encoded = match[0]
+        if match[2] and (len(match[1]) > 2 or len(encoded) % 4):
+            encoded = encoded.rstrip("=")  # it belongs to what follows: key=value
+        if edit := _read_base64(encoded, match.start()):
+            yield edit
+        elif "\n" in encoded:  # lines that don't belong together
+            for line in _LINE.finditer(encoded):
+                if edit := _read_base64(line[0], match.start() + line.start()):
+                    yield edit
+
+
+def _read_base64(encoded: str, start: int) -> Edit | None:
+    """encoded (str): What may be base64, in one line or in several, maybe between signs
+        that don't belong to it.
+    start (int): Its offset."""
+    body = encoded.rstrip("=")
+    first = len(body) - len(body.lstrip(_SIGNS))
+    stops = [len(encoded)]
+    if body == encoded:
+        stops.append(len(body.rstrip(_SIGNS)))
+    runs = dict.fromkeys((i, j) for j in stops for i in (0, first) if i < j)
+    for i, j in runs:
+        if edit := _read_run(encoded[i:j], start + i):
+            return edit
+    return None
+
+
+def _read_run(encoded: str, start: int) -> Edit | None:
+    is_padded = encoded[-1] == "="
+    if not is_padded and (len(encoded) < _LEAST_BASE64 or encoded.islower()):
+        return None
+    body = re.sub(r"[\r\n=]", "", encoded)
+    if len(body) % 4 == 1 or body.islower() or body.isdigit():
+        return None
+    standard = body.translate({ord("-"): "+", ord("_"): "/"})
+    data = base64.b64decode(standard + "=" * (-len(body) % 4))
+    is_word = body.isalpha() and (body.isupper() or body[1:].islower())
+    read = read_bytes(data, is_plain=is_word)
+    if read is None:
+        return None
+    offsets = [start + i * 4 // 3 for i in read.offsets]
+    if len(body) < len(encoded.rstrip("=")):  # in lines
+        places = [i for i, c in enumerate(encoded, start) if c > " "]
+        offsets = [places[i * 4 // 3] for i in read.offsets]
+    return Edit(start, start + len(encoded), read.text, offsets)
+
+
+def decode_hex(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace hexadecimal bytes that stand for readable text."""
+    for match in _HEX.finditer(text):
+        pairs = list(_HEX_PAIR.finditer(match[0]))
+        digits = "".join(pair[1] for pair in pairs)
+        if match[1] and digits.isdigit():
+            continue  # numbers in a list, or in a column
+        read = read_bytes(bytes.fromhex(digits), is_plain=digits.isdigit())
+        if read is None:
+            continue
+        if len(pairs) >= _LEAST_HEX or (read.text.isalpha() and read.text.islower()):
+            starts = [pair.start() for pair in pairs]
+            words = _divide_words(match[0], starts, bytes.fromhex(digits))
+            characters, offsets = list[str](), list[int]()
+            for character, i in zip(read.text, read.offsets, strict=True):
+                if i in words:
+                    characters.append(" ")
+                    offsets.append(match.start() + starts[i])
+                characters.append(character)
+                offsets.append(match.start() + starts[i])
+            yield Edit(*match.span(), "".join(characters), offsets)
+
+
+def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
+    """The bytes before which a space stands between words. In a dump of bytes, all
+    groups but the last have the same size, and not all of them are words."""
+    pairs = pairwise(starts)
+    gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
+    groups = [data[a:b] for a, b in pairwise((0, *gaps, len(data)))]
+    size = len(groups[0])
+    is_even = all(len(group) == size for group in groups[:-1])
+    if is_even and len(groups[-1]) <= size:
+        are_words = all(group.strip(b".,;:!?'\"()").isalpha() for group in groups)
+        return set(gaps) if size > 2 and are_words else set()
+    return set(gaps)
