@@ -1,7 +1,7 @@
 """Digits and signs inside words that read as letters: h4te, k1ll, $h!t."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .view import Edit
 
@@ -19,6 +19,7 @@ _LONGEST_WORD = 16  # longer ones are keys and codes
 _LEAST_WORDS = 3
 _LEAST_SHARE = 0.3
 _LEAST_INSIDE = 1 / 8  # the share of these with a digit between letters
+_LEAST_INSIDE_CAPITALS = 0.4  # the same for words in capitals
 _LONGEST_NUMBER = 3  # digits; longer ones aren't words
 _VOWELS = "aeiouyAEIOUY"
 _BEFORE_L = "bcfgkpsBCFGKPS"
@@ -32,12 +33,7 @@ def read_digits(text: str) -> Iterator[Edit]:
     if not _INSIDE.search(text):
         return
     tokens = list(_TOKEN.finditer(text))
-    n_mixed = sum(_is_mixed(token[0]) for token in tokens)
-    n_inside = sum(_INSIDE.search(token[0]) is not None for token in tokens)
-    is_style = (
-        n_mixed >= max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
-        and n_inside >= _LEAST_INSIDE * n_mixed
-    )
+    is_style = _is_style([token[0] for token in tokens])
     for token in tokens:
         if "@" in token[0] and _DOMAIN.match(text, token.end()):
             continue  # an address
@@ -46,9 +42,24 @@ def read_digits(text: str) -> Iterator[Edit]:
             yield Edit(*token.span(), word)
 
 
-def _is_mixed(token: str) -> bool:
-    """Whether it's a word with digits, but not a name in capitals."""
-    return any(map(str.islower, token)) and any(map(str.isdigit, token))
+def _is_style(tokens: Sequence[str]) -> bool:
+    """Whether a text is written with digits for letters throughout."""
+    mixed = [t for t in tokens if any(map(str.isdigit, t)) and any(map(str.isalpha, t))]
+    small = [token for token in mixed if any(map(str.islower, token))]
+    n_inside = sum(_INSIDE.search(token) is not None for token in tokens)
+    least = max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+    if len(small) >= least and n_inside >= _LEAST_INSIDE * len(small):
+        return True
+    # Names and codes in capitals have digits, too, but seldom between letters.
+    capitals = [token for token in mixed if token.isupper()]
+    n_inside = sum(_INSIDE.search(token) is not None for token in capitals)
+    letters = "".join(capitals)
+    n_letters = sum(map(str.isalpha, letters))
+    return (
+        len(capitals) >= least
+        and n_inside >= _LEAST_INSIDE_CAPITALS * len(capitals)
+        and 2 * n_letters > len(letters)
+    )
 
 
 def _read_inside(token: str) -> str | None:
@@ -77,7 +88,8 @@ def _read_all(token: str) -> str:
     if len(token) > _LONGEST_NUMBER and token.isdigit():
         return token
     letters = "".join(c if c == "1" else _letter(c) for c in token)
-    return re.sub("1+", _ones, letters)
+    word = re.sub("1+", _ones, letters)
+    return word.upper() if token.isupper() else word
 
 
 def _letter(character: str) -> str:

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from .bytes_read import read_bytes
 from .view import Edit, View
@@ -13,7 +13,9 @@ _BASE64 = re.compile(
     r"|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])(=*)(?=([A-Za-z0-9+/_-]?))"
 )
 _LINE = re.compile(r"[^\r\n]+")
-_SIGNS = "+/_-"  # of base64, but also those of markup
+_SIGNS = "+/_-"  # of base64, but also those of markup and addresses
+_SIGN = re.compile("[+/_-]+")
+_MOST_SIGNS = 8  # after which it may begin
 _LEAST_BASE64 = 12  # characters, if there is no "=" at the end
 # Line breaks, tabs and slashes as JSON writes them.
 _JSON = re.compile(r"(?<!\\)\\+([nrt/])")
@@ -60,11 +62,12 @@ def _read_base64(encoded: str, start: int) -> Edit | None:
         that don't belong to it.
     start (int): Its offset."""
     body = encoded.rstrip("=")
-    first = len(body) - len(body.lstrip(_SIGNS))
+    starts = [0, len(body) - len(body.lstrip(_SIGNS))]
+    starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
     stops = [len(encoded)]
     if body == encoded:
         stops.append(len(body.rstrip(_SIGNS)))
-    runs = dict.fromkeys((i, j) for j in stops for i in (0, first) if i < j)
+    runs = dict.fromkeys((i, j) for i in starts for j in stops if i < j)
     for i, j in runs:
         if edit := _read_run(encoded[i:j], start + i):
             return edit

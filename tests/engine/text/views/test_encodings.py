@@ -31,6 +31,7 @@ def surrogates(text, backslash):
     [
         *("https://example.org/?q={}", "https://example.org/?q={}&lang=en", "=={}=="),
         *("{}====", "_{}_", "__{}__", "--{}--", "/{}/", "=?utf-8?B?{}?=", "a={}"),
+        *("https://example.org/a/{}", "sha256-{}", "https://example.org/a-bc/{}"),
         *("data-x=_{}_", "={}", "{}_", "-{}"),
     ],
 )
