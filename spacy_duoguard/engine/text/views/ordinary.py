@@ -9,6 +9,7 @@ from string import digits
 from ..normalize import is_hidden
 from .letters import shown_letter, small_capitals, turned_letters
 from .marks import is_mark
+from .spacing import BRAILLE_BLANK
 
 # Spaces in a line, but not after a sentence, before a comment or at a line's end.
 _GAP = re.compile(r"(?<=[^\s.!?:;])[^\S\n\r]{2,}(?=\S)")
@@ -41,6 +42,7 @@ def is_ordinary(character: str) -> bool:
     if is_hidden(character) or is_mark(character) or _styled_letters(character):
         return False
     odd = character in turned_letters() or character in small_capitals()
+    odd |= character == BRAILLE_BLANK
     return not odd and shown_letter(character) is None
 
 

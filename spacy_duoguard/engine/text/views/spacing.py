@@ -24,6 +24,38 @@ _LISTING = re.compile("[,;\n]")
 _CHOICE = re.compile("[/|]")  # also in "a/b/c/d" and "y/n/y/n", which are no words
 _LEAST_DISTINCT = 3
 
+# Characters that are shown as blanks, though Unicode doesn't count them as spaces: the
+# blank of Braille, and the fillers of Hangul.
+BRAILLE_BLANK = "\u2800"
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+_BLANKS = re.compile(
+    f"(?<![{BRAILLE_BLANK}-\u28ff]){BRAILLE_BLANK}+(?![{BRAILLE_BLANK}-\u28ff])"
+)
+_FILLED = re.compile(f"[{_FILLERS}]+")
+# Stands for spaces other than the usual ones until letters are joined.
+OTHER = "\x1f"
+
+
+def read_blanks(text: str) -> list[Edit]:
+    """text (str): A text.
+    RETURNS (List[Edit]): Replace blanks by spaces: those of Braille outside of Braille,
+        and fillers where there are more of them than spaces between words."""
+    patterns = [_BLANKS] if BRAILLE_BLANK in text else []
+    if any(filler in text for filler in _FILLERS) and has_blanks_for_spaces(text):
+        patterns.append(_FILLED)
+    blanks = (blank for pattern in patterns for blank in pattern.finditer(text))
+    return sorted(Edit(*b.span(), OTHER * len(b[0])) for b in blanks)
+
+
+def has_blanks_for_spaces(text: str) -> bool:
+    """text (str): A text.
+    RETURNS (bool): Whether blanks stand between most of its words."""
+    without, n_braille = _BLANKS.subn(" ", text.strip())
+    without, n_fillers = _FILLED.subn(" ", without)
+    words = without.split()
+    n_single = sum(len(word) == 1 for word in words)
+    return 2 * (n_braille + n_fillers) > len(words) > 2 * n_single
+
 
 def join_letters(text: str) -> Iterator[Edit]:
     """text (str): A text.
@@ -91,7 +123,8 @@ def _is_word(
                 return True
             n_short += len(joined) >= _LEAST_SHORT and not is_capital
         start = end
-    return n_short > 1 and not (separator.isspace() or is_listing or is_choice)
+    is_space = not separator.strip(" \t\r\n")
+    return n_short > 1 and not (is_space or is_listing or is_choice)
 
 
 def _is_choice(letters: Sequence[str]) -> bool:
