@@ -15,8 +15,10 @@ _MOST_LETTERS = 24  # in one script that look like Latin by chance, in any langu
 ALMOST_ALL = 4  # letters of words that look like Latin to each of those that don't
 LATIN = "LATIN"
 # What people write Latin letters with, though Unicode sees no likeness to these: the
-# palochka as in "apple" written in Cyrillic, and the letter ze.
+# palochka as in "apple" written in Cyrillic, the letter ze, and the D and K of Lisu
+# that are upside down.
 _WRITTEN = {"\u04cf": "l", "\u0437": "z", "\u0417": "Z"}
+_WRITTEN |= {"\ua4f7": "D", "\ua4d8": "K"}
 
 
 @dataclass

@@ -32,6 +32,7 @@ from .spelling import (
     LEAST_LETTERS,
     LONGEST_WORD,
     MOST_ACCENTS,
+    MOST_VOWELS,
     drop_accents,
     read_case,
     read_repeats,
@@ -40,6 +41,7 @@ from .view import Edit
 
 _CASED = ascii_letters.encode() + UPPER + LOWER
 _LETTERS = _CASED + CASELESS
+_PLAIN_VOWELS = b"aeiouAEIOU"
 _FOREIGN = _LETTERS.translate(None, ascii_letters.encode() + ACCENTED + OTHER_LATIN)
 _CONTROLS = bytes([*range(9), *range(14, 28), 127])
 _SPACES = b" \t\v\f\x1c\x1d\x1e\x1f"
@@ -133,8 +135,9 @@ def _read_beyond_ascii(codes: np.ndarray, data: bytes) -> list[_Step]:
     steps: list[_Step] = []
     n_accented = len(data) - len(data.translate(None, ACCENTED))
     if n_accented >= LEAST_LETTERS:
+        n_plain = len(data) - len(data.translate(None, _PLAIN_VOWELS))
         n_letters = len(data) - len(data.translate(None, _CASED))
-        if n_accented >= MOST_ACCENTS * n_letters:
+        if n_accented >= min(MOST_ACCENTS * n_letters, MOST_VOWELS * n_plain):
             steps.append(drop_accents)
     # Words in one script stay unless almost all letters look like Latin ones.
     n_foreign = len(data) - len(data.translate(None, _FOREIGN))
