@@ -72,17 +72,22 @@ def read_bytes(data: bytes, *, is_plain: bool) -> ReadBytes | None:
     is_plain (bool): Whether what encodes them may be a word or a number instead.
     RETURNS (Optional[ReadBytes]): The text; None unless it has words, or something
         encoded once more, and isn't chance."""
+    n_invalid = len(data) - len(data.decode("utf8", "ignore").encode("utf8"))
+    if n_invalid and (is_plain or len(data) < _MANY_BYTES):
+        return None
+    if n_invalid > _MOST_INVALID * len(data):
+        return None
     read = ReadBytes.of(data)
     if not any(map(_may_be_letter, read.text)) and not _ENCODED.search(read.text):
         return None
     visible = [character for character in read.text if not is_hidden(character)]
     n_letters = sum(map(_is_letter, visible))
     least = _LEAST_LETTERS * (len(visible) + read.n_left_out)
-    if not read.n_invalid and n_letters >= least:
+    if not n_invalid and n_letters >= least:
         return None if is_plain and read.n_left_out else read
     if is_plain or len(data) < _MANY_BYTES or len(read.text) < _MANY_CHARACTERS:
         return None
-    return read if read.n_invalid <= _MOST_INVALID * len(data) else None
+    return read
 
 
 def _is_letter(character: str) -> bool:

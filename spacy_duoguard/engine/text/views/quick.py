@@ -26,7 +26,7 @@ from .encodings import decode_entities, decode_escapes, decode_percent
 from .leet import read_digits
 from .lookalikes import ALMOST_ALL, read_lookalikes
 from .ordinary import OTHER_SPACE, has_odd_spaces
-from .radix import decode_base64, decode_hex
+from .radix import decode_base64, decode_hex, has_no_capital
 from .spacing import join_letters
 from .spelling import (
     LEAST_LETTERS,
@@ -243,9 +243,7 @@ def _may_be_base64(text: str, longest: bytes) -> bool:
         end = match.end() if match else len(longest)
         token = text[start:end]  # a digit in it may not be that of ASCII
         is_line = len(token) >= _LINE64 and text[end : end + 1] in ("\r", "\n")
-        if is_line and not token.islower():
-            return True
-        if _edits(decode_base64, token):
+        if not has_no_capital(token) and (is_line or _edits(decode_base64, token)):
             return True
         start = longest.find(_LEAST_BASE64, end)
     return False

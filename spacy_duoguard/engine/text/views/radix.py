@@ -44,11 +44,23 @@ def decode_base64(text: str) -> Iterator[Edit]:
         yield Edit(int(start), int(end), edit.text, sources)
 
 
+def has_no_capital(text: str) -> bool:
+    """text (str): ASCII characters.
+    RETURNS (bool): Whether there is no capital, so that unpadded base64 isn't read."""
+    return text == text.lower()
+
+
+def _is_no_base64(unpadded: str) -> bool:
+    return len(unpadded) < _LEAST_BASE64 or has_no_capital(unpadded)
+
+
 def _decode_base64(text: str) -> Iterator[Edit]:
     for match in _BASE64.finditer(text):
         encoded = match[0]
         if match[2] and (len(match[1]) > 2 or len(encoded) % 4):
             encoded = encoded.rstrip("=")  # it belongs to what follows: key=value
+        if encoded[-1] != "=" and _is_no_base64(encoded):
+            continue
         if edit := _read_base64(encoded, match.start()):
             yield edit
         elif "\n" in encoded:  # lines that don't belong together
@@ -62,6 +74,8 @@ def _read_base64(encoded: str, start: int) -> Edit | None:
         that don't belong to it.
     start (int): Its offset."""
     body = encoded.rstrip("=")
+    if body.isalnum():
+        return _read_run(encoded, start)
     starts = [0, len(body) - len(body.lstrip(_SIGNS))]
     starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
     stops = [len(encoded)]
@@ -76,7 +90,7 @@ def _read_base64(encoded: str, start: int) -> Edit | None:
 
 def _read_run(encoded: str, start: int) -> Edit | None:
     is_padded = encoded[-1] == "="
-    if not is_padded and (len(encoded) < _LEAST_BASE64 or encoded.islower()):
+    if not is_padded and _is_no_base64(encoded):
         return None
     body = re.sub(r"[\r\n=]", "", encoded)
     if len(body) % 4 == 1 or body.islower() or body.isdigit():
