@@ -8,11 +8,16 @@ from itertools import islice, pairwise
 from .bytes_read import read_bytes
 from .view import Edit, View
 
-_BASE64 = re.compile(
-    r"(?<![A-Za-z0-9+/_-])(?:(?:[A-Za-z0-9+/_-]{16,}\r?\n)+[A-Za-z0-9+/_-]{2,}"
-    r"|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])(=*)(?=([A-Za-z0-9+/_-]?))"
+# A line break, and what may stand before each line, as in a list or a quotation.
+_BREAK = re.compile(
+    r"\r?\n(?:[ \t]{0,16}(?:[>|#*]{1,4}[ \t]{0,4}|"
+    r"(?:[+-]|//|[0-9]{1,3}[.:)])[ \t]{1,4})|[ \t]{0,16})"
 )
-_LINE = re.compile(r"[^\r\n]+")
+_BASE64 = re.compile(
+    rf"(?<![A-Za-z0-9+/_-])(?:(?:[A-Za-z0-9+/_-]{{16,}}{_BREAK.pattern})+"
+    r"[A-Za-z0-9+/_-]{2,}|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])"
+    r"(=*)(?=([A-Za-z0-9+/_-]?))"
+)
 _SIGNS = "+/_-"  # of base64, but also those of markup and addresses
 _SIGN = re.compile("[+/_-]+")
 _MOST_SIGNS = 8  # after which it may begin
@@ -64,9 +69,19 @@ def _decode_base64(text: str) -> Iterator[Edit]:
         if edit := _read_base64(encoded, match.start()):
             yield edit
         elif "\n" in encoded:  # lines that don't belong together
-            for line in _LINE.finditer(encoded):
-                if edit := _read_base64(line[0], match.start() + line.start()):
+            for start, line in _lines(encoded, match.start()):
+                if edit := _read_base64(line, start):
                     yield edit
+
+
+def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
+    """The lines without what stands before them, with the offset of each. `start` is
+    that of the first one."""
+    done = 0
+    for end in _BREAK.finditer(encoded):
+        yield start + done, encoded[done : end.start()]
+        done = end.end()
+    yield start + done, encoded[done:]
 
 
 def _read_base64(encoded: str, start: int) -> Edit | None:
@@ -77,7 +92,8 @@ def _read_base64(encoded: str, start: int) -> Edit | None:
     if body.isalnum():
         return _read_run(encoded, start)
     starts = [0, len(body) - len(body.lstrip(_SIGNS))]
-    starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
+    if "\n" not in body:
+        starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
     stops = [len(encoded)]
     if body == encoded:
         stops.append(len(body.rstrip(_SIGNS)))
@@ -92,7 +108,8 @@ def _read_run(encoded: str, start: int) -> Edit | None:
     is_padded = encoded[-1] == "="
     if not is_padded and _is_no_base64(encoded):
         return None
-    body = re.sub(r"[\r\n=]", "", encoded)
+    lines = list(_lines(encoded, start))
+    body = "".join(line for _, line in lines).rstrip("=")
     if len(body) % 4 == 1 or body.islower() or body.isdigit():
         return None
     standard = body.translate({ord("-"): "+", ord("_"): "/"})
@@ -102,8 +119,8 @@ def _read_run(encoded: str, start: int) -> Edit | None:
     if read is None:
         return None
     offsets = [start + i * 4 // 3 for i in read.offsets]
-    if len(body) < len(encoded.rstrip("=")):  # in lines
-        places = [i for i, c in enumerate(encoded, start) if c > " "]
+    if len(lines) > 1:
+        places = [i + j for i, line in lines for j in range(len(line))]
         offsets = [places[i * 4 // 3] for i in read.offsets]
     return Edit(start, start + len(encoded), read.text, offsets)
 

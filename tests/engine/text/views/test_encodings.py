@@ -115,3 +115,22 @@ def test_escapes_with_several_backslashes(backslash):
 )
 def test_ordinary_signs_and_numbers_encode_nothing(text):
     assert not readings(text)
+
+
+@pytest.mark.parametrize("length", [16, 17, 19, 25, 38, 57, 76])
+@pytest.mark.parametrize(
+    "prefix", ["> ", ">", ">> ", "- ", "* ", "    ", "\t", "# ", "// ", "| ", "1. "]
+)
+def test_base64_in_lines_with_a_prefix(prefix, length):
+    encoded = base64.b64encode(LONG.encode()).decode()
+    lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
+    text = "".join(f"{prefix}{line}\n" for line in lines)
+    assert LONG.strip() in read(text)
+
+
+def test_what_is_read_points_behind_the_prefixes():
+    encoded = base64.b64encode(b"a" * 30).decode()
+    view = decoded(f"> {encoded[:20]}\n> {encoded[20:]}")
+    assert view.text == f"> {'a' * 30}"
+    starts = [2 + i * 4 // 3 + 3 * (i * 4 // 3 >= 20) for i in range(30)]
+    assert view.starts[2:-1].tolist() == starts
