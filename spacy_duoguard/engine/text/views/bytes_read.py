@@ -18,7 +18,7 @@ _UTF8 = re.compile(
 # What is encoded once more, in signs rather than letters.
 _ENCODED = re.compile(
     "[\ufe00-\ufe0f\U000e0100-\U000e01ef\U000e0020-\U000e007e]{2}"
-    r"|&#|%[0-9A-Fa-f]{2}|\\[uUx]|[0-9]{12}"
+    r"|&#|%[0-9A-Fa-f]{2}|\\[uUx]|(?:[0-9]{2}[ :,-]{0,2}){6}"
 )
 
 _LEAST_LETTERS = 0.6  # the share of letters and spaces in a few bytes

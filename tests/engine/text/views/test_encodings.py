@@ -68,6 +68,17 @@ def test_slashes_in_base64_that_json_escapes(backslash):
     assert read(f'["{escaped}"]') == f'["{TEXT}"]'
 
 
+@pytest.mark.parametrize("separator", ["", " ", ":", ", "])
+@pytest.mark.parametrize("outer", [1, 2])
+def test_hex_of_hex_of_hex(outer, separator):
+    text = TEXT
+    for level in range(3):
+        data = text.encode().hex(" ").split()
+        text = (separator if level else " ").join(data)
+        text = "".join(data) if level == outer else text
+    assert read(text) == TEXT
+
+
 @pytest.mark.parametrize("prefix", ["", "0x"])
 @pytest.mark.parametrize("separator", SEPARATORS)
 def test_hex_with_any_separator(separator, prefix):
