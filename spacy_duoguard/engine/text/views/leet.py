@@ -33,32 +33,36 @@ def read_digits(text: str) -> Iterator[Edit]:
     if not _INSIDE.search(text):
         return
     tokens = list(_TOKEN.finditer(text))
-    is_style = _is_style([token[0] for token in tokens])
+    words = [token[0] for token in tokens]
+    is_capital = _is_capital_style(words)
+    is_style = is_capital or _is_style(words)
     for token in tokens:
         if "@" in token[0] and _DOMAIN.match(text, token.end()):
             continue  # an address
-        word = _read_all(token[0]) if is_style else _read_inside(token[0])
+        word = _read_all(token[0], is_capital) if is_style else _read_inside(token[0])
         if word is not None and word != token[0]:
             yield Edit(*token.span(), word)
 
 
 def _is_style(tokens: Sequence[str]) -> bool:
-    """Whether a text is written with digits for letters throughout."""
-    mixed = [t for t in tokens if any(map(str.isdigit, t)) and any(map(str.isalpha, t))]
-    small = [token for token in mixed if any(map(str.islower, token))]
+    """Whether a text is written with digits for letters throughout. Names in capitals
+    have digits, too."""
+    mixed = [t for t in tokens if any(map(str.isdigit, t)) and any(map(str.islower, t))]
     n_inside = sum(_INSIDE.search(token) is not None for token in tokens)
     least = max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
-    if len(small) >= least and n_inside >= _LEAST_INSIDE * len(small):
-        return True
-    # Names and codes in capitals have digits, too, but seldom between letters.
-    capitals = [token for token in mixed if token.isupper()]
-    n_inside = sum(_INSIDE.search(token) is not None for token in capitals)
-    letters = "".join(capitals)
-    n_letters = sum(map(str.isalpha, letters))
+    return len(mixed) >= least and n_inside >= _LEAST_INSIDE * len(mixed)
+
+
+def _is_capital_style(tokens: Sequence[str]) -> bool:
+    """The same for a text in capitals. Names and codes seldom have digits between
+    letters."""
+    mixed = [t for t in tokens if any(map(str.isdigit, t)) and t.isupper()]
+    n_inside = sum(_INSIDE.search(token) is not None for token in mixed)
+    letters = "".join(mixed)
     return (
-        len(capitals) >= least
-        and n_inside >= _LEAST_INSIDE_CAPITALS * len(capitals)
-        and 2 * n_letters > len(letters)
+        len(mixed) >= max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+        and n_inside >= _LEAST_INSIDE_CAPITALS * len(mixed)
+        and 2 * sum(map(str.isalpha, letters)) > len(letters)
     )
 
 
@@ -84,12 +88,12 @@ def _replace(match: re.Match[str]) -> str:
     return read.upper() if before.isupper() and after.isupper() else read
 
 
-def _read_all(token: str) -> str:
+def _read_all(token: str, is_capital: bool) -> str:
     if len(token) > _LONGEST_NUMBER and token.isdigit():
         return token
     letters = "".join(c if c == "1" else _letter(c) for c in token)
     word = re.sub("1+", _ones, letters)
-    return word.upper() if token.isupper() else word
+    return word.upper() if is_capital else word
 
 
 def _letter(character: str) -> str:

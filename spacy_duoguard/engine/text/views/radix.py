@@ -21,6 +21,7 @@ _BASE64 = re.compile(
 _SIGNS = "+/_-"  # of base64, but also those of markup and addresses
 _SIGN = re.compile("[+/_-]+")
 _MOST_SIGNS = 8  # after which it may begin
+_MOST_SIGNS_INSIDE = 1 / 8  # the share of them where some don't belong to it
 _LEAST_BASE64 = 12  # characters, if there is no "=" at the end
 # Line breaks, tabs and slashes as JSON writes them.
 _JSON = re.compile(r"(?<!\\)\\+([nrt/])")
@@ -99,9 +100,15 @@ def _read_base64(encoded: str, start: int) -> Edit | None:
         stops.append(len(body.rstrip(_SIGNS)))
     runs = dict.fromkeys((i, j) for i in starts for j in stops if i < j)
     for i, j in runs:
+        if j - i < len(encoded) and _has_many_signs(encoded[i:j]):
+            continue
         if edit := _read_run(encoded[i:j], start + i):
             return edit
     return None
+
+
+def _has_many_signs(encoded: str) -> bool:
+    return sum(map(encoded.count, _SIGNS)) > _MOST_SIGNS_INSIDE * len(encoded)
 
 
 def _read_run(encoded: str, start: int) -> Edit | None:

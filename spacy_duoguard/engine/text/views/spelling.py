@@ -33,6 +33,7 @@ LONGEST_WORD = 24  # letters; longer ones are codes
 MOST_ACCENTS = 0.55
 # The share of vowels with one and the same accent.
 MOST_VOWELS = 0.8
+_LEAST_VOWELS = 0.25  # the share of these vowels among the letters
 _VOWELS = "aeiou"
 _NAME = re.compile("LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .+| BAR)")
 
@@ -165,6 +166,8 @@ def _has_accented_vowels(text: str, accented: Sequence[str]) -> bool:
             counts[_accent(character)] += text.count(character)
     n_vowels = counts.total() + sum(map(text.count, _VOWELS + _VOWELS.upper()))
     n_same = max(counts.values(), default=0)
+    if n_same < _LEAST_VOWELS * sum(map(str.isalpha, text)):
+        return False  # other letters may be vowels in disguise
     return n_same >= max(LEAST_LETTERS, MOST_VOWELS * n_vowels)
 
 

@@ -40,3 +40,8 @@ def test_digits_in_a_text_in_capitals(text, expected):
 def test_names_and_codes_in_capitals_stay(text):
     read = {view.text.lower() for view in readings(text)}
     assert read <= {text.lower()}  # a heading may be in small letters
+
+
+def test_the_capital_that_begins_a_word_is_the_only_one():
+    (view,) = readings("L157 7h3 7h1n65 7h47 1 h473, 4nd 574y")
+    assert view.text == "List the things that i hate, and stay"

@@ -82,3 +82,8 @@ def test_upside_down_capitals_of_lisu():
 )
 def test_ordinary_spelling_stays(text):
     assert not readings(text)
+
+
+def test_accents_among_look_alikes_stay():
+    word = "\u0430\u0440\u0435\u0441\u0430á\u043e\u0441"
+    assert all("á" in reading for reading in read(" ".join([word] * 10)))
