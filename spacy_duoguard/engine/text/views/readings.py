@@ -142,7 +142,7 @@ def _fold_once(view: View, *, spellings: bool = True) -> tuple[View, bool]:
         for step in _BEFORE_NFKC:
             view = view.edit(step(view.text))
         is_disguised |= view is not before
-        # NFKC would make them the same as those between words.
+        # NFKC would make other spaces the same as those between words.
         before = view = _compose(replace(view, text=OTHER_SPACE.sub(OTHER, view.text)))
     for step in _AFTER_NFKC + (_SPELLINGS if spellings else ()):
         view = view.edit(step(view.text))

@@ -17,7 +17,7 @@ ODD = (
     "aeHnup Il.,!?-_=%&#;\\xu0134@$\n\t\b\x7f\x1b\u0301\u0332\u0336\u0327\u20dd\u3099"
     "\u202e\u202d\u202c\u2066\u2067\u2069\u200b\u200d\u200c\u200e\ufe0f\U000e0100\xad"
     "\U000e0041\U000e0061\U000e007f\U0001f3f4\U0001f600\U0001f1e6\U0001f170\u249c\ud55c"
-    "ʇɐǝɥ˙¿ᴀʜаеαβшア漢ـیש\u05b0ﬁ™ºＡ𝐀①"
+    "ʇɐǝɥ˙¿ᴀʜаеαβшア漢ـیש\u05b0ﬁ™ºＡ𝐀①\u2800\u3164\u200f\u061c\xa0\u0406/|łø"
 )
 odd_texts = st.text(st.sampled_from(ODD), max_size=60) | st.text(max_size=60)
 UNITS = [
