@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, pairwise
 
+from .marks import is_mark
 from .view import Edit
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -142,7 +143,11 @@ def drop_accents(text: str) -> list[Edit]:
         accented."""
     if text.isascii() or not has_odd_accents(text):
         return []
-    bases = ((i, base_letter(character)) for i, character in enumerate(text))
+    # Marks that compose with no letter are dropped, too.
+    bases = (
+        (i, "" if is_mark(character) else base_letter(character))
+        for i, character in enumerate(text)
+    )
     return [Edit(i, i + 1, base) for i, base in bases if base is not None]
 
 

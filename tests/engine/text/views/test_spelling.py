@@ -57,6 +57,14 @@ def test_the_same_accent_on_each_vowel(mark):
     assert read(composed) == [TEXT]
 
 
+@pytest.mark.parametrize("mark", ["\u0301", "\u0307"])
+def test_the_same_accent_on_each_letter(mark):
+    text = "".join(c + mark if c.isalpha() else c for c in TEXT)
+    composed = unicodedata.normalize("NFC", text)
+    assert any(map(unicodedata.combining, composed))
+    assert read(composed) == [TEXT]
+
+
 def test_strokes_through_most_letters():
     text = "".join(STROKED.get(c, c) for c in TEXT)
     assert read(text) == [TEXT]
