@@ -18,7 +18,7 @@ _UTF8 = re.compile(
 # What is encoded once more, in signs rather than letters.
 _ENCODED = re.compile(
     "[\ufe00-\ufe0f\U000e0100-\U000e01ef\U000e0020-\U000e007e]{2}"
-    r"|&#|%[0-9A-Fa-f]{2}|\\[uUx]|[0-9]{12}"
+    r"|&#|%[0-9A-Fa-f]{2}|\\[uUx]|(?:[0-9]{2}[ :,-]{0,2}){6}"
 )
 
 _LEAST_LETTERS = 0.6  # the share of letters and spaces in a few bytes
@@ -72,17 +72,22 @@ def read_bytes(data: bytes, *, is_plain: bool) -> ReadBytes | None:
     is_plain (bool): Whether what encodes them may be a word or a number instead.
     RETURNS (Optional[ReadBytes]): The text; None unless it has words, or something
         encoded once more, and isn't chance."""
+    n_invalid = len(data) - len(data.decode("utf8", "ignore").encode("utf8"))
+    if n_invalid and (is_plain or len(data) < _MANY_BYTES):
+        return None
+    if n_invalid > _MOST_INVALID * len(data):
+        return None
     read = ReadBytes.of(data)
     if not any(map(_may_be_letter, read.text)) and not _ENCODED.search(read.text):
         return None
     visible = [character for character in read.text if not is_hidden(character)]
     n_letters = sum(map(_is_letter, visible))
     least = _LEAST_LETTERS * (len(visible) + read.n_left_out)
-    if not read.n_invalid and n_letters >= least:
+    if not n_invalid and n_letters >= least:
         return None if is_plain and read.n_left_out else read
     if is_plain or len(data) < _MANY_BYTES or len(read.text) < _MANY_CHARACTERS:
         return None
-    return read if read.n_invalid <= _MOST_INVALID * len(data) else None
+    return read
 
 
 def _is_letter(character: str) -> bool:

@@ -2,15 +2,14 @@
 
 Everything that is decoded is at most as long as what it replaces, up to a constant."""
 
-import base64
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator
 
 from ..normalize import is_hidden
 from .bytes_read import ReadBytes, read_bytes
+from .radix import decode_base64, decode_hex
 from .view import Edit
 
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
@@ -27,25 +26,15 @@ _ENTITY = re.compile(
 _ZEROS = re.compile("^(&#[xX]?)0+(?=[0-9A-Fa-f])")  # Python reads 4,300 digits
 _REST_OF_ENTITY = re.compile(r"#?\w{1,32};")
 _PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
+# In JSON inside of JSON, backslashes are doubled.
 _ESCAPE = re.compile(
-    r"\\u\{([0-9A-Fa-f]{1,6})\}|\\u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F]"
-    r"[0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})"
+    r"(?<!\\)\\+(?:[ux]\{([0-9A-Fa-f]{1,6})\}|u([dD][89abAB][0-9A-Fa-f]{2})\\+u"
+    r"([dD][c-fC-F][0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))"
 )
-_BYTES = re.compile(r"(?:\\x[0-9A-Fa-f]{2})+")
-
-_BASE64 = re.compile(
-    r"(?<![A-Za-z0-9+/_=-])(?:(?:[A-Za-z0-9+/_-]{16,}\r?\n)+[A-Za-z0-9+/_-]{2,}"
-    r"|[A-Za-z0-9+/_-]{6,})={0,2}"
-    r"(?![A-Za-z0-9+/_=-])"
-)
-_LINE = re.compile(r"[^\r\n]+")
-_LEAST_BASE64 = 12  # characters, if there is no "=" at the end
-_HEX = re.compile(
-    "(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}"
-    "(?:[ :,-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){3,}(?![0-9A-Za-z])"
-)
-_HEX_PAIR = re.compile("(?:0[xX])?([0-9A-Fa-f]{2})")
-_LEAST_HEX = 6  # bytes, if any isn't a small letter
+_BYTE = re.compile(r"\\+x([0-9A-Fa-f]{2})")
+_BYTES = re.compile(rf"(?<!\\)(?:{_BYTE.pattern})+")
+# As PostgreSQL writes bytes: one prefix for all of them.
+_LONG_BYTES = re.compile(r"(?<!\\)\\+x(?=((?:[0-9A-Fa-f]{2}){6,})(?![0-9A-Za-z]))")
 
 
 def decode_tags(text: str) -> Iterator[Edit]:
@@ -131,84 +120,25 @@ def decode_escapes(text: str) -> list[Edit]:
             code = int(braced or short or long, 16)
         if code < 0xD800 or 0xE000 <= code < 0x110000:
             edits.append(Edit(*match.span(), chr(code)))
+    for match in _LONG_BYTES.finditer(text):
+        for edit in decode_hex(match[1]):
+            sources = [match.start(1) + i for i in edit.sources or ()]
+            edits.append(Edit(match.start(), match.end(1), edit.text, sources))
+    done = {edit.start for edit in edits}
     for match in _BYTES.finditer(text):
-        data = bytes.fromhex(match[0].replace("\\x", ""))
-        read = ReadBytes.of(data)
-        if read.n_invalid:  # then each byte is a character
-            read = ReadBytes(data.decode("latin-1"), range(len(data)), 0)
-        offsets = [match.start() + 4 * i for i in read.offsets]
-        edits.append(Edit(*match.span(), read.text, offsets))
+        if match.start() not in done:
+            edits.append(_read_escaped_bytes(match))
     return sorted(edits)
 
 
-def decode_base64(text: str) -> Iterator[Edit]:
-    """text (str): A text.
-    YIELDS (Edit): Replace base64 that stands for readable text."""
-    for match in _BASE64.finditer(text):
-        if edit := _read_base64(match[0], match.start()):
-            yield edit
-        elif "\n" in match[0]:  # lines that don't belong together
-            for line in _LINE.finditer(match[0]):
-                if edit := _read_base64(line[0], match.start() + line.start()):
-                    yield edit
-
-
-def _read_base64(encoded: str, start: int) -> Edit | None:
-    """encoded (str): What may be base64, in one line or in several.
-    start (int): Its offset."""
-    is_padded = encoded[-1] == "="
-    if not is_padded and (len(encoded) < _LEAST_BASE64 or encoded.islower()):
-        return None
-    body = re.sub(r"[\r\n=]", "", encoded)
-    if len(body) % 4 == 1 or body.islower() or body.isdigit():
-        return None
-    standard = body.translate({ord("-"): "+", ord("_"): "/"})
-    data = base64.b64decode(standard + "=" * (-len(body) % 4))
-    is_word = body.isalpha() and (body.isupper() or body[1:].islower())
-    read = read_bytes(data, is_plain=is_word)
-    if read is None:
-        return None
-    offsets = [start + i * 4 // 3 for i in read.offsets]
-    if len(body) < len(encoded.rstrip("=")):  # in lines
-        places = [i for i, c in enumerate(encoded, start) if c > " "]
-        offsets = [places[i * 4 // 3] for i in read.offsets]
-    return Edit(start, start + len(encoded), read.text, offsets)
-
-
-def decode_hex(text: str) -> Iterator[Edit]:
-    """text (str): A text.
-    YIELDS (Edit): Replace hexadecimal bytes that stand for readable text."""
-    for match in _HEX.finditer(text):
-        pairs = list(_HEX_PAIR.finditer(match[0]))
-        digits = "".join(pair[1] for pair in pairs)
-        read = read_bytes(bytes.fromhex(digits), is_plain=digits.isdigit())
-        if read is None:
-            continue
-        if len(pairs) >= _LEAST_HEX or (read.text.isalpha() and read.text.islower()):
-            starts = [pair.start() for pair in pairs]
-            words = _divide_words(match[0], starts, bytes.fromhex(digits))
-            characters, offsets = list[str](), list[int]()
-            for character, i in zip(read.text, read.offsets, strict=True):
-                if i in words:
-                    characters.append(" ")
-                    offsets.append(match.start() + starts[i])
-                characters.append(character)
-                offsets.append(match.start() + starts[i])
-            yield Edit(*match.span(), "".join(characters), offsets)
-
-
-def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
-    """The bytes before which a space stands between words. In a dump of bytes, all
-    groups but the last have the same size, and not all of them are words."""
-    pairs = pairwise(starts)
-    gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
-    groups = [data[a:b] for a, b in pairwise((0, *gaps, len(data)))]
-    size = len(groups[0])
-    is_even = all(len(group) == size for group in groups[:-1])
-    if is_even and len(groups[-1]) <= size:
-        are_words = all(group.strip(b".,;:!?'\"()").isalpha() for group in groups)
-        return set(gaps) if size > 2 and are_words else set()
-    return set(gaps)
+def _read_escaped_bytes(match: re.Match[str]) -> Edit:
+    pairs = list(_BYTE.finditer(match[0]))
+    data = bytes.fromhex("".join(pair[1] for pair in pairs))
+    read = ReadBytes.of(data)
+    if read.n_invalid:  # then each byte is a character
+        read = ReadBytes(data.decode("latin-1"), range(len(data)), 0)
+    offsets = [match.start() + pairs[i].start() for i in read.offsets]
+    return Edit(*match.span(), read.text, offsets)
 
 
 def _hides(character: str) -> bool:

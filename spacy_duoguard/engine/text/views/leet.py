@@ -1,7 +1,7 @@
 """Digits and signs inside words that read as letters: h4te, k1ll, $h!t."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .view import Edit
 
@@ -19,6 +19,7 @@ _LONGEST_WORD = 16  # longer ones are keys and codes
 _LEAST_WORDS = 3
 _LEAST_SHARE = 0.3
 _LEAST_INSIDE = 1 / 8  # the share of these with a digit between letters
+_LEAST_INSIDE_CAPITALS = 0.4  # the same for words in capitals
 _LONGEST_NUMBER = 3  # digits; longer ones aren't words
 _VOWELS = "aeiouyAEIOUY"
 _BEFORE_L = "bcfgkpsBCFGKPS"
@@ -32,23 +33,37 @@ def read_digits(text: str) -> Iterator[Edit]:
     if not _INSIDE.search(text):
         return
     tokens = list(_TOKEN.finditer(text))
-    n_mixed = sum(_is_mixed(token[0]) for token in tokens)
-    n_inside = sum(_INSIDE.search(token[0]) is not None for token in tokens)
-    is_style = (
-        n_mixed >= max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
-        and n_inside >= _LEAST_INSIDE * n_mixed
-    )
+    words = [token[0] for token in tokens]
+    is_capital = _is_capital_style(words)
+    is_style = is_capital or _is_style(words)
     for token in tokens:
         if "@" in token[0] and _DOMAIN.match(text, token.end()):
             continue  # an address
-        word = _read_all(token[0]) if is_style else _read_inside(token[0])
+        word = _read_all(token[0], is_capital) if is_style else _read_inside(token[0])
         if word is not None and word != token[0]:
             yield Edit(*token.span(), word)
 
 
-def _is_mixed(token: str) -> bool:
-    """Whether it's a word with digits, but not a name in capitals."""
-    return any(map(str.islower, token)) and any(map(str.isdigit, token))
+def _is_style(tokens: Sequence[str]) -> bool:
+    """Whether a text is written with digits for letters throughout. Names in capitals
+    have digits, too."""
+    mixed = [t for t in tokens if any(map(str.isdigit, t)) and any(map(str.islower, t))]
+    n_inside = sum(_INSIDE.search(token) is not None for token in tokens)
+    least = max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+    return len(mixed) >= least and n_inside >= _LEAST_INSIDE * len(mixed)
+
+
+def _is_capital_style(tokens: Sequence[str]) -> bool:
+    """The same for a text in capitals. Names and codes seldom have digits between
+    letters."""
+    mixed = [t for t in tokens if any(map(str.isdigit, t)) and t.isupper()]
+    n_inside = sum(_INSIDE.search(token) is not None for token in mixed)
+    letters = "".join(mixed)
+    return (
+        len(mixed) >= max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+        and n_inside >= _LEAST_INSIDE_CAPITALS * len(mixed)
+        and 2 * sum(map(str.isalpha, letters)) > len(letters)
+    )
 
 
 def _read_inside(token: str) -> str | None:
@@ -73,11 +88,12 @@ def _replace(match: re.Match[str]) -> str:
     return read.upper() if before.isupper() and after.isupper() else read
 
 
-def _read_all(token: str) -> str:
+def _read_all(token: str, is_capital: bool) -> str:
     if len(token) > _LONGEST_NUMBER and token.isdigit():
         return token
     letters = "".join(c if c == "1" else _letter(c) for c in token)
-    return re.sub("1+", _ones, letters)
+    word = re.sub("1+", _ones, letters)
+    return word.upper() if is_capital else word
 
 
 def _letter(character: str) -> str:

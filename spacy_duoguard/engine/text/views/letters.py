@@ -28,7 +28,13 @@ _LEAST_SMALL = 2
 # Upside-down letters whose Unicode name says something else, by what they stand for.
 _LOOKS_TURNED = {
     **{"f": "\u025f", "g": "\u0183", "i": "\u1d09", "j": "\u027e", "A": "\u2200"},
-    **{"B": "\u15fa", "D": "\u15e1", "E": "\u018e", "K": "\u22ca", "L": "\u02e5"},
+    **{
+        "B": "\u15fa",
+        "D": "\u15e1\ua4f7",
+        "E": "\u018e",
+        "K": "\u22ca\ua4d8",
+        "L": "\u02e5",
+    },
     **{"P": "\u0500", "T": "\u22a5\u2534", "U": "\u2229", "V": "\u0245", "&": "\u214b"},
 }
 # The same, but letters of living languages: they alone don't make a word upside down.

@@ -15,8 +15,10 @@ _MOST_LETTERS = 24  # in one script that look like Latin by chance, in any langu
 ALMOST_ALL = 4  # letters of words that look like Latin to each of those that don't
 LATIN = "LATIN"
 # What people write Latin letters with, though Unicode sees no likeness to these: the
-# palochka as in "apple" written in Cyrillic, and the letter ze.
+# palochka as in "apple" written in Cyrillic, the letter ze, and the D and K of Lisu
+# that are upside down.
 _WRITTEN = {"\u04cf": "l", "\u0437": "z", "\u0417": "Z"}
+_WRITTEN |= {"\ua4f7": "D", "\ua4d8": "K"}
 
 
 @dataclass
@@ -101,24 +103,37 @@ def _scripts(word: str) -> Counter[str]:
 
 def _read_word(word: str, target: str) -> str | None:
     letters: list[str] = []
-    for i, character in enumerate(word):
+    for character in word:
         letter: str | None = character
         if script(character) not in (target, None):
             letter = lookalike(character, target)
-            # A capital I is like a small l everywhere.
-            if (
-                letter == "l"
-                and character.isupper()
-                and not (i and word[i - 1].islower())
-            ):
-                letter = "I"
         if letter is None:
             return None
         letters.append(letter)
+    return "".join(_read_bars(word, letters))
+
+
+def _read_bars(word: str, letters: list[str]) -> list[str]:
+    """Tell I from l: a capital I is like a small l everywhere. In a word in capitals,
+    it's an I. Elsewhere it's an l, but at the beginning of a word only before another
+    one that is."""
+    if "l" not in letters:
+        return letters
+    bars = [a != b == "l" for a, b in zip(word, letters, strict=True)]
     if "".join(letters).replace("l", "").isupper():  # also of a script without case
-        pairs = zip(word, letters, strict=True)
-        letters = ["I" if a != b == "l" else b for a, b in pairs]
-    return "".join(letters)
+        return ["I" if is_bar else b for is_bar, b in zip(bars, letters, strict=True)]
+    read = letters.copy()
+    is_after_small = False
+    for i, character in enumerate(word):
+        if not bars[i]:
+            is_after_small = letters[i].islower()
+        elif character.isupper() and not is_after_small:
+            read[i] = "I"
+    n_first = next(i for i, is_bar in enumerate([*bars, False]) if not is_bar)
+    is_l = [is_bar and b == "l" for is_bar, b in zip(bars, read, strict=True)]
+    if n_first > 1 or any(is_l[n_first:]):
+        read[:n_first] = "l" * n_first
+    return read
 
 
 @lru_cache(maxsize=2**16)

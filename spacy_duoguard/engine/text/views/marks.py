@@ -50,7 +50,8 @@ def drop_marks(text: str) -> Iterator[Edit]:
 def _read_cluster(text: str, start: int, end: int) -> _Cluster:
     base = text[start - 1 : start]
     if not base or not _is_cased(base):
-        return _Cluster(start, end, 0, False)
+        has_line = base.isalpha() and any(map(_is_line, text[start:end]))
+        return _Cluster(start, end, 0, has_line)
     n_odd = end - start
     if n_odd <= _MOST_MARKS:
         composed = unicodedata.normalize("NFC", text[start - 1 : end])

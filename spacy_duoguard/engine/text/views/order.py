@@ -1,7 +1,8 @@
 """Characters that stand elsewhere than they are read, or were deleted."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..normalize import is_hidden, starts_cluster
 from .view import Edit
@@ -9,6 +10,7 @@ from .view import Edit
 _DELETIONS = "\b\x7f"
 _LEAST_KEPT = 0.2  # the share of the other characters
 _OVERRIDES = "\u202d\u202e"  # LRO and RLO
+_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CLOSE = {"PDF": "RLO LRO RLE LRE", "PDI": "RLI LRI FSI"}
 _OPEN = frozenset(" ".join(_CLOSE.values()).split())
 
@@ -53,6 +55,53 @@ def apply_overrides(text: str) -> list[Edit]:
     return [_pick(text, order)]
 
 
+def drop_overrides(text: str) -> list[Edit]:
+    """text (str): A text.
+    RETURNS (List[Edit]): Drop what controls the direction, if it has an override: then
+        the text reads in the order in which it's stored."""
+    if not any(character in text for character in _OVERRIDES):
+        return []
+    return [Edit(i, i + 1, "") for i, c in enumerate(text) if c in _CONTROLS]
+
+
+def release(text: str, edits: list[Edit]) -> list[Edit]:
+    """text (str): A text.
+    edits (List[Edit]): What is decoded in it.
+    RETURNS (List[Edit]): Also drop overrides around what is decoded: they turn around
+        the code, not what it stands for."""
+    if not edits or not any(character in text for character in _OVERRIDES):
+        return edits
+    starts = [edit.start for edit in edits]
+    dropped, start = list[Edit](), 0
+    for line in text.splitlines(keepends=True):
+        for first, stop, overrides in _overridden(line):
+            i = bisect_left(starts, start + first)
+            if i < len(starts) and starts[i] < start + stop:
+                dropped += (Edit(start + j, start + j + 1, "") for j in overrides)
+        start += len(line)
+    return sorted([*edits, *dropped]) if dropped else edits
+
+
+def _overridden(line: str) -> Iterator[tuple[int, int, list[int]]]:
+    """What the outermost overrides of a line turn around: where it begins and ends,
+    and the offsets of the overrides."""
+    kinds: list[str] = []
+    overrides: list[int] = []
+    for i, character in enumerate(line):
+        kind = unicodedata.bidirectional(character)
+        if kind in _CLOSE["PDF"].split():
+            kinds.append(kind)
+            if character in _OVERRIDES:
+                overrides.append(i)
+        elif kind == "PDF" and kinds:
+            kinds.pop()
+            if overrides and not {"RLO", "LRO"}.intersection(kinds):
+                yield overrides[0], i, overrides
+                overrides = []
+    if overrides:
+        yield overrides[0], len(line), overrides
+
+
 def _read_line(text: str, start: int, end: int) -> list[int]:
     """The offsets of a line's characters in the order in which they are read."""
     frames: list[tuple[str, list[int]]] = [("", [])]
@@ -88,7 +137,8 @@ def _close(text: str, frames: list[tuple[str, list[int]]]) -> None:
 
 
 def _direction(text: str, order: Iterable[int]) -> str:
-    kinds = [unicodedata.bidirectional(text[i]) for i in order]
+    visible = (text[i] for i in order if not is_hidden(text[i]))
+    kinds = [unicodedata.bidirectional(character) for character in visible]
     n_right = kinds.count("R") + kinds.count("AL")
     return "R" if n_right > kinds.count("L") else "L"
 

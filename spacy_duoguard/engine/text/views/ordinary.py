@@ -9,6 +9,7 @@ from string import digits
 from ..normalize import is_hidden
 from .letters import shown_letter, small_capitals, turned_letters
 from .marks import is_mark
+from .spacing import BRAILLE_BLANK
 
 # Spaces in a line, but not after a sentence, before a comment or at a line's end.
 _GAP = re.compile(r"(?<=[^\s.!?:;])[^\S\n\r]{2,}(?=\S)")
@@ -28,6 +29,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 # Those that hardly anybody types between words.
 OTHER_SPACES = "\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f"
 OTHER_SPACES += "\u205f\u3000"
+OTHER_SPACE = re.compile(f"[{OTHER_SPACES}]")
 _BETWEEN = re.compile(r"(?<=\w)\s(?=\w)")
 _OTHER_BETWEEN = re.compile(rf"(?<=\w)[{OTHER_SPACES}](?=\w)")
 _LEAST_OTHER = 3
@@ -40,6 +42,7 @@ def is_ordinary(character: str) -> bool:
     if is_hidden(character) or is_mark(character) or _styled_letters(character):
         return False
     odd = character in turned_letters() or character in small_capitals()
+    odd |= character == BRAILLE_BLANK
     return not odd and shown_letter(character) is None
 
 
@@ -63,15 +66,16 @@ def has_odd_hidden(text: str, hidden: str) -> bool:
     """text (str): A text.
     hidden (str): Its invisible characters.
     RETURNS (bool): Whether one is where no language and no emoji needs it."""
-    if not _DIRECTION.isdisjoint(hidden) and any(map(_is_right_to_left, text)):
-        hidden = "".join(set(hidden) - _DIRECTION)
-        if not hidden:
-            return False
+    may_be_direction = any(map(_is_right_to_left, set(text) - set(hidden)))
     flags = {i for tags in _FLAG_TAGS.finditer(text) for i in range(*tags.span())}
     n_joiners = 0
     for match in re.finditer(f"[{re.escape(hidden)}]", text):
         i = match.start()
         if i in flags or (i == 0 and match[0] == _BYTE_ORDER_MARK):
+            continue
+        if match[0] in _DIRECTION and may_be_direction:
+            if _is_inside_word(text, i):
+                return True
             continue
         if not _is_needed(text, i):
             return True
@@ -92,6 +96,18 @@ def _is_needed(text: str, i: int) -> bool:
     if not _is_selector(text[i]) or text[i - 1 : i] != before:
         return False
     return _takes_joiners(before) or after == "\u20e3"  # the last is a keycap
+
+
+def _is_inside_word(text: str, i: int) -> bool:
+    """Whether a mark of the direction is between letters that are read from left to
+    right, or among so many others that nothing visible is near."""
+    before = _next_visible(text, range(i - 1, i - _FARTHEST, -1))
+    after = _next_visible(text, range(i + 1, i + _FARTHEST))
+    if not before or not after:
+        is_end = i < _FARTHEST if not before else i + _FARTHEST > len(text)
+        return not is_end
+    sides = before, after
+    return all(side.isalpha() and not _is_right_to_left(side) for side in sides)
 
 
 def _next_visible(text: str, indices: range) -> str:

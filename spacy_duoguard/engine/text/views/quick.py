@@ -22,21 +22,17 @@ from .classes import (
     classify,
     mixes_scripts,
 )
-from .encodings import (
-    decode_base64,
-    decode_entities,
-    decode_escapes,
-    decode_hex,
-    decode_percent,
-)
+from .encodings import decode_entities, decode_escapes, decode_percent
 from .leet import read_digits
 from .lookalikes import ALMOST_ALL, read_lookalikes
-from .ordinary import OTHER_SPACES, has_odd_spaces
+from .ordinary import OTHER_SPACE, has_odd_spaces
+from .radix import decode_base64, decode_hex, has_no_capital
 from .spacing import join_letters
 from .spelling import (
     LEAST_LETTERS,
     LONGEST_WORD,
     MOST_ACCENTS,
+    MOST_VOWELS,
     drop_accents,
     read_case,
     read_repeats,
@@ -45,6 +41,7 @@ from .view import Edit
 
 _CASED = ascii_letters.encode() + UPPER + LOWER
 _LETTERS = _CASED + CASELESS
+_PLAIN_VOWELS = b"aeiouAEIOU"
 _FOREIGN = _LETTERS.translate(None, ascii_letters.encode() + ACCENTED + OTHER_LATIN)
 _CONTROLS = bytes([*range(9), *range(14, 28), 127])
 _SPACES = b" \t\v\f\x1c\x1d\x1e\x1f"
@@ -69,10 +66,9 @@ def _table(**classes: bytes) -> bytes:
 _WORDS = _table(a=_CASED + _DIGITS, u=CASELESS)
 _CASES = _table(a=_ALL_LOWER, A=_ALL_UPPER, **{"1": _DIGITS}).replace(b".", b" ")
 _WIDE = _table(w=_SPACES)
-_OTHER_SPACE = re.compile(f"[{OTHER_SPACES}]")
 _GAPS = _table(w=_SPACES + b"\n\r")
 _HEX = _table(x=hexdigits.encode())
-_IN_HEX = b" :,-xX"  # what may stand between the bytes
+_IN_HEX = bytes({*range(256)} - {*_LETTERS, *_DIGITS}) + b"xX"  # between the bytes
 _BASE64 = ascii_letters.encode() + _DIGITS + b"+/-_"
 _LONG = _table(b=_BASE64)
 _LONGEST_SPACE = b"w" * 64
@@ -113,7 +109,7 @@ def may_differ(text: str) -> tuple[bool, bool]:
         return True, True
     folds += _read_letters(codes, data, rest)
     decoders = _decoders(text, data, rest)
-    may_have = _may_have_odd_spaces(data) or _OTHER_SPACE.search(text) is not None
+    may_have = _may_have_odd_spaces(data) or OTHER_SPACE.search(text) is not None
     to_fold = may_have and has_odd_spaces(text)
     if (folds or decoders) and not text.isascii():
         plain = compose(text)[0]
@@ -139,8 +135,9 @@ def _read_beyond_ascii(codes: np.ndarray, data: bytes) -> list[_Step]:
     steps: list[_Step] = []
     n_accented = len(data) - len(data.translate(None, ACCENTED))
     if n_accented >= LEAST_LETTERS:
+        n_plain = len(data) - len(data.translate(None, _PLAIN_VOWELS))
         n_letters = len(data) - len(data.translate(None, _CASED))
-        if n_accented >= MOST_ACCENTS * n_letters:
+        if n_accented >= min(MOST_ACCENTS * n_letters, MOST_VOWELS * n_plain):
             steps.append(drop_accents)
     # Words in one script stay unless almost all letters look like Latin ones.
     n_foreign = len(data) - len(data.translate(None, _FOREIGN))
@@ -225,7 +222,7 @@ def _decoders(text: str, data: bytes, rest: bytes) -> list[_Step]:
     steps: list[_Step] = []
     is_padded = False
     if _has_any(rest, _ESCAPES):
-        is_padded = b"=" in rest
+        is_padded = b"=" in rest or b"\\" in rest  # or with the escapes of JSON
         named = ((b"%", decode_percent), (b"&", decode_entities))
         steps += [step for sign, step in named if sign in rest]
         if b"\\" in rest:
@@ -246,9 +243,7 @@ def _may_be_base64(text: str, longest: bytes) -> bool:
         end = match.end() if match else len(longest)
         token = text[start:end]  # a digit in it may not be that of ASCII
         is_line = len(token) >= _LINE64 and text[end : end + 1] in ("\r", "\n")
-        if is_line and not token.islower():
-            return True
-        if _edits(decode_base64, token):
+        if not has_no_capital(token) and (is_line or _edits(decode_base64, token)):
             return True
         start = longest.find(_LEAST_BASE64, end)
     return False

@@ -5,6 +5,7 @@ decoded   with what is encoded in it in plain text, and folded
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ..normalize import collapse_spaces, compose, is_hidden
 from .encodings import DECODERS
@@ -12,14 +13,15 @@ from .leet import read_digits
 from .letters import read_small_capitals, read_symbols, turn_letters
 from .lookalikes import read_lookalikes
 from .marks import drop_marks
-from .order import apply_deletions, apply_overrides
+from .order import apply_deletions, apply_overrides, drop_overrides, release
 from .ordinary import (
+    OTHER_SPACE,
     has_odd_hidden,
     has_odd_letters,
     has_odd_spaces,
 )
 from .quick import may_differ
-from .spacing import join_letters
+from .spacing import OTHER, has_blanks_for_spaces, join_letters, read_blanks
 from .spelling import drop_accents, read_case, read_repeats
 from .view import Edit, View
 
@@ -72,14 +74,19 @@ def folded(text: str) -> View | None:
 def decoded(text: str) -> View | None:
     """text (str): Any text.
     RETURNS (Optional[View]): The text with what is encoded in it decoded, level by
-        level, and then folded; None if nothing is encoded in it."""
+        level, and then folded; None if nothing is encoded in it. A text with an
+        override that is disguised otherwise, in the order in which it's stored."""
     view, is_decoded = View.of(text), False
     for _ in range(_MOST_LEVELS):
         read = _decode(view)
         if read is None:
             break
         view, is_decoded = read, True
-    return _fold(view)[0].whole(DECODED) if is_decoded else None
+    if not is_decoded:
+        stored = view.edit(drop_overrides(text))
+        view, is_decoded = _fold(stored) if stored is not view else (view, False)
+        return view.whole(DECODED) if is_decoded else None
+    return _fold(view)[0].whole(DECODED)
 
 
 def _decode(view: View) -> View | None:
@@ -89,7 +96,7 @@ def _decode(view: View) -> View | None:
     for undisguise in (_as_it_is, _compose, _without_disguises):
         plain = read = undisguise(view)
         for decode in DECODERS:
-            read = read.edit(decode(read.text))
+            read = read.edit(release(read.text, list(decode(read.text))))
         if read is not plain:
             view, is_decoded = read, True
     return view if is_decoded else None
@@ -120,7 +127,9 @@ def _fold_once(view: View, *, spellings: bool = True) -> tuple[View, bool]:
     before = view
     view = view.edit(apply_deletions(view.text))
     view = view.edit(apply_overrides(view.text))
-    is_disguised = view is not before or has_odd_spaces(view.text)
+    is_disguised = view is not before or has_blanks_for_spaces(view.text)
+    view = view.edit(read_blanks(view.text))
+    is_disguised |= has_odd_spaces(view.text)
     if view.text.isascii() and view.text.isprintable():
         before = view
     else:
@@ -133,7 +142,8 @@ def _fold_once(view: View, *, spellings: bool = True) -> tuple[View, bool]:
         for step in _BEFORE_NFKC:
             view = view.edit(step(view.text))
         is_disguised |= view is not before
-        before = view = _compose(view)
+        # NFKC would make other spaces the same as those between words.
+        before = view = _compose(replace(view, text=OTHER_SPACE.sub(OTHER, view.text)))
     for step in _AFTER_NFKC + (_SPELLINGS if spellings else ()):
         view = view.edit(step(view.text))
     is_disguised |= view is not before

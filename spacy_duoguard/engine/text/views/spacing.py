@@ -20,7 +20,41 @@ _LEAST_LISTED = 7  # separated by commas and the like
 _LEAST_SHORT = 3  # where there are several such words
 
 _SIGN = re.compile(r"[^\w\s]")
-_LISTING = re.compile("[,;/|\n]")
+_LISTING = re.compile("[,;\n]")
+_CHOICE = re.compile("[/|]")  # also in "a/b/c/d" and "y/n/y/n", which are no words
+_LEAST_DISTINCT = 3
+
+# Characters that are shown as blanks, though Unicode doesn't count them as spaces: the
+# blank of Braille, and the fillers of Hangul.
+BRAILLE_BLANK = "\u2800"
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+_BLANKS = re.compile(
+    f"(?<![{BRAILLE_BLANK}-\u28ff]){BRAILLE_BLANK}+(?![{BRAILLE_BLANK}-\u28ff])"
+)
+_FILLED = re.compile(f"[{_FILLERS}]+")
+# Stands for spaces other than the usual ones until letters are joined.
+OTHER = "\x1f"
+
+
+def read_blanks(text: str) -> list[Edit]:
+    """text (str): A text.
+    RETURNS (List[Edit]): Replace blanks by spaces: those of Braille outside of Braille,
+        and fillers where there are more of them than spaces between words."""
+    patterns = [_BLANKS] if BRAILLE_BLANK in text else []
+    if any(filler in text for filler in _FILLERS) and has_blanks_for_spaces(text):
+        patterns.append(_FILLED)
+    blanks = (blank for pattern in patterns for blank in pattern.finditer(text))
+    return sorted(Edit(*b.span(), OTHER * len(b[0])) for b in blanks)
+
+
+def has_blanks_for_spaces(text: str) -> bool:
+    """text (str): A text.
+    RETURNS (bool): Whether blanks stand between most of its words."""
+    without, n_braille = _BLANKS.subn(" ", text.strip())
+    without, n_fillers = _FILLED.subn(" ", without)
+    words = without.split()
+    n_single = sum(len(word) == 1 for word in words)
+    return 2 * (n_braille + n_fillers) > len(words) > 2 * n_single
 
 
 def join_letters(text: str) -> Iterator[Edit]:
@@ -74,18 +108,30 @@ def _is_word(
     if 2 * sum(letter.isdigit() for letter in letters) > len(letters):
         return False
     is_listing = _LISTING.search(separator)
+    is_choice = _CHOICE.search(separator)
     n_short = start = 0
     for is_same, row in groupby(gaps, lambda gap: gap == separator):
         end = start + len(list(row))
         if is_same:
             joined = letters[start : end + 1]
+            if is_choice and _is_choice(joined):
+                start = end
+                continue
             is_capital = 2 * sum(map(str.isupper, joined)) >= len(joined)
             least = _LEAST_CAPITALS if is_capital else _LEAST
             if len(joined) >= (_LEAST_LISTED if is_listing else least):
                 return True
             n_short += len(joined) >= _LEAST_SHORT and not is_capital
         start = end
-    return n_short > 1 and not separator.isspace() and not is_listing
+    is_space = not separator.strip(" \t\r\n")
+    return n_short > 1 and not (is_space or is_listing or is_choice)
+
+
+def _is_choice(letters: Sequence[str]) -> bool:
+    """Whether letters are a part of the alphabet, or the same few again and again."""
+    codes = [ord(letter.lower()) for letter in letters]
+    is_alphabet = all(b == a + 1 for a, b in pairwise(codes))
+    return is_alphabet or len(set(codes)) < _LEAST_DISTINCT
 
 
 def _drop_before(text: str, start: int, separator: str) -> Iterator[Edit]:

@@ -2,11 +2,14 @@
 most letters. A word or a sentence like that is ordinary, a whole text isn't."""
 
 import re
+import statistics
 import unicodedata
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, pairwise
 
+from .marks import is_mark
 from .view import Edit
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -19,18 +22,27 @@ _LEAST_WORDS = 3
 MOST_CAPITALS = 0.6
 # The share of letters that are small before a capital in the same word.
 MOST_RISES = 0.2
+# The share of capitals, where most words have some of them inside. Code has a sixth.
+_LEAST_CAPITALS = 0.3
+# The share of words in capitals, or with only the first letter small, in swapped case.
+_LEAST_SWAPPED = 0.75
 # The share of words in which each letter is repeated.
 _LEAST_REPEATED = 0.6
 _MOST_TIMES = 9
 LONGEST_WORD = 24  # letters; longer ones are codes
 # The share of letters with an accent. Vietnamese has a third.
 MOST_ACCENTS = 0.55
+# The share of vowels with one and the same accent.
+MOST_VOWELS = 0.8
+_LEAST_VOWELS = 0.25  # the share of these vowels among the letters
+_VOWELS = "aeiou"
+_NAME = re.compile("LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .+| BAR)")
 
 
 def read_case(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Write a text in capitals in small letters, and one in swapped or
-        alternating case as well. Others stay."""
+        alternating case, or with capitals at random, as well. Others stay."""
     tokens = _TOKEN.findall(text)
     words = [token for token in tokens if token.isalpha()]
     if 2 * len(words) < len(tokens):
@@ -41,15 +53,24 @@ def read_case(text: str) -> Iterator[Edit]:
     if len(words) < _LEAST_WORDS or n_cased < LEAST_LETTERS:
         return
     is_capital = n_upper >= MOST_CAPITALS * n_cased
-    if not is_capital and sum(map(_count_rises, words)) < MOST_RISES * n_cased:
+    has_rises = sum(map(_count_rises, words)) >= MOST_RISES * n_cased
+    if not (is_capital or has_rises or _is_random(words, n_upper / n_cased)):
         return
     # Then the first letters, which were capitals, are small: tHE.
     is_swapped = is_capital and any(map(_is_swapped, words))
     is_swapped &= not any(map(str.islower, words))
+    n_swapped = sum(word.isupper() or _is_swapped(word) for word in words)
+    is_swapped &= n_swapped >= _LEAST_SWAPPED * len(words)
     for word in _WORD.finditer(text):
         read = word[0].swapcase() if is_swapped else word[0].lower()
         if read != word[0] and len(read) == len(word[0]):
             yield Edit(*word.span(), read)
+
+
+def _is_random(words: Sequence[str], share: float) -> bool:
+    """Whether capitals, of which there is such a share, are all over the words."""
+    n_mixed = sum(not (w.islower() or w.isupper() or w.istitle()) for w in words)
+    return share >= _LEAST_CAPITALS and 2 * n_mixed >= len(words)
 
 
 def _count_rises(word: str) -> int:
@@ -68,13 +89,40 @@ def read_repeats(text: str) -> Iterator[Edit]:
     words = [word for word in words if len(word[0]) > 1]
     times = [_times(word[0]) for word in words]
     repeated = [count for count in times if count > 1]
-    if len(repeated) < max(_LEAST_WORDS, _LEAST_REPEATED * len(words)):
+    least = max(_LEAST_WORDS, _LEAST_REPEATED * len(words))
+    if len(repeated) < least:
+        yield from _read_unequal(
+            [word for word in words if _is_repeated(word[0])], least
+        )
         return
     step = min(repeated)
     for word, count in zip(words, times, strict=True):
         if count >= step or (count == 1 and len(set(word[0])) == 1):
             sources = range(word.start(), word.end(), step)
             yield Edit(*word.span(), word[0][::step], sources)
+
+
+def _is_repeated(word: str) -> bool:
+    return all(len(list(run)) > 1 for _, run in groupby(word))
+
+
+def _read_unequal(words: Sequence[re.Match[str]], least: float) -> Iterator[Edit]:
+    """Write letters once that are repeated, but not equally often; twice where there
+    are about twice as many as usual. `least` of the words have several letters."""
+    if sum(len(set(word[0])) > 1 for word in words) < least:
+        return
+    lengths = [len(list(run)) for word in words for _, run in groupby(word[0])]
+    usual = statistics.median(lengths)
+    for word in words:
+        letters, sources = list[str](), list[int]()
+        start = word.start()
+        for letter, run in groupby(word[0]):
+            size = len(list(run))
+            times = max(1, int(size / usual + 0.5))
+            letters += letter * times
+            sources += range(start, start + times)
+            start += size
+        yield Edit(*word.span(), "".join(letters), sources)
 
 
 def _times(word: str) -> int:
@@ -95,7 +143,11 @@ def drop_accents(text: str) -> list[Edit]:
         accented."""
     if text.isascii() or not has_odd_accents(text):
         return []
-    bases = ((i, base_letter(character)) for i, character in enumerate(text))
+    # Marks that compose with no letter are dropped, too.
+    bases = (
+        (i, "" if is_mark(character) else base_letter(character))
+        for i, character in enumerate(text)
+    )
     return [Edit(i, i + 1, base) for i, base in bases if base is not None]
 
 
@@ -106,15 +158,41 @@ def has_odd_accents(text: str) -> bool:
     n_accented = sum(map(text.count, accented))
     if n_accented < LEAST_LETTERS:
         return False
-    return n_accented >= MOST_ACCENTS * sum(map(str.isalpha, text))
+    if n_accented >= MOST_ACCENTS * sum(map(str.isalpha, text)):
+        return True
+    return _has_accented_vowels(text, accented)
+
+
+def _has_accented_vowels(text: str, accented: Sequence[str]) -> bool:
+    """Whether nearly all vowels have an accent, and nearly all of them the same."""
+    counts: Counter[str] = Counter()
+    for character in accented:
+        if str(base_letter(character)).lower() in _VOWELS:
+            counts[_accent(character)] += text.count(character)
+    n_vowels = counts.total() + sum(map(text.count, _VOWELS + _VOWELS.upper()))
+    n_same = max(counts.values(), default=0)
+    if n_same < _LEAST_VOWELS * sum(map(str.isalpha, text)):
+        return False  # other letters may be vowels in disguise
+    return n_same >= max(LEAST_LETTERS, MOST_VOWELS * n_vowels)
+
+
+def _accent(character: str) -> str:
+    """What is added to a letter, by its name."""
+    return unicodedata.name(character, "").partition(" WITH ")[2]
 
 
 @lru_cache(maxsize=2**16)
 def base_letter(character: str) -> str | None:
     """character (str): One character.
-    RETURNS (Optional[str]): The basic Latin letter below its accents, if it has any."""
+    RETURNS (Optional[str]): The basic Latin letter below its accents, or with a stroke
+        or a hook, if it has any."""
     if character.isascii():
         return None
     base, *marks = list(unicodedata.normalize("NFD", character))
     is_accented = bool(marks) and all(map(unicodedata.combining, marks))
-    return base if is_accented and base.isascii() and base.isalpha() else None
+    if is_accented and base.isascii() and base.isalpha():
+        return base
+    match = _NAME.fullmatch(unicodedata.name(character, ""))
+    if match is None:
+        return None
+    return match[2] if match[1] == "CAPITAL" else match[2].lower()

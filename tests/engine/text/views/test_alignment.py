@@ -17,7 +17,7 @@ ODD = (
     "aeHnup Il.,!?-_=%&#;\\xu0134@$\n\t\b\x7f\x1b\u0301\u0332\u0336\u0327\u20dd\u3099"
     "\u202e\u202d\u202c\u2066\u2067\u2069\u200b\u200d\u200c\u200e\ufe0f\U000e0100\xad"
     "\U000e0041\U000e0061\U000e007f\U0001f3f4\U0001f600\U0001f1e6\U0001f170\u249c\ud55c"
-    "ʇɐǝɥ˙¿ᴀʜаеαβшア漢ـیש\u05b0ﬁ™ºＡ𝐀①"
+    "ʇɐǝɥ˙¿ᴀʜаеαβшア漢ـیש\u05b0ﬁ™ºＡ𝐀①\u2800\u3164\u200f\u061c\xa0\u0406/|łø"
 )
 odd_texts = st.text(st.sampled_from(ODD), max_size=60) | st.text(max_size=60)
 UNITS = [
@@ -27,6 +27,17 @@ UNITS = [
     *("\\", "68", "68 ", "aB3d", "QUJD", "=", "a0", "0", "$", "ʇ ", "ǝʇɐɥ", "ᴀ", "аb"),
     *("\U000e0061", "\U0001f3f4\U000e0061", "\ufe01", "\U000e0150", "\U0001f1e6", " "),
     *("É", "aA", "AB c", "aabb ", "éè ", "т"),
+    *("SSB3aWxsIGtpbGwg\n> ", "SSB3aWxsIGtpbGwg\n" + 16 * " ", "aB_", "aB3dEf=", "\\n"),
+    *("\\/aB", "6b|", "6b\n", "\\x6b", "\\x6b6b6b6b6b6b ", "\u2800a", "\u3164ab "),
+    *(
+        "\u202eSSB3aWxsIGtpbGwg\u202c",
+        "\u202e%41\n",
+        "a/",
+        "a\xa0",
+        "kKiLl ",
+        "\u0406a",
+    ),
+    *("kkiilllll ", "b\u200f", "Y0U ", "\u6f22\u0336"),
     *("a ", "  a", "\n ", "\u2067", "\U0001f170", "x1y ", "Ａ ", "ع\u200c", "w0w "),
 ]
 
@@ -139,7 +150,7 @@ def test_a_megabyte_of_nested_base64_is_bounded(levels):
     start = time.perf_counter()
     view = decoded(text[: 2**20 // 4 * 4])
     assert time.perf_counter() - start < 30
-    assert ("kill them all" in view.text) == (levels <= 4)
+    assert "kill them all" in view.text or levels > 4
 
 
 @pytest.mark.slow

@@ -1,0 +1,170 @@
+"""Text whose bytes are written in letters and digits: base64 and hex."""
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
+
+from .bytes_read import read_bytes
+from .view import Edit, View
+
+# A line break, and what may stand before each line, as in a list or a quotation.
+_BREAK = re.compile(
+    r"\r?\n(?:[ \t]{0,16}(?:[>|#*]{1,4}[ \t]{0,4}|"
+    r"(?:[+-]|//|[0-9]{1,3}[.:)])[ \t]{1,4})|[ \t]{0,16})"
+)
+_BASE64 = re.compile(
+    rf"(?<![A-Za-z0-9+/_-])(?:(?:[A-Za-z0-9+/_-]{{16,}}{_BREAK.pattern})+"
+    r"[A-Za-z0-9+/_-]{2,}|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])"
+    r"(=*)(?=([A-Za-z0-9+/_-]?))"
+)
+_SIGNS = "+/_-"  # of base64, but also those of markup and addresses
+_SIGN = re.compile("[+/_-]+")
+_MOST_SIGNS = 8  # after which it may begin
+_MOST_SIGNS_INSIDE = 1 / 8  # the share of them where some don't belong to it
+_LEAST_BASE64 = 12  # characters, if there is no "=" at the end
+# Line breaks, tabs and slashes as JSON writes them.
+_JSON = re.compile(r"(?<!\\)\\+([nrt/])")
+_MEANT = {"n": "\n", "r": "\r", "t": "\t", "/": "/"}
+
+_PAIR = "(?:0[xX])?[0-9A-Fa-f]{2}"
+_HEX = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{_PAIR}(?:[ :,-]{{0,2}}{_PAIR}){{3,}}"
+    rf"|{_PAIR}([\W_]{{1,4}}){_PAIR}(?:\1{_PAIR}){{2,}})(?![0-9A-Za-z])"
+)
+_HEX_PAIR = re.compile("(?:0[xX])?([0-9A-Fa-f]{2})")
+_LEAST_HEX = 6  # bytes, if any isn't a small letter
+
+
+def decode_base64(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace base64 that stands for readable text."""
+    if "\\" not in text:
+        yield from _decode_base64(text)
+        return
+    view = View.of(text)
+    read = view.edit(Edit(*m.span(), _MEANT[m[1]]) for m in _JSON.finditer(text))
+    for edit in _decode_base64(read.text):
+        start, end = read.starts[edit.start], read.starts[edit.end]
+        sources = [int(read.starts[i]) for i in edit.sources or ()]
+        yield Edit(int(start), int(end), edit.text, sources)
+
+
+def has_no_capital(text: str) -> bool:
+    """text (str): ASCII characters.
+    RETURNS (bool): Whether there is no capital, so that unpadded base64 isn't read."""
+    return text == text.lower()
+
+
+def _is_no_base64(unpadded: str) -> bool:
+    return len(unpadded) < _LEAST_BASE64 or has_no_capital(unpadded)
+
+
+def _decode_base64(text: str) -> Iterator[Edit]:
+    for match in _BASE64.finditer(text):
+        encoded = match[0]
+        if match[2] and (len(match[1]) > 2 or len(encoded) % 4):
+            encoded = encoded.rstrip("=")  # it belongs to what follows: key=value
+        if encoded[-1] != "=" and _is_no_base64(encoded):
+            continue
+        if edit := _read_base64(encoded, match.start()):
+            yield edit
+        elif "\n" in encoded:  # lines that don't belong together
+            for start, line in _lines(encoded, match.start()):
+                if edit := _read_base64(line, start):
+                    yield edit
+
+
+def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
+    """The lines without what stands before them, with the offset of each. `start` is
+    that of the first one."""
+    done = 0
+    for end in _BREAK.finditer(encoded):
+        yield start + done, encoded[done : end.start()]
+        done = end.end()
+    yield start + done, encoded[done:]
+
+
+def _read_base64(encoded: str, start: int) -> Edit | None:
+    """encoded (str): What may be base64, in one line or in several, maybe between signs
+        that don't belong to it.
+    start (int): Its offset."""
+    body = encoded.rstrip("=")
+    if body.isalnum():
+        return _read_run(encoded, start)
+    starts = [0, len(body) - len(body.lstrip(_SIGNS))]
+    if "\n" not in body:
+        starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
+    stops = [len(encoded)]
+    if body == encoded:
+        stops.append(len(body.rstrip(_SIGNS)))
+    runs = dict.fromkeys((i, j) for i in starts for j in stops if i < j)
+    for i, j in runs:
+        if j - i < len(encoded) and _has_many_signs(encoded[i:j]):
+            continue
+        if edit := _read_run(encoded[i:j], start + i):
+            return edit
+    return None
+
+
+def _has_many_signs(encoded: str) -> bool:
+    return sum(map(encoded.count, _SIGNS)) > _MOST_SIGNS_INSIDE * len(encoded)
+
+
+def _read_run(encoded: str, start: int) -> Edit | None:
+    is_padded = encoded[-1] == "="
+    if not is_padded and _is_no_base64(encoded):
+        return None
+    lines = list(_lines(encoded, start))
+    body = "".join(line for _, line in lines).rstrip("=")
+    if len(body) % 4 == 1 or body.islower() or body.isdigit():
+        return None
+    standard = body.translate({ord("-"): "+", ord("_"): "/"})
+    data = base64.b64decode(standard + "=" * (-len(body) % 4))
+    is_word = body.isalpha() and (body.isupper() or body[1:].islower())
+    read = read_bytes(data, is_plain=is_word)
+    if read is None:
+        return None
+    offsets = [start + i * 4 // 3 for i in read.offsets]
+    if len(lines) > 1:
+        places = [i + j for i, line in lines for j in range(len(line))]
+        offsets = [places[i * 4 // 3] for i in read.offsets]
+    return Edit(start, start + len(encoded), read.text, offsets)
+
+
+def decode_hex(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace hexadecimal bytes that stand for readable text."""
+    for match in _HEX.finditer(text):
+        pairs = list(_HEX_PAIR.finditer(match[0]))
+        digits = "".join(pair[1] for pair in pairs)
+        if match[1] and digits.isdigit():
+            continue  # numbers in a list, or in a column
+        read = read_bytes(bytes.fromhex(digits), is_plain=digits.isdigit())
+        if read is None:
+            continue
+        if len(pairs) >= _LEAST_HEX or (read.text.isalpha() and read.text.islower()):
+            starts = [pair.start() for pair in pairs]
+            words = _divide_words(match[0], starts, bytes.fromhex(digits))
+            characters, offsets = list[str](), list[int]()
+            for character, i in zip(read.text, read.offsets, strict=True):
+                if i in words:
+                    characters.append(" ")
+                    offsets.append(match.start() + starts[i])
+                characters.append(character)
+                offsets.append(match.start() + starts[i])
+            yield Edit(*match.span(), "".join(characters), offsets)
+
+
+def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
+    """The bytes before which a space stands between words. In a dump of bytes, all
+    groups but the last have the same size, and not all of them are words."""
+    pairs = pairwise(starts)
+    gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
+    groups = [data[a:b] for a, b in pairwise((0, *gaps, len(data)))]
+    size = len(groups[0])
+    is_even = all(len(group) == size for group in groups[:-1])
+    if is_even and len(groups[-1]) <= size:
+        are_words = all(group.strip(b".,;:!?'\"()").isalpha() for group in groups)
+        return set(gaps) if size > 2 and are_words else set()
+    return set(gaps)

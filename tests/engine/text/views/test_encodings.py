@@ -1,0 +1,147 @@
+"""Encodings among signs that don't belong to them, and with the escapes of JSON."""
+
+import base64
+import json
+
+import pytest
+
+from spacy_duoguard.engine.text.views.readings import decoded, readings
+
+TEXT = "I will kill you??? You worthless idiot>>>"
+LONG = "I will kill you and burn down your house, you worthless idiot. " * 3
+ENCODED = base64.b64encode(TEXT.encode()).decode()
+URL_SAFE = base64.urlsafe_b64encode(TEXT.encode()).decode()
+SEPARATORS = ["\n", "\r\n", *"\t|_./;\\$=", " | ", " $", "~~"]
+DECORATIVE = "".join(chr(0x1D41A + ord(c) - 97) if c > " " else c for c in "kill them")
+
+
+def read(text):
+    view = decoded(text)
+    return None if view is None else view.text
+
+
+def surrogates(text, backslash):
+    data = text.encode("utf-16-be").hex()
+    return "".join(f"{backslash}u{data[i : i + 4]}" for i in range(0, len(data), 4))
+
+
+@pytest.mark.parametrize("encoded", [ENCODED, ENCODED.rstrip("="), URL_SAFE])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("https://example.org/?q={}", "https://example.org/?q={}&lang=en", "=={}=="),
+        *("{}====", "_{}_", "__{}__", "--{}--", "/{}/", "=?utf-8?B?{}?=", "a={}"),
+        *("https://example.org/a/{}", "sha256-{}", "https://example.org/a-bc/{}"),
+        *("data-x=_{}_", "={}", "{}_", "-{}"),
+    ],
+)
+def test_base64_between_signs(form, encoded):
+    result = read(form.format(encoded))
+    before, after = form.split("{}")
+    assert result.startswith(before + TEXT)
+    # A sign behind base64 without padding may belong to it.
+    assert len(result) <= len(before + TEXT + after) + 2
+
+
+def test_base64_that_is_padded_in_the_middle():
+    parts = [TEXT[i : i + 10] for i in range(0, 40, 10)]
+    joined = "".join(base64.b64encode(part.encode()).decode() for part in parts)
+    assert read(joined) == TEXT[:40]
+
+
+@pytest.mark.parametrize("length", [16, 64, 76])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_base64_in_json(levels, end, length):
+    encoded = base64.b64encode(LONG.encode()).decode()
+    lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
+    text = f"Read:{end}{end.join(lines)}{end}"
+    for _ in range(levels):
+        text = json.dumps({"text": text})
+    assert LONG in read(text)
+
+
+@pytest.mark.parametrize("backslash", ["\\", "\\\\"])
+def test_slashes_in_base64_that_json_escapes(backslash):
+    assert "/" in ENCODED
+    escaped = ENCODED.replace("/", f"{backslash}/")
+    assert read(f'["{escaped}"]') == f'["{TEXT}"]'
+
+
+@pytest.mark.parametrize("separator", ["", " ", ":", ", "])
+@pytest.mark.parametrize("outer", [1, 2])
+def test_hex_of_hex_of_hex(outer, separator):
+    text = TEXT
+    for level in range(3):
+        data = text.encode().hex(" ").split()
+        text = (separator if level else " ").join(data)
+        text = "".join(data) if level == outer else text
+    assert read(text) == TEXT
+
+
+@pytest.mark.parametrize("prefix", ["", "0x"])
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_hex_with_any_separator(separator, prefix):
+    data = separator.join(prefix + byte for byte in TEXT.encode().hex(" ").split())
+    assert read(f"Read: {data} now") == f"Read: {TEXT} now"
+    assert read(f"Read: {data.upper().replace('X', 'x')} now") == f"Read: {TEXT} now"
+
+
+def test_hex_in_lists():
+    data = [hex(byte) for byte in TEXT.encode()]
+    assert read(str(data)) == f"['{TEXT}']"
+    assert read(json.dumps(data)) == f'["{TEXT}"]'
+
+
+@pytest.mark.parametrize("backslash", ["\\", "\\\\"])
+def test_bytes_after_one_prefix(backslash):
+    data = TEXT.encode().hex()
+    assert read(f"SELECT '{backslash}x{data}';") == f"SELECT '{TEXT}';"
+    assert decoded(f"\\x{data}").char_span(2, 6) == (6, 14)
+
+
+@pytest.mark.parametrize("backslash", ["\\", "\\\\", "\\" * 4, "\\" * 8])
+def test_escapes_with_several_backslashes(backslash):
+    for text in ("kill them", "t\xf6te sie", DECORATIVE):
+        expected = "kill them" if text == DECORATIVE else text
+        assert read(surrogates(text, backslash)) == expected
+        escaped = "".join(f"{backslash}x{byte:02x}" for byte in text.encode())
+        assert read(escaped) == expected
+    assert read("".join(f"{backslash}x{{{ord(c):x}}}" for c in TEXT)) == TEXT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Columns:\n65\n70\n72\n68\n71\n69\n66\n61",
+        "61.62.63.64, 61/62/63/64, 65|66|67|68|69|70|71",
+        "be/ad/ce/de fa|ce|be|ad 12.05.24.11 ab_cd_ef_ab",
+        r"C:\new\table\reports \\server\users \d+/\w+",
+        "userName=internationalization&requestId=ConfigurationManager__init__",
+        "a_very_long_snake_case_name = another_very_long_name == __file__",
+        "----------------\nfrom __future__ import annotations\n================",
+        '{"path": "\\/usr\\/local\\/bin\\/python", "text": "First.\\nSecond.\\n"}',
+        "#616263 #6b6c6d 00:1a:2b:3c:4d:5e",
+    ],
+)
+def test_ordinary_signs_and_numbers_encode_nothing(text):
+    assert not readings(text)
+
+
+@pytest.mark.parametrize("length", [16, 17, 19, 25, 38, 57, 76])
+@pytest.mark.parametrize(
+    "prefix", ["> ", ">", ">> ", "- ", "* ", "    ", "\t", "# ", "// ", "| ", "1. "]
+)
+def test_base64_in_lines_with_a_prefix(prefix, length):
+    encoded = base64.b64encode(LONG.encode()).decode()
+    lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
+    text = "".join(f"{prefix}{line}\n" for line in lines)
+    assert LONG.strip() in read(text)
+
+
+def test_what_is_read_points_behind_the_prefixes():
+    encoded = base64.b64encode(b"a" * 30).decode()
+    view = decoded(f"> {encoded[:20]}\n> {encoded[20:]}")
+    assert view.text == f"> {'a' * 30}"
+    starts = [2 + i * 4 // 3 + 3 * (i * 4 // 3 >= 20) for i in range(30)]
+    assert view.starts[2:-1].tolist() == starts

@@ -1,0 +1,27 @@
+"""Combining marks on letters of any script."""
+
+import pytest
+
+from spacy_duoguard.engine.text.views.readings import readings
+
+TEXTS = ["\u6b7b\u306d\u30af\u30bd\u91ce\u90ce", "\u0627\u0642\u062a\u0644\u0643"]
+TEXTS += ["\uc8fd\uc5ec\ubc84\ub9b0\ub2e4", "\u05d0\u05d4\u05e8\u05d5\u05d2"]
+
+
+@pytest.mark.parametrize("mark", list("\u0332\u0335\u0336\u20dd\u20e3"))
+@pytest.mark.parametrize("text", TEXTS)
+def test_lines_through_letters_without_case(text, mark):
+    assert [view.text for view in readings(mark.join(text) + mark)] == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1\ufe0f\u20e3 2\u20e3",
+        "\u304b\u3099\u304d\u3099\u304f\u3099 \u30cf\u309a",
+        "\u0915\u093c\u094d\u0937\u093f\u0923",
+        "\u0717\u0712\u073f\u0308 \u0729\u0323",
+    ],
+)
+def test_marks_that_belong_to_a_script_stay(text):
+    assert not readings(text)

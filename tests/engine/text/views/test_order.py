@@ -1,0 +1,47 @@
+"""An override of the direction hides nothing below it."""
+
+import pytest
+
+from spacy_duoguard.disguises.suite import SUITE
+from spacy_duoguard.engine.text.views.readings import readings
+
+TEXT = "I will kill you, you worthless idiot."
+REVERSED = f"\u202e{TEXT[::-1]}\u202c"
+ENCODINGS = (
+    *("tag characters", "variation selectors on an emoji", "base64", "hex"),
+    *("percent", "HTML, decimal", "\\x escapes"),
+)
+DISGUISES = (
+    *("zero-width spaces", "combining underline", "dots between letters"),
+    *("mathematical bold", "circled", "Cyrillic look-alikes", "letters twice"),
+)
+
+
+def read(text):
+    return [view.text for view in readings(text)]
+
+
+@pytest.mark.parametrize("form", ["\u202e{}", "\u202d\u202e{}\u202c", "Hi. \u202e{}"])
+@pytest.mark.parametrize("name", [*ENCODINGS, *DISGUISES])
+def test_what_an_override_turns_around_is_read_as_it_is_stored(name, form):
+    text = form.format(SUITE[name].apply(TEXT))
+    assert any(TEXT.lower() in reading.lower() for reading in read(text))
+
+
+def test_an_override_that_is_encoded():
+    text = "&#8238;" + SUITE["base64"].apply(TEXT)
+    assert TEXT in read(text)
+
+
+def test_what_is_turned_around_stays_turned_around():
+    encoded = SUITE["base64"].apply(" Go on.")
+    assert read(REVERSED) == [TEXT]
+    assert f"{TEXT} Go on." in read(REVERSED + encoded)
+    assert TEXT in read(SUITE["base64"].apply(REVERSED))
+    assert TEXT in read(f"\u202e{SUITE['base64'].apply(TEXT)[::-1]}\u202c")
+    assert TEXT in read("&#8238;" + TEXT[::-1])
+
+
+def test_many_overrides_with_codes():
+    line = f"\u202e{SUITE['base64'].apply(TEXT)}\u202c\n"
+    assert read(line * 3)[-1] == f"{TEXT}\n" * 3
