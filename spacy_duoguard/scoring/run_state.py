@@ -7,7 +7,7 @@ and what the results depend on. It is written after the results that it names.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from .fingerprint import add_record
 from .record import Record
 from .watch import identify
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 # Seconds from one saved state to the next. To wait for the disk takes milliseconds,
 # in which a GPU scores hundreds of texts.
@@ -44,6 +44,11 @@ class Mark:
     output: str = _EMPTY  # SHA-256 of their results, as they are on disk
     finished: bool = False  # whether there is nothing else in the output
     failed: bool = False  # whether one of these records could not be scored
+    size: int = 0  # of the results: bytes of a file, or parts of a folder
+    # What a resumed run keeps, in records and in that size: up to where full batches
+    # (of a folder: full parts) end, and where the last of these batches begins.
+    kept: tuple[int, int] = (0, 0)
+    last: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -193,17 +198,17 @@ class RunState:
             add_record(self._digest, record)
             self.records += 1
 
-    def reach(self, *, written: int, output: str, failed: bool) -> None:
+    def reach(self, point: Mark, *, failed: bool) -> None:
         """Note the point that the run has reached, if all results are written.
 
-        written (int): The number of records whose results are written.
-        output (str): SHA-256 of these results.
-        failed (bool): Whether this run could not score one of them.
+        point (Mark): The point up to which they are. The digest of its input is not
+            known yet.
+        failed (bool): Whether this run could not score one of its records.
         """
-        if written == self.records:
+        if point.records == self.records:
             failed |= self.has_failed
             inputs = self._digest.hexdigest()
-            self._mark = Mark(written, inputs, output, failed=failed)
+            self._mark = replace(point, input=inputs, failed=failed)
 
     @property
     def is_due(self) -> bool:
@@ -264,8 +269,9 @@ def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
         raise _cannot_resume(output, "is damaged")
     if body["format_version"] != FORMAT_VERSION:
         raise _cannot_resume(output, "was written by another version")
-    names = ("records", "input", "output", "finished", "failed")
-    return Mark(*(body[name] for name in names)), body["known"]
+    mark = Mark(**{field.name: body[field.name] for field in fields(Mark)})
+    kept, last = (tuple(body[name]) for name in ("kept", "last"))  # JSON has lists
+    return replace(mark, kept=kept, last=last), body["known"]
 
 
 def compare(earlier: dict[str, Any], now: dict[str, Any], *, path: Path) -> None:

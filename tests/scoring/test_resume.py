@@ -11,7 +11,8 @@ import pytest
 from support.runs import contents, parts, results_of, write_texts
 
 from spacy_duoguard.engine.verdict import not_scored
-from spacy_duoguard.scoring.record import BATCH, PART, make_batches
+from spacy_duoguard.scoring.batches import make_batches
+from spacy_duoguard.scoring.record import BATCH, PART
 from spacy_duoguard.scoring.results import make_result
 from spacy_duoguard.scoring.run import open_source, read_records
 from spacy_duoguard.scoring.scorer import RecordScorer
@@ -21,7 +22,7 @@ def test_batches_begin_at_fixed_positions(source):
     records = list(read_records(open_source(str(source))))
     whole = list(make_batches(records))
     assert [len(batch) for batch in whole] == [BATCH, BATCH, 44]
-    assert list(make_batches(records, start=BATCH)) == whole[1:]
+    assert list(make_batches(records[BATCH:], before=BATCH)) == whole[1:]
 
 
 @pytest.mark.parametrize("n_batches", range(4))
