@@ -715,6 +715,15 @@ class Errors:
         "on texts in which it's known. Add --unsafe, label the categories, or raise "
         "the recall."
     )
+    E351 = (
+        "[E351] {path} has results of records that could not be scored, so it can't be "
+        "continued with --strict. Nothing was changed. Leave out --strict, or fix "
+        "the records and start over with --overwrite."
+    )
+    E352 = (
+        "[E352] Component '{name}' was loaded anew {count} times while it scored a "
+        "text. Load a new pipeline, and let your threads use it once it's complete."
+    )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."

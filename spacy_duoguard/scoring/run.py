@@ -13,6 +13,7 @@ from .file_names import FORMATS, compression_of, format_of, suffix_of
 from .fingerprint import describe
 from .inputs import read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
+from .locks import locked
 from .overlap import check_overlap, check_replaceable
 from .parquet import count_rows, input_columns, read_rows, result_columns
 from .parquet_schema import load_pyarrow
@@ -20,7 +21,7 @@ from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_records
 from .results import Counts
-from .run_state import Mark, Output, RunState, compare, locked, read_state
+from .run_state import Mark, Output, RunState, compare, read_state
 from .scorer import RecordScorer
 from .text_files import guess_standard_input
 from .watch import watched
@@ -155,7 +156,11 @@ def _score_to_disk(
     if known is not None:
         compare(known, state.known, path=output.path)
     writer = _make_writer(request, output, scorer, earlier)
-    rest = state.begin(records, earlier, start=writer.start, kept=writer.mark)
+    begin, kept = writer.start, writer.mark
+    rest = state.begin(records, earlier, start=begin, kept=kept, strict=request.strict)
+    if state.is_done:  # so that nothing is written, whatever fails now
+        yield Counts(done=earlier.records, failed_before=earlier.failed)
+        return
     yield from _score(rest, scorer, writer, report, request, state)
 
 

@@ -10,6 +10,7 @@ import pytest
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.scoring import run_state
 from spacy_duoguard.scoring.fingerprint import add_record
+from spacy_duoguard.scoring.locks import locked
 from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.run_state import (
     FORMAT_VERSION,
@@ -18,7 +19,6 @@ from spacy_duoguard.scoring.run_state import (
     RunState,
     compare,
     digest_json,
-    locked,
     read_state,
     save_state,
 )
