@@ -729,6 +729,11 @@ class Errors:
         "record in doc.user_data. 'spacy apply' and nlp.pipe write them there. Use the "
         "corpus as it was before, or set doc.cats to what people have labelled."
     )
+    E354 = (
+        "[E354] {name} has more than {limit:,} different fields: as columns, which "
+        "each row has, they would take time and memory without a limit. Write JSON "
+        "lines, or put what differs into one field."
+    )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."
