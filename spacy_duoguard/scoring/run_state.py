@@ -142,13 +142,8 @@ class RunState:
         held = list(islice(records, earlier.records - start))
         if self.records + len(held) < earlier.records:
             raise SettingsError(Errors.E132.format(path=path))
-        ahead = self._digest.copy()
-        digest_kept = ahead.hexdigest()
-        for number, record in enumerate(held, start=start + 1):
-            add_record(ahead, record)
-            if number == kept.records:
-                digest_kept = ahead.hexdigest()
-        if ahead.hexdigest() != earlier.input:
+        digest_kept, digest = self._look_ahead(held, kept.records)
+        if digest != earlier.input:
             message = Errors.E172.format(path=path, count=earlier.records)
             raise SettingsError(message)
         self.has_failed = earlier.failed
@@ -162,6 +157,16 @@ class RunState:
         self._mark = kept
         self.save()
         return chain(held, rest, records)
+
+    def _look_ahead(self, held: Sequence[Record], count: int) -> tuple[str, str]:
+        """RETURNS (Tuple[str, str]): The digests of so many records, and of all."""
+        ahead = self._digest.copy()
+        counted = ahead.hexdigest()
+        for number, record in enumerate(held, start=self.records + 1):
+            add_record(ahead, record)
+            if number == count:
+                counted = ahead.hexdigest()
+        return counted, ahead.hexdigest()
 
     def add(self, records: "Iterator[Record] | Sequence[Record]") -> None:
         """records (Iterable[Record]): The next records of the input."""
