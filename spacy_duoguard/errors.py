@@ -715,6 +715,25 @@ class Errors:
         "on texts in which it's known. Add --unsafe, label the categories, or raise "
         "the recall."
     )
+    E351 = (
+        "[E351] {path} has results of records that could not be scored, so it can't be "
+        "continued with --strict. Nothing was changed. Leave out --strict, or fix "
+        "the records and start over with --overwrite."
+    )
+    E352 = (
+        "[E352] Component '{name}' was loaded anew {count} times while it scored a "
+        "text. Load a new pipeline, and let your threads use it once it's complete."
+    )
+    E353 = (
+        "[E353] A doc has scores of duoguard as its gold: doc.cats are those of the "
+        "record in doc.user_data. 'spacy apply' and nlp.pipe write them there. Use the "
+        "corpus as it was before, or set doc.cats to what people have labelled."
+    )
+    E354 = (
+        "[E354] {name} has more than {limit:,} different fields: as columns, which "
+        "each row has, they would take time and memory without a limit. Write JSON "
+        "lines, or put what differs into one field."
+    )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
         "replaced, never a device, a pipe or a link. Choose another path."
@@ -1108,6 +1127,11 @@ class Warnings:
         "[W032] {count} texts were left out of the figures: their docs have no scores "
         "of the component ('{prefix}_left_out'). A later component may have made new "
         "docs, or cleared 'doc.user_data': add duoguard after it."
+    )
+    W033 = (
+        "[W033] Reference docs have scores of duoguard as their gold: doc.cats are "
+        "those of the record in doc.user_data. Figures, and what is learned, then only "
+        "repeat the model. Use the corpus as it was before 'spacy apply' or nlp.pipe."
     )
     W031 = (
         "[W031] {texts} texts and {spans} spans could not be scored. They count as "

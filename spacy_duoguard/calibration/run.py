@@ -30,6 +30,7 @@ from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import read_cats
 from ..pipeline.registry import read_guard_blocks
 from ..pipeline.saved import load_saved
+from ..pipeline.scored_gold import refuse_scores
 from ..pipeline.scorer import read_gold
 from ..pipeline.settings import check_settings
 from ..taxonomy import UNSAFE
@@ -170,7 +171,7 @@ def score_corpus(
     dev (Path): A .spacy file or a folder of them.
     RETURNS (Tuple[DuoGuard, LabelledScores]): The component, and the texts.
     RAISES (SettingsError): The pipeline or the corpus can't be read, or the corpus has
-        gold that can't be trained on.
+        gold that can't be trained on, or scores for gold.
     RAISES (ScoringError): A text can't be scored.
     """
     check_regular_files(dev)
@@ -188,6 +189,7 @@ def score_corpus(
     gold, scores, statuses = [], [], []
     for batch in minibatch(_read_examples(dev, nlp), size=_BATCH_SIZE):
         for eg in batch:
+            refuse_scores(eg.reference)
             read_cats(eg.reference.cats, pipe.labels)  # refuses what training does
             known = read_gold(eg.reference.cats, pipe.labels)
             gold.append([float(known.get(label, np.nan)) for label in columns])

@@ -17,6 +17,7 @@ from ..errors import Errors, SettingsError
 from ..pipeline.component import DuoGuard
 from ..pipeline.corpus_files import check_corpus_file
 from ..pipeline.gold import POSITIVE, REJECTED, check_cats, check_maximum
+from ..pipeline.scored_gold import refuse_scores
 from ..taxonomy import CATEGORIES, UNSAFE
 from .disguise import Augmenter
 from .segments import Parts, sentence_starts
@@ -126,6 +127,7 @@ def _read_docs(vocab: Vocab, path: Path) -> Iterator[Doc]:
     for file in walk_corpus(path, FILE_TYPE):
         check_corpus_file(file)
         for doc in DocBin().from_disk(file).get_docs(vocab):
+            refuse_scores(doc)
             check_cats(doc.cats)
             yield doc
 

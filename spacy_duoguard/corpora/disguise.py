@@ -14,6 +14,7 @@ from ..disguises.disguise import Disguise, Rewrite
 from ..disguises.suite import TO_LEARN, select
 from ..errors import Errors, SettingsError
 from ..pipeline.gold import REJECTED
+from ..pipeline.scored_gold import warn_of_scores
 from .segments import (
     Parts,
     has_sentences,
@@ -102,6 +103,7 @@ def _copy_gold(source: Doc, target: Doc, starts: dict[int, int]) -> None:
         start, end = starts[span.start], starts[span.end]
         return Span(target, start, end, span.label, span_id=span.id, kb_id=span.kb_id)
 
+    warn_of_scores(source)
     target.cats = dict(source.cats)
     if source.has_annotation("ENT_IOB"):
         ents = [span for span in map(moved, source.ents) if len(span)]

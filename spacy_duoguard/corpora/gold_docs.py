@@ -8,6 +8,7 @@ from typing import Any, cast
 from spacy.tokens import Doc, Span
 
 from ..pipeline.gold import REJECTED, check_cats, read_listed, read_value
+from ..pipeline.scored_gold import refuse_scores
 from .merge import Merged
 
 # The key of `doc.user_data` with the records, so that they can be written out again.
@@ -49,8 +50,9 @@ def gold_fields(doc: Doc, spans_key: str) -> dict[str, Any]:
     """doc (Doc): A doc with gold.
     spans_key (str): The group of `doc.spans` with the gold of spans.
     RETURNS (Dict[str, Any]): Its text and gold as a record.
-    RAISES (SettingsError): A value isn't a number in [0, 1], as in training, or what it
-        says was rejected is damaged."""
+    RAISES (SettingsError): A value isn't a number in [0, 1], as in training, what it
+        says was rejected is damaged, or its gold are scores."""
+    refuse_scores(doc)
     check_cats(doc.cats)
     cats = {label: read_value(doc.cats, label) for label in doc.cats}
     fields: dict[str, Any] = {"text": doc.text, "cats": cats}

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.verdict import ERROR
+from ..scoring.batches import make_batches
 from ..scoring.pipelines import GuardOptions, load_guard
-from ..scoring.record import Record, make_batches
+from ..scoring.record import Record
 from ..scoring.scorer import RecordScorer
 from ..taxonomy import UNSAFE
 from .asking import Watcher

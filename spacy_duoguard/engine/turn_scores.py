@@ -27,13 +27,15 @@ def score_spans(text: str, spans: Sequence[TurnSpan], scores: TextScores) -> np.
     spans (Sequence[TurnSpan]): Its turns.
     scores (TextScores): The scores of the text, with its curve.
     RETURNS (ndarray): (n_turns, n_labels) float32: row i scores the conversation up to
-        the end of turn i, with the spaces that join the turns. 1.0 for a turn that a
-        limit left out."""
+        the end of turn i, with the spaces that join the turns. 0.0 if there is no text
+        up to there, and 1.0 for a turn that a limit left out."""
     curve = scores.curve
     assert curve is not None
     rows = np.zeros((len(spans), len(scores.probabilities)), dtype=np.float32)
     coverage, end = scores.coverage(text), 0
     for row, span in zip(rows, spans, strict=True):
+        if _has_no_text(span):
+            continue
         if visible := visible_span(text, span.start, span.end):
             end = visible[1]
         # Whitespace after it counts too, if no token joins it to the next turn.
@@ -69,8 +71,13 @@ def is_scored(role: str | None, roles: Collection[str] | None) -> bool:
     return roles is None or role is None or role in roles
 
 
+def _has_no_text(span: TurnSpan) -> bool:
+    """Whether the conversation has no text up to the end of a turn."""
+    return span.end == 0
+
+
 def _status_of(span: TurnSpan, scores: TextScores, coverage: Coverage) -> str:
-    if not scores.windows:
+    if not scores.windows or _has_no_text(span):
         return "empty"
     if coverage.covers_none(span.start, span.end):
         return ERROR

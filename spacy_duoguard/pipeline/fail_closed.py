@@ -21,9 +21,12 @@ from .annotations import (
     make_record,
     write_record,
 )
+from .architecture import get_shim
 from .doc_record import text_length
 from .doc_scores import DocScores, get_spans
 from .settings import FACTORY, SPANS_KEY
+
+_MOST_LOADS = 8  # while the same docs are scored
 
 _Value = TypeVar("_Value")
 
@@ -93,7 +96,7 @@ def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
         failed, the error handler has not seen the error: W005 reports it.
     """
     try:
-        component.set_annotations(docs, component.predict(docs))
+        _score(component, docs)
     except Exception as e:
         if len(docs) == 1:
             _handle(component, docs[0], e)
@@ -112,6 +115,23 @@ def score_or_halve(component: TrainablePipe, docs: list[Doc]) -> bool:
                 handler(component.name, component, [], warning)
         return all(scored)
     return True
+
+
+def _score(component: TrainablePipe, docs: list[Doc]) -> None:
+    """Score docs with the weights and the settings of one load. If another thread loads
+    others meanwhile, the docs are scored again."""
+    shim = get_shim(component.model)
+    for _ in range(_MOST_LOADS):
+        loads = shim.count_loads()
+        try:
+            component.set_annotations(docs, component.predict(docs))
+        except Exception:
+            if not shim.has_loaded(loads):
+                raise
+        else:
+            if not shim.has_loaded(loads):
+                return
+    raise ScoringError(Errors.E352.format(name=component.name, count=_MOST_LOADS))
 
 
 def _get_fallbacks(component: TrainablePipe) -> Fallbacks:

@@ -19,6 +19,7 @@ from .attributes import get_span_verdicts, get_spans_key, get_verdict
 from .evaluate_table import printed_scores
 from .examples import list_examples
 from .gold import POSITIVE, GoldEntry, read_cats, read_rejected
+from .scored_gold import warn_of_scores
 from .settings import FACTORY, SPANS_KEY
 
 
@@ -139,6 +140,7 @@ class _Predicted:
 
     def add(self, eg: Example) -> None:
         limits, labels = self.policy.thresholds, self.labels
+        warn_of_scores(eg.reference)
         read_cats(eg.reference.cats, labels)  # refuses what training does
         gold = read_gold(eg.reference.cats, labels)
         # Not `doc.cats`, which another component may have changed.

@@ -136,7 +136,7 @@ def _load(
     """Restore everything, or nothing."""
     shim = get_shim(component.model)
     contents = {name: read(name) for name in ("cfg", "vocab") if name not in exclude}
-    with shim.restored_on_error():
+    with shim.replaced():
         if "model" not in exclude:
             read_model()
         settings: Mapping[str, Any] = {}
@@ -150,8 +150,8 @@ def _load(
             warn_of_others(component, others, with_model="model" not in exclude)
         if "vocab" in contents:
             _restore_vocab(component.vocab, contents["vocab"], exclude, component.name)
-    if settings:
-        component.cfg = dict(settings)
+        if settings:
+            component.cfg = dict(settings)
 
 
 def _restore_vocab(

@@ -61,6 +61,7 @@ class ClassifierShim(Shim):
         self._added: list[str] = []  # categories added before the weights were loaded
         self._trainer: Trainer | None = None
         self._lock = ForkLock(is_awaited=True)
+        self._loads = 0
 
     @property
     def is_loaded(self) -> bool:
@@ -238,14 +239,29 @@ class ClassifierShim(Shim):
         return self
 
     @contextmanager
-    def restored_on_error(self) -> Iterator[None]:
-        """Restore the previous classifier if the block fails."""
-        before = self._model, self._trainer
-        try:
-            yield
-        except BaseException:
-            self._model, self._trainer = before
-            raise
+    def replaced(self) -> Iterator[None]:
+        """Load weights and settings in a block, and restore the previous classifier if
+        it fails. Other threads that score meanwhile notice."""
+        with self._lock.plain:
+            before = self._model, self._trainer
+            self._loads += 1
+            try:
+                yield
+            except BaseException:
+                self._model, self._trainer = before
+                raise
+            finally:
+                self._loads += 1
+
+    def count_loads(self) -> int:
+        """RETURNS (int): A number that another load changes, once no thread loads."""
+        with self._lock.plain:
+            return self._loads
+
+    def has_loaded(self, before: int) -> bool:
+        """before (int): From `count_loads`.
+        RETURNS (bool): Whether weights or settings were loaded since, or are now."""
+        return self._loads != before
 
     def _set(self, bundle: Bundle) -> None:
         self._trainer = None

@@ -28,6 +28,7 @@ from .gold import (
 )
 from .losses import BinaryCrossEntropy, CategoryLoss
 from .score_weights import check_score_weights
+from .scored_gold import warn_of_scores
 from .settings import check_settings
 
 
@@ -54,6 +55,7 @@ def initialize(
     if nlp is not None:
         check_score_weights(nlp)
     for eg in get_examples():
+        warn_of_scores(eg.reference)
         gold = read_cats(eg.reference.cats, component.labels)
         group = eg.reference.spans.get(component.cfg["spans_key"], ())
         read_entries(group, component.labels)
@@ -154,6 +156,7 @@ def _labelled_texts(
     labels, key = component.labels, component.cfg["spans_key"]
     texts = []
     for eg in examples:
+        warn_of_scores(eg.reference)
         gold = read_cats(eg.reference.cats, labels)
         if not eg.predicted.text:  # scores 0.0, whatever its gold
             gold = read_cats({}, labels)

@@ -4,7 +4,7 @@ compressed on their own, so that one can be added at the end, or removed again."
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 from ..errors import Errors, SettingsError
 
@@ -101,28 +101,24 @@ def decompress(chunks: Iterator[bytes], kind: str, *, name: str) -> Iterator[byt
         if kind == "zstd":
             yield from _read_frames(_load_zstd(), chunks)
         else:
-            yield from (data for data, _ in _inflate(chunks))
+            yield from _inflate(chunks)
     except errors as e:
         raise SettingsError(Errors.E175.format(name=name, kind=kind)) from e
 
 
-def _inflate(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
-    """YIELDS (Tuple[bytes, int]): Decompressed data, and where the last whole member
-    ends in the file.
+def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """YIELDS (bytes): Decompressed data.
     RAISES (EOFError, zlib.error): The file is torn, or has something else in it."""
-    position = end = 0
     data = next(chunks, b"")
     while data:
         member = zlib.decompressobj(wbits=_GZIP_WBITS)
         while not member.eof:
             output = member.decompress(data, _CHUNK)
             rest = member.unused_data if member.eof else member.unconsumed_tail
-            position += len(data) - len(rest)
-            end = position if member.eof else end
             data = rest or next(chunks, b"")
             if not (output or data or member.eof):
                 raise EOFError
-            yield output, end
+            yield output
 
 
 def _read_frames(pa: Any, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -157,45 +153,3 @@ class ChunkReader(io.RawIOBase):
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
         return size
-
-
-def member_sizes(handle: IO[bytes], kind: str) -> Iterator[int]:
-    """handle (IO[bytes]): A file that `compress` has written the members of. Only a
-        digest can tell whether they have changed.
-    kind (str): "gzip" or "zstd".
-    YIELDS (int): The sizes of its members or frames in bytes, up to a torn one."""
-    return _frame_sizes(handle) if kind == "zstd" else _gzip_sizes(handle)
-
-
-def _gzip_sizes(handle: IO[bytes]) -> Iterator[int]:
-    begin = 0
-    try:
-        for _, end in _inflate(iter(lambda: handle.read(_CHUNK), b"")):
-            if end > begin:
-                yield end - begin
-                begin = end
-    except (EOFError, zlib.error):
-        return
-
-
-def _frame_sizes(handle: IO[bytes]) -> Iterator[int]:
-    """See RFC 8878, section 3.1.1. Nothing needs to be decompressed."""
-    begin = 0
-    while (head := handle.read(5))[:4] == _ZSTD_MAGIC and len(head) == 5:
-        flags = head[4]
-        is_single = flags >> 5 & 1
-        size_of_content = (is_single, 2, 4, 8)[flags >> 6]
-        size_of_dictionary = (0, 1, 2, 4)[flags & 3]
-        handle.seek(1 - is_single + size_of_dictionary + size_of_content, io.SEEK_CUR)
-        is_last = False
-        while not is_last:
-            block = handle.read(3)
-            if len(block) < 3:
-                return
-            header = int.from_bytes(block, "little")
-            is_last, is_repeated = bool(header & 1), header >> 1 & 3 == 1
-            handle.seek(1 if is_repeated else header >> 3, io.SEEK_CUR)
-        has_checksum = flags >> 2 & 1
-        end = handle.seek(4 * has_checksum, io.SEEK_CUR)
-        yield end - begin
-        begin = end

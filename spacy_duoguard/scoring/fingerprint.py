@@ -14,6 +14,7 @@ from spacy.language import Language
 from ..engine.checkpoint.manifest import digest_file
 from ..engine.network.decoder import Decoder
 from ..pipeline.registry import guard_names
+from .batches import BATCH_SIZE
 from .record import BATCH, Record, Source
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def describe(nlp: Language, source: Source, *, curve: bool) -> dict[str, Any]:
         "--text-key": source.text_key,
         "--language": nlp.lang,
         "--curve": curve,
-        "batch size": BATCH,
+        "batch size": [BATCH, BATCH_SIZE],
         "components": nlp.pipe_names,
         "files of the pipeline": _digest_pipeline(nlp),
     }

@@ -5,16 +5,14 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import Errors, SettingsError
-from .compression import compress, decompress, member_sizes
+from .compression import compress, decompress
 from .file_names import compression_of
-from .record import BATCH
 from .results import agree, to_plain
 from .run_state import Mark
 from .standard_streams import standard_output
@@ -42,41 +40,28 @@ class JsonLinesWriter:
         self._size = 0
         self._digest = sha256()
         self._to_verify: deque[bytes] = deque()
+        self._kept = self._last = (0, 0)  # as in `Mark`
         if earlier.records or earlier.finished:
             self._keep_batches(earlier)
         self._n_verified = self.start
 
     def _keep_batches(self, earlier: Mark) -> None:
-        n_batches, n_full = -(-earlier.records // BATCH), earlier.records // BATCH
+        (self.written, kept), (self.start, last) = earlier.kept, earlier.last
         with open(self.path, "rb") as handle:
-            sizes = list(islice(self._batch_sizes(handle, earlier.records), n_batches))
-            kept, last = sizes[:n_full], sum(sizes[n_full - 1 : n_full])
-            handle.seek(0)
-            self._size = sum(kept)
-            self._add(handle, self._size)
+            self._add(handle, kept)
             digest = self._digest.copy()
-            self._add(handle, sum(sizes) - self._size)
+            self._add(handle, earlier.size - kept)
             # A file without records may hold an empty member.
             empty = 0 if earlier.records else len(compress(b"", self._compression))
-            is_longer = handle.seek(0, os.SEEK_END) > sum(sizes) + empty
+            is_longer = handle.seek(0, os.SEEK_END) > earlier.size + empty
             is_changed = self._digest.hexdigest() != earlier.output
             if is_changed or (earlier.finished and is_longer):
                 raise SettingsError(Errors.E173.format(path=self.path))
-            self._digest = digest
+            self._digest, self._size = digest, kept
             # The digest shows that these bytes are safe to decompress.
-            handle.seek(self._size - last)
-            self._verify_later(handle.read(last))
-        self.written = n_full * BATCH
-        self.start = self.written - len(self._to_verify)
-
-    def _batch_sizes(self, handle: IO[bytes], n_lines: int) -> Iterator[int]:
-        """YIELDS (int): For each batch with results, the number of its bytes."""
-        if self._compression is not None:
-            yield from member_sizes(handle, self._compression)
-            return
-        lines = islice(handle, n_lines)
-        while size := sum(map(len, islice(lines, BATCH))):
-            yield size
+            handle.seek(last)
+            self._verify_later(handle.read(kept - last))
+        self._kept, self._last = earlier.kept, earlier.last
 
     def _add(self, handle: IO[bytes], size: int) -> None:
         """Add the next bytes of a file to the digest."""
@@ -96,9 +81,15 @@ class JsonLinesWriter:
         self._to_verify.extend(io.BytesIO(content))
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of the results that are written."""
-        return self._digest.hexdigest()
+    def mark(self) -> Mark:
+        """The point up to which results are written."""
+        return Mark(
+            self.written,
+            output=self._digest.hexdigest(),
+            size=self._size if self.written else 0,
+            kept=self._kept,
+            last=self._last,
+        )
 
     def open(self) -> None:
         """Begin to write, after what is kept.
@@ -112,8 +103,9 @@ class JsonLinesWriter:
             message = Errors.E139.format(name=self.path, problem=problem)
             raise SettingsError(message) from e
 
-    def write(self, results: Sequence[dict]) -> None:
+    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
         """results (Sequence[dict]): The next results.
+        is_full (bool): Whether they are those of a full batch.
         RAISES (SettingsError): The file holds other results for these records."""
         lines = deque(to_line(result) for result in results)
         while lines and self._to_verify:
@@ -125,11 +117,14 @@ class JsonLinesWriter:
                 )
         if not lines:
             return
-        self._append(b"".join(lines))
+        before = self.written, self._size
         self.written += len(lines)
+        self._append(lines)
+        if is_full:
+            self._kept, self._last = (self.written, self._size), before
 
-    def _append(self, content: bytes) -> None:
-        data = compress(content, self._compression)
+    def _append(self, lines: Iterable[bytes]) -> None:
+        data = compress(b"".join(lines), self._compression)
         self._handle.write(data)
         self._handle.flush()
         self._digest.update(data)
@@ -161,17 +156,19 @@ class JsonLinesWriter:
 class StandardOutputWriter:
     """Writes JSON lines to standard output."""
 
-    start = written = 0
-    digest = ""
+    start = 0
+    mark = Mark()
 
     def open(self) -> None:
         """RAISES (SettingsError): Standard output is closed."""
         standard_output()
 
-    def write(self, results: Sequence[dict]) -> None:
-        """results (Sequence[dict]): The next results."""
+    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
+        """results (Sequence[dict]): The next results.
+        is_full (bool): Whether they are those of a full batch."""
         handle = standard_output()
-        handle.write(b"".join(map(to_line, results)))
+        for line in map(to_line, results):
+            handle.write(line)
         handle.flush()
 
     def sync(self) -> None:

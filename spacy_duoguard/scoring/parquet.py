@@ -1,21 +1,26 @@
 """Parquet: read rows, and settle the columns of results before scoring starts."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
+from .batches import BATCH_SIZE
 from .inputs import read_text_file
-from .parquet_schema import align, damaged, load_pyarrow, unify_schemas
+from .parquet_schema import align, check_width, damaged, load_pyarrow, unify_schemas
 from .record import STANDARD, BrokenRecordError, Row, Source, list_files
 from .results import NOTHING, Columns, to_plain
+from .text_files import MAX_SIZE, too_long
 
 if TYPE_CHECKING:
     import pyarrow
 
-_ROWS = 1024  # read at once
+# Rows that are read at once: few, because each value of a column can be as long as
+# all of its dictionary, which a small file can decompress to. One, if it seems to.
+_ROWS = 8
+_RATIO = 100
 
 
 def _parquet_files(path: Path) -> list[Path]:
@@ -57,7 +62,7 @@ def read_rows(
     for file in files:
         try:
             with open_parquet(file) as table:
-                for batch in table.iter_batches(_ROWS, columns=columns):
+                for batch in iter_batches(table, columns=columns):
                     for rows, problem in align(batch, schema):
                         if problem is None:
                             yield from to_rows(rows)
@@ -75,9 +80,43 @@ def open_parquet(path: str | Path) -> Any:
     return pa.parquet.ParquetFile(path, page_checksum_verification=True)
 
 
+def iter_batches(
+    file: Any,
+    groups: Iterable[int] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> "Iterator[pyarrow.RecordBatch]":
+    """file (pyarrow.parquet.ParquetFile): From `open_parquet`.
+    groups (Optional[Iterable[int]]): The row groups to read, by default all of them.
+    columns (Optional[Sequence[str]]): The columns to read, by default all of them.
+    YIELDS (pyarrow.RecordBatch): Their rows, a few at once."""
+    metadata = file.metadata
+    for i in range(metadata.num_row_groups) if groups is None else groups:
+        group = metadata.row_group(i)
+        size = group.total_byte_size
+        parts = [group.column(j) for j in range(group.num_columns)]
+        packed = sum(part.total_compressed_size for part in parts)
+        is_dense = size >= BATCH_SIZE and size >= _RATIO * packed
+        rows = 1 if is_dense else _ROWS
+        yield from file.iter_batches(rows, row_groups=[i], columns=columns)
+
+
+def is_too_long(row: "pyarrow.RecordBatch | pyarrow.Table") -> bool:
+    """row (Union[pyarrow.RecordBatch, pyarrow.Table]): A row.
+    RETURNS (bool): Whether it is longer than a line may be."""
+    return bool(row.nbytes > MAX_SIZE)
+
+
 def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:
     """batch (Union[pyarrow.RecordBatch, pyarrow.Table]): Some rows.
     YIELDS (Union[Dict[str, Any], BrokenRecordError]): As in `read_rows`."""
+    if batch.num_rows > 1 and batch.nbytes >= BATCH_SIZE:
+        for i in range(batch.num_rows):
+            yield from to_rows(batch.slice(i, 1))
+        return
+    if batch.num_rows == 1 and is_too_long(batch):
+        yield too_long("row")
+        return
     try:
         yield from batch.to_pylist()
     except (ValueError, OverflowError) as e:
@@ -110,7 +149,8 @@ def input_columns(source: Source) -> InputColumns:
 
     source (Source): The input.
     RETURNS (InputColumns): The columns, in order.
-    RAISES (SettingsError): Standard input, which cannot be read twice.
+    RAISES (SettingsError): Standard input, which cannot be read twice, or records with
+        too many different fields.
     """
     pa = load_pyarrow()
     if source.form == "parquet":
@@ -121,11 +161,14 @@ def input_columns(source: Source) -> InputColumns:
     if source.name == STANDARD:
         raise SettingsError(Errors.E141)
     types: dict[str, set[str]] = {}
-    messages = False
+    messages, limit = False, 0
     for record in read_text_file(source):
+        if source.form != "jsonl":  # all records have the columns of the first row
+            limit = max(limit, len(record.fields))
         messages |= record.conversation is not None
         for key, value in record.fields.items():
             types.setdefault(key, set()).add(_type_name(value))
+        check_width(len(types), name=source.name, most=limit)
     if source.form in ("csv", "tsv"):
         return InputColumns([pa.field(key, pa.string()) for key in types], False)
     fields = [pa.field(key, _column_type(pa, names)) for key, names in types.items()]

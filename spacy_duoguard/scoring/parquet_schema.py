@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     import pyarrow
 
 
+# Each row of a table has all of its columns, so that records which have other fields
+# than all others would take quadratic time and memory.
+MOST_COLUMNS = 1000
+
+
+def check_width(count: int, *, name: str, most: int = 0) -> None:
+    """Check the number of columns of a table whose rows differ.
+
+    count (int): The number of columns so far.
+    name (str): The name of the input, for messages.
+    most (int): A number that is allowed in any case.
+    RAISES (SettingsError): There are too many.
+    """
+    limit = max(MOST_COLUMNS, most)
+    if count > limit:
+        raise SettingsError(Errors.E354.format(name=name, limit=limit))
+
+
 def load_pyarrow() -> Any:
     """RETURNS (module): `pyarrow`, with `pyarrow.parquet`.
     RAISES (SettingsError): It is not installed."""
@@ -43,11 +61,13 @@ def unify_schemas(
     required (Optional[str]): A column that each of them must have.
     RETURNS (pyarrow.Schema): A column has the widest of its types. Encodings, such as
         dictionaries and views, are left out.
-    RAISES (SettingsError): A file is damaged, does not have the required column, has
+    RAISES (SettingsError): There are too many columns that not all files have, a file
+        is damaged, does not have the required column, has
         two columns of the same name, or one whose type doesn't go with that in another.
     """
     pa = load_pyarrow()
     known: dict[str, tuple[Path, Any, Any]] = {}
+    widest = 0
     for file in files:
         try:
             schema = pa.parquet.read_schema(file)
@@ -70,6 +90,8 @@ def unify_schemas(
                 )
                 raise SettingsError(message)
             known[field.name] = (first, as_stored, combined)
+        widest = max(widest, len(schema))
+        check_width(len(known), name=str(file.parent), most=widest)
     return pa.schema([pa.field(name, kind) for name, (*_, kind) in known.items()])
 
 

@@ -1,7 +1,8 @@
 """Write results as a folder of Parquet files.
 
-Each part holds the results of a fixed number of records and appears only once it is
-complete. All parts have the same columns, which are settled before scoring starts.
+Each part holds the results of whole batches, up to a number of records or a size, and
+appears only once it is complete. All parts have the same columns, which are settled
+before scoring starts.
 """
 
 import stat
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from ..engine.checkpoint.files import write_aside
 from ..errors import Errors, SettingsError
+from .batches import PART_SIZE, size_of
 from .parquet import to_table
 from .parquet_schema import load_pyarrow
-from .record import BATCH, PART
+from .record import PART
 from .results import agree, output_names
 from .run_state import Mark
 from .watch import check_written, identify
@@ -61,15 +63,23 @@ class ParquetWriter:
         self._parts: dict[Path, tuple[tuple[int, int] | None, int]] = {}
         self._mode: int | None = None
         self._results: list[dict] = []
+        self._result_size = 0
+        self._kept = self._last = (0, 0)  # as in `Mark`
         self._to_verify: list[dict] = []
         if earlier.records or earlier.finished:
             self._keep_full_parts(earlier)
-        self.start = self.written - len(self._to_verify)
+        self.start = self._last[0]
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of the results that are written."""
-        return self._digest.hexdigest()
+    def mark(self) -> Mark:
+        """The point up to which results are written."""
+        return Mark(
+            self.written,
+            output=self._digest.hexdigest(),
+            size=self._n_parts if self.written else 0,
+            kept=self._kept,
+            last=self._last,
+        )
 
     def open(self) -> None:
         """Begin to write, after the parts that are kept. Others are removed."""
@@ -83,8 +93,9 @@ class ParquetWriter:
         for part in kept:
             self._note(part)
 
-    def write(self, results: Sequence[dict]) -> None:
+    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
         """results (Sequence[dict]): The next results.
+        is_full (bool): Whether they are those of a full batch.
         RAISES (SettingsError): The folder holds other results for these records."""
         if self._to_verify:
             rows = to_table(results, self._schema).to_pylist()
@@ -94,9 +105,14 @@ class ParquetWriter:
                 raise self._differs(self.start + len(rows))
             self._to_verify = []
             return
+        begin = self.written + len(self._results)
         self._results += results
-        if len(self._results) >= PART:
+        self._result_size += sum(map(size_of, results))
+        is_complete = len(self._results) >= PART or self._result_size >= PART_SIZE
+        if is_full and is_complete:
             self._write_part()
+            self._last = begin, self._n_parts - 1
+            self._kept = self.written, self._n_parts
 
     def sync(self) -> None:
         """Parts are on disk once they appear. Check that they still are there.
@@ -121,23 +137,23 @@ class ParquetWriter:
 
     def _keep_full_parts(self, earlier: Mark) -> None:
         digest = sha256()
-        n_full = earlier.records // PART
-        for i in range(-(-earlier.records // PART)):
+        self.written, n_full = self._kept = earlier.kept
+        self._last = earlier.last
+        for i in range(earlier.size):
             if not _add_file(digest, self._part(i)):
                 break
             if i + 1 == n_full:
                 self._digest, self._n_parts = digest.copy(), n_full
-        n_parts = max(1, -(-earlier.records // PART))
-        names = {self._part(i) for i in range(n_parts)}
+        names = {self._part(i) for i in range(max(1, earlier.size))}
         is_more = bool(set(self.path.glob("part-*.parquet")) - names)
         if digest.hexdigest() != earlier.output or (earlier.finished and is_more):
             raise SettingsError(Errors.E173.format(path=self.path))
-        self.written = n_full * PART
         if n_full:
             table = self._pa.parquet.read_table(self._part(n_full - 1))
             if not table.schema.equals(self._schema):
                 raise self._differs(self.written)
-            self._to_verify = table.slice(PART - BATCH).to_pylist()
+            n_rows = self.written - self._last[0]
+            self._to_verify = table.slice(table.num_rows - n_rows).to_pylist()
 
     def _differs(self, number: int) -> SettingsError:
         return SettingsError(Errors.E131.format(path=self.path, number=number))
@@ -157,7 +173,7 @@ class ParquetWriter:
         if self._results:  # a part without records belongs to no record
             _add_file(self._digest, part)
         self.written += len(self._results)
-        self._results = []
+        self._results, self._result_size = [], 0
 
 
 def _add_file(digest: "Hash", path: Path) -> bool:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..engine.conversation import Conversation, read_messages
 from ..errors import Errors, SettingsError
@@ -21,8 +20,6 @@ PART = 32 * BATCH  # records in a file of an output folder
 # Levels of lists and objects in a field. Python's limit, which depends on who calls,
 # would decide otherwise whether a result can be written.
 _MAX_DEPTH = 100
-
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -209,16 +206,3 @@ def list_files(path: Path, *suffixes: str) -> list[Path]:
 
 def _is_listed(file: Path, suffixes: Sequence[str]) -> bool:
     return suffix_of(file) in suffixes and file.name[0] not in "._"
-
-
-def make_batches(items: Iterable[_Item], *, start: int = 0) -> Iterator[list[_Item]]:
-    """Divide an input into batches at fixed positions, so that a resumed run packs each
-    text with the same others and gets the same scores to the last digit.
-
-    items (Iterable[Any]): The records, from the first one on.
-    start (int): How many to skip, a multiple of `BATCH`.
-    YIELDS (List[Any]): Batches of `BATCH` records; the last may be smaller.
-    """
-    remaining = islice(items, start, None)
-    while batch := list(islice(remaining, BATCH)):
-        yield batch

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import Errors, ScoringError, SettingsError
+from .batches import make_batches
 from .compression import describe_compressor
 from .file_names import FORMATS, compression_of, format_of, suffix_of
 from .fingerprint import describe
 from .inputs import read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
+from .locks import locked
 from .overlap import check_overlap, check_replaceable
 from .parquet import count_rows, input_columns, read_rows, result_columns
 from .parquet_schema import load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
-from .record import STANDARD, Record, Source, make_batches, make_records
+from .record import STANDARD, Record, Source, make_records
 from .results import Counts
-from .run_state import Mark, Output, RunState, compare, locked, read_state
+from .run_state import Mark, Output, RunState, compare, read_state
 from .scorer import RecordScorer
 from .text_files import guess_standard_input
 from .watch import watched
@@ -29,20 +31,19 @@ Report = Callable[[str, str], None]  # the name of a failed record, and its prob
 
 class ResultWriter(Protocol):
     """Writes results. Scoring begins with record `start` (from 0), at the start of a
-    batch: the results before it already exist. Results of `written` records are
-    written, with the SHA-256 `digest`."""
+    batch: the results before it already exist. Results up to `mark` are written."""
 
     start: int
-    written: int
 
     @property
-    def digest(self) -> str: ...
+    def mark(self) -> Mark: ...
 
     def open(self) -> None:
         """Begin to write."""
 
-    def write(self, results: Sequence[dict]) -> None:
-        """results (Sequence[dict]): The next results."""
+    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
+        """results (Sequence[dict]): The next results.
+        is_full (bool): Whether they are those of a full batch."""
 
     def sync(self) -> None:
         """Wait until what is written is on disk, and check that it still is there.
@@ -155,8 +156,11 @@ def _score_to_disk(
     if known is not None:
         compare(known, state.known, path=output.path)
     writer = _make_writer(request, output, scorer, earlier)
-    kept = Mark(writer.written, output=writer.digest)
-    rest = state.begin(records, earlier, start=writer.start, kept=kept)
+    begin, kept = writer.start, writer.mark
+    rest = state.begin(records, earlier, start=begin, kept=kept, strict=request.strict)
+    if state.is_done:  # so that nothing is written, whatever fails now
+        yield Counts(done=earlier.records, failed_before=earlier.failed)
+        return
     yield from _score(rest, scorer, writer, report, request, state)
 
 
@@ -237,10 +241,10 @@ def _score(
     writer.open()
     try:
         yield counts
-        for batch in make_batches(records):
+        for batch in make_batches(records, before=writer.start):
             results = scorer.score(batch)
             _report(batch, results, writer, report, strict=request.strict)
-            writer.write(results)
+            writer.write(results, is_full=batch.is_full)
             counts = counts.add(results)
             if state is not None:
                 state.add(batch)
@@ -263,7 +267,7 @@ def _score(
 
 
 def _note(state: RunState, writer: ResultWriter, counts: Counts) -> None:
-    state.reach(written=writer.written, output=writer.digest, failed=counts.failed > 0)
+    state.reach(writer.mark, failed=counts.failed > 0)
 
 
 def _report(

@@ -1,4 +1,4 @@
-"""What a run has scored so far, in a file beside its output, and a lock on the output.
+"""What a run has scored so far, in a file beside its output.
 
 The file names a number of records, the digests of these records and of their results,
 and what the results depend on. It is written after the results that it names.
@@ -6,24 +6,20 @@ and what the results depend on. It is written after the results that it names.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ..engine.checkpoint.files import read_json, write_aside
 from ..errors import DuoGuardError, Errors, SettingsError
 from .file_names import compression_of
 from .fingerprint import add_record
 from .record import Record
-from .watch import identify
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 # Seconds from one saved state to the next. To wait for the disk takes milliseconds,
 # in which a GPU scores hundreds of texts.
@@ -44,6 +40,11 @@ class Mark:
     output: str = _EMPTY  # SHA-256 of their results, as they are on disk
     finished: bool = False  # whether there is nothing else in the output
     failed: bool = False  # whether one of these records could not be scored
+    size: int = 0  # of the results: bytes of a file, or parts of a folder
+    # What a resumed run keeps, in records and in that size: up to where full batches
+    # (of a folder: full parts) end, and where the last of these batches begins.
+    kept: tuple[int, int] = (0, 0)
+    last: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -91,47 +92,6 @@ class Output:
         return bool(names - {STATE_NAME, LOCK_NAME, f".{STATE_NAME}.part"})
 
 
-@contextmanager
-def locked(output: Output) -> Iterator[Callable[[], None]]:
-    """Keep other runs from writing to an output. The operating system ends the lock
-    with the process, however it ends.
-
-    output (Output): The output. The folder of its lock is created.
-    YIELDS (Callable): Raises a `SettingsError` if a lock is gone, so that another run
-        could take a new one.
-    RAISES (SettingsError): Another run writes to it, or the folder cannot be used.
-    """
-    first, *_ = output.locks
-    with _held(first, output), ExitStack() as others:
-        for path in output.locks[1:]:  # which may have appeared in the meantime
-            others.enter_context(_held(path, output))
-        held = {path: identify(path) for path in output.locks}
-        yield lambda: _check_locks(held, output)
-
-
-def _check_locks(held: dict[Path, tuple[int, int] | None], output: Output) -> None:
-    for path, identity in held.items():
-        if identify(path) != identity:
-            raise SettingsError(Errors.E224.format(lock=path, path=output.path))
-
-
-@contextmanager
-def _held(path: Path, output: Output) -> Iterator[None]:
-    # A generator can be closed from another thread.
-    lock = FileLock(path, timeout=0, thread_local=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as e:
-        raise SettingsError(Errors.E174.format(path=output.path)) from e
-    except OSError as e:
-        raise _unusable(output.path, e) from e
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class RunState:
     """Follows a run, and keeps the file that a later run resumes with."""
 
@@ -143,49 +103,70 @@ class RunState:
     ) -> None:
         """output (Output): Where results go.
         known (Dict[str, Any]): What the results depend on, from `describe`.
-        check_locks (Callable): From `locked`. Called before each save."""
+        check_locks (Callable): From `locks.locked`. Called before each save."""
         self.output = output
         self._check_locks = check_locks
         self.known = known
         self.records = 0
         self.has_failed = False  # whether the earlier run could not score a record
+        self.is_done = False  # whether it has scored all of the input
         self._digest = sha256()
         self._mark = Mark()
         self._saved = 0.0
 
     def begin(
-        self, records: Iterator[Record], earlier: Mark, *, start: int, kept: Mark
+        self,
+        records: Iterator[Record],
+        earlier: Mark,
+        *,
+        start: int,
+        kept: Mark,
+        strict: bool = False,
     ) -> Iterator[Record]:
         """Read the records again that an earlier run has scored, compare them with
-        what it read, and save what is kept of its results.
+        what it read, and save what is kept of its results. If it has scored all of the
+        input, nothing is saved.
 
         records (Iterator[Record]): The input, from the first record on.
         earlier (Mark): The point that the earlier run has reached.
         start (int): How many records need not be scored again.
         kept (Mark): The point up to which results are kept, at or after `start`; the
             digest of its input is not known yet.
+        strict (bool): Don't continue a run that could not score a record.
         RETURNS (Iterator[Record]): The input from `start` on.
-        RAISES (SettingsError): The input differs from what the earlier run read.
+        RAISES (SettingsError): The input differs from what the earlier run read, or
+            the run is not continued.
         """
         path = self.output.path
         self.add(islice(records, start))
         held = list(islice(records, earlier.records - start))
         if self.records + len(held) < earlier.records:
             raise SettingsError(Errors.E132.format(path=path))
-        ahead = self._digest.copy()
-        digest_kept = ahead.hexdigest()
-        for number, record in enumerate(held, start=start + 1):
-            add_record(ahead, record)
-            if number == kept.records:
-                digest_kept = ahead.hexdigest()
-        if ahead.hexdigest() != earlier.input:
+        digest_kept, digest = self._look_ahead(held, kept.records)
+        if digest != earlier.input:
             message = Errors.E172.format(path=path, count=earlier.records)
             raise SettingsError(message)
         self.has_failed = earlier.failed
+        rest = list(islice(records, 1))
+        if earlier.finished and not rest:
+            self.is_done = True
+            return iter(())
+        if strict and earlier.failed:
+            raise SettingsError(Errors.E351.format(path=path))
         kept = replace(kept, input=digest_kept, failed=earlier.failed)
         self._mark = kept
         self.save()
-        return chain(held, records)
+        return chain(held, rest, records)
+
+    def _look_ahead(self, held: Sequence[Record], count: int) -> tuple[str, str]:
+        """RETURNS (Tuple[str, str]): The digests of so many records, and of all."""
+        ahead = self._digest.copy()
+        counted = ahead.hexdigest()
+        for number, record in enumerate(held, start=self.records + 1):
+            add_record(ahead, record)
+            if number == count:
+                counted = ahead.hexdigest()
+        return counted, ahead.hexdigest()
 
     def add(self, records: "Iterator[Record] | Sequence[Record]") -> None:
         """records (Iterable[Record]): The next records of the input."""
@@ -193,17 +174,17 @@ class RunState:
             add_record(self._digest, record)
             self.records += 1
 
-    def reach(self, *, written: int, output: str, failed: bool) -> None:
+    def reach(self, point: Mark, *, failed: bool) -> None:
         """Note the point that the run has reached, if all results are written.
 
-        written (int): The number of records whose results are written.
-        output (str): SHA-256 of these results.
-        failed (bool): Whether this run could not score one of them.
+        point (Mark): The point up to which they are. The digest of its input is not
+            known yet.
+        failed (bool): Whether this run could not score one of its records.
         """
-        if written == self.records:
+        if point.records == self.records:
             failed |= self.has_failed
             inputs = self._digest.hexdigest()
-            self._mark = Mark(written, inputs, output, failed=failed)
+            self._mark = replace(point, input=inputs, failed=failed)
 
     @property
     def is_due(self) -> bool:
@@ -242,7 +223,7 @@ def save_state(
         with write_aside(output.state) as aside:
             aside.write_text(content, encoding="utf8")
     except OSError as e:
-        raise _unusable(output.state, e) from e
+        raise unusable(output.state, e) from e
 
 
 def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
@@ -264,8 +245,9 @@ def read_state(output: Output) -> tuple[Mark, dict[str, Any]]:
         raise _cannot_resume(output, "is damaged")
     if body["format_version"] != FORMAT_VERSION:
         raise _cannot_resume(output, "was written by another version")
-    names = ("records", "input", "output", "finished", "failed")
-    return Mark(*(body[name] for name in names)), body["known"]
+    mark = Mark(**{field.name: body[field.name] for field in fields(Mark)})
+    kept, last = (tuple(body[name]) for name in ("kept", "last"))  # JSON has lists
+    return replace(mark, kept=kept, last=last), body["known"]
 
 
 def compare(earlier: dict[str, Any], now: dict[str, Any], *, path: Path) -> None:
@@ -294,6 +276,9 @@ def _cannot_resume(output: Output, problem: str) -> SettingsError:
     return SettingsError(message)
 
 
-def _unusable(path: Path, error: OSError) -> SettingsError:
+def unusable(path: Path, error: OSError) -> SettingsError:
+    """path (Path): A file or folder.
+    error (OSError): Why it can't be used.
+    RETURNS (SettingsError): The error to raise."""
     problem = error.strerror or type(error).__name__
     return SettingsError(Errors.E139.format(name=path, problem=problem))

@@ -77,6 +77,15 @@ def test_the_status_of_a_turn(windows, truncated, expected):
     assert [turn.probabilities.tolist() for turn in scored_turns] == rows
 
 
+@pytest.mark.parametrize("windows", [[(0, 6)], [(3, 6)]])
+def test_a_turn_up_to_which_there_is_no_text_is_empty(windows):
+    """Whatever token of the model ends before the text, and whatever is left out."""
+    scores = scored([0, 3, 6], windows, truncated=windows[0][0] > 0)
+    turn, *others = score_turns(" ab cd", turns([(0, 0), (1, 3), (4, 6)]), scores, None)
+    assert (turn.status, turn.probabilities.tolist()) == ("empty", [0.0, 0.0])
+    assert all(other.status != "empty" for other in others)
+
+
 def test_turns_of_other_roles_have_no_scores():
     spans = turns(SPANS, ["user", "assistant", None, "user"])
     scored_turns = score_turns(TEXT, spans, scored([2, 5, 9], [(0, 9)]), ["assistant"])

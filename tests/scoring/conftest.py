@@ -15,7 +15,9 @@ def start(qwen2_folder):
     """A function that starts a run. RETURNS a generator of its counts."""
 
     def start(source, output, *, model=qwen2_folder, text_key="text", **changes):
-        flags = {key: changes.pop(key, False) for key in ("resume", "overwrite")}
+        flags = {
+            key: changes.pop(key, False) for key in ("resume", "overwrite", "strict")
+        }
         options = GuardOptions(str(model), device="cpu", precision="float32")
         options = replace(options, **changes)
         opened = open_source(str(source), text_key=text_key)

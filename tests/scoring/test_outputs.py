@@ -10,6 +10,7 @@ import pytest
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.scoring import run_state
 from spacy_duoguard.scoring.fingerprint import add_record
+from spacy_duoguard.scoring.locks import locked
 from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.run_state import (
     FORMAT_VERSION,
@@ -18,7 +19,6 @@ from spacy_duoguard.scoring.run_state import (
     RunState,
     compare,
     digest_json,
-    locked,
     read_state,
     save_state,
 )
@@ -217,15 +217,15 @@ def test_a_point_is_noted_once_all_results_are_written(tmp_path):
     output = Output(tmp_path / "out.jsonl", is_folder=False)
     state = RunState(output, {})
     state.add(RECORDS[:2])
-    state.reach(written=1, output="one", failed=True)
+    state.reach(Mark(1, output="one"), failed=True)
     state.save()
     assert read_state(output)[0] == Mark()
-    state.reach(written=2, output="two", failed=False)
+    state.reach(Mark(2, output="two"), failed=False)
     state.save(finished=True)
     expected = Mark(2, digest_of(RECORDS[:2]), "two", finished=True)
     assert read_state(output)[0] == expected
     state.has_failed = True
-    state.reach(written=2, output="two", failed=False)
+    state.reach(Mark(2, output="two"), failed=False)
     state.save()
     assert read_state(output)[0].failed is True
 

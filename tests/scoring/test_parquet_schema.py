@@ -1,17 +1,19 @@
 """Folders of Parquet files whose columns differ are combined, or refused at once."""
 
 import datetime
+import json
 import os
 
 import pytest
 from support.runs import results_of
 
-from spacy_duoguard.scoring.record import BrokenRecordError
+from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.scoring.record import BrokenRecordError, Source
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
 
-from spacy_duoguard.scoring.parquet import read_rows  # noqa: E402
+from spacy_duoguard.scoring.parquet import input_columns, read_rows  # noqa: E402
 from spacy_duoguard.scoring.parquet_schema import unify_schemas  # noqa: E402
 
 
@@ -202,3 +204,39 @@ def test_new_parts_have_the_permissions_of_earlier_ones(run, folder, tmp_path, f
     run(folder(text=["b"]), out, **{flag: True})
     assert [result["text"] for result in results_of(out)] == ["a", "b"]
     assert (out / "part-00000.parquet").stat().st_mode & 0o777 == 0o600
+
+
+def write_fields(path, count, each=20):
+    """Write records that have other fields than all others."""
+    rows = [
+        {"text": "hi", **{f"{i} {j}": 1 for j in range(each)}} for i in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    return path
+
+
+def test_fields_that_differ_without_end_are_refused(tmp_path):
+    """As columns, they would take quadratic time."""
+    source = write_fields(tmp_path / "in.jsonl", 49)
+    columns = input_columns(Source(str(source), "jsonl", "text"))
+    assert len(columns.fields) == 49 * 20 + 1
+    write_fields(source, 50)
+    with pytest.raises(SettingsError, match=r"E354.*more than 1,000"):
+        input_columns(Source(str(source), "jsonl", "text"))
+    table = tmp_path / "in.csv"
+    table.write_text(",".join(["text", *map(str, range(1200))]) + "\n" + "," * 1200)
+    assert len(input_columns(Source(str(table), "csv", "text")).fields) == 1201
+
+
+def test_columns_that_differ_without_end_are_refused(tmp_path):
+    for i in range(3):
+        names = ["text", *(f"{i} {j}" for j in range(400))]
+        parquet.write_table(
+            pa.table({name: ["a"] for name in names}), tmp_path / f"{i}"
+        )
+    assert len(unify_schemas([tmp_path / "0", tmp_path / "1"])) == 801
+    with pytest.raises(SettingsError, match="E354"):
+        unify_schemas([tmp_path / f"{i}" for i in range(3)])
+    names = ["text", *map(str, range(1500))]  # one file may have as many as it likes
+    parquet.write_table(pa.table({name: ["a"] for name in names}), tmp_path / "wide")
+    assert len(unify_schemas([tmp_path / "wide"])) == 1501

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.scoring.batches import make_batches
 from spacy_duoguard.scoring.record import (
     BATCH,
     BrokenRecordError,
@@ -16,7 +17,6 @@ from spacy_duoguard.scoring.record import (
     check_unique,
     is_unicode,
     list_files,
-    make_batches,
     make_record,
     make_records,
     unique_keys,
@@ -175,7 +175,9 @@ def test_hidden_files_are_not_listed(tmp_path):
 @pytest.mark.parametrize("start", [0, BATCH])
 @pytest.mark.parametrize("n", [0, 1, BATCH, BATCH + 1, 2 * BATCH])
 def test_batches_begin_at_fixed_positions(n, start):
-    batches = list(make_batches(iter(range(n)), start=start))
+    batches = list(
+        make_batches(iter(range(start, n)), before=start, measure=lambda item: 1)
+    )
     assert [item for batch in batches for item in batch] == list(range(start, n))
     assert all(len(batch) == BATCH for batch in batches[:-1])
     assert all(batch and batch[0] % BATCH == 0 for batch in batches)

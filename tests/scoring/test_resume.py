@@ -11,9 +11,11 @@ import pytest
 from support.runs import contents, parts, results_of, write_texts
 
 from spacy_duoguard.engine.verdict import not_scored
-from spacy_duoguard.scoring.record import BATCH, PART, make_batches
+from spacy_duoguard.scoring.batches import make_batches
+from spacy_duoguard.scoring.record import BATCH, PART
 from spacy_duoguard.scoring.results import make_result
 from spacy_duoguard.scoring.run import open_source, read_records
+from spacy_duoguard.scoring.run_state import Output
 from spacy_duoguard.scoring.scorer import RecordScorer
 
 
@@ -21,7 +23,7 @@ def test_batches_begin_at_fixed_positions(source):
     records = list(read_records(open_source(str(source))))
     whole = list(make_batches(records))
     assert [len(batch) for batch in whole] == [BATCH, BATCH, 44]
-    assert list(make_batches(records, start=BATCH)) == whole[1:]
+    assert list(make_batches(records[BATCH:], before=BATCH)) == whole[1:]
 
 
 @pytest.mark.parametrize("n_batches", range(4))
@@ -122,11 +124,63 @@ def test_incomplete_parquet_parts_are_written_again(start, run, tmp_path):
     # Written, but the state was not saved.
     (folder / ".part-00001.parquet.part").write_bytes(b"torn")
     (folder / "part-00001.parquet").write_bytes(whole["part-00001.parquet"])
-    for _ in range(2):
+    for done in (PART - BATCH, PART + BATCH + 7):
         steps = run(source, folder, resume=True)
-        assert steps[0].done == PART - BATCH
+        assert steps[0].done == done
         assert parts(folder) == whole
         assert not list(folder.glob(".part*"))
+
+
+def write_odd(path, count, odd):
+    """Write texts, of which one can't be scored."""
+    texts = [None if i == odd else f"text {i}" for i in range(count)]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+NAMES = ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("odd", [2, 140, 290])
+def test_a_strict_run_changes_nothing_of_a_finished_one(run, tmp_path, name, odd):
+    if not name.endswith(("jsonl", "gz")):
+        pytest.importorskip("pyarrow", reason="Parquet and zstd need pyarrow")
+    source, out = write_odd(tmp_path / "in.jsonl", 300, odd), tmp_path / name
+    run(source, out)
+    expected = contents(out)
+    state = Output(out, out.is_dir()).state
+    known = state.read_bytes()
+    (counts,) = run(source, out, resume=True, strict=True)
+    assert (counts.done, counts.failed_before) == (300, True)
+    assert contents(out) == expected
+    assert state.read_bytes() == known
+    write_odd(source, 310, odd)  # it has grown
+    with pytest.raises(ValueError, match="E351"):
+        run(source, out, resume=True, strict=True)
+    assert contents(out) == expected
+    assert state.read_bytes() == known
+    run(source, out, resume=True)
+    assert len(results_of(out)) == 310
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_error_now_changes_nothing_of_a_finished_run(
+    run, source, tmp_path, monkeypatch, name
+):
+    if not name.endswith(("jsonl", "gz")):
+        pytest.importorskip("pyarrow", reason="Parquet and zstd need pyarrow")
+    out = tmp_path / name
+    run(source, out)
+    expected = contents(out)
+
+    def fail(self, records):
+        verdict = not_scored(self.labels, "broken")
+        return [make_result(record, verdict, None, self.columns) for record in records]
+
+    monkeypatch.setattr(RecordScorer, "score", fail)
+    run(source, out, resume=True)
+    assert contents(out) == expected
 
 
 def command(source, output, *options):

@@ -6,8 +6,9 @@ import os
 import pytest
 from support.runs import pack, write_texts
 
+from spacy_duoguard.scoring.locks import locked
 from spacy_duoguard.scoring.record import BATCH
-from spacy_duoguard.scoring.run_state import Output, locked
+from spacy_duoguard.scoring.run_state import Output
 
 CHANGES = {
     "emptied": lambda path: os.truncate(path, 0),

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...errors import Errors, SettingsError
-from ..parquet import holds_messages, result_columns, to_rows, to_table
+from ..batches import make_batches
+from ..parquet import holds_messages, result_columns, to_table
 from ..parquet_schema import load_pyarrow
 from ..pipelines import GuardOptions, load_guard
-from ..record import BATCH, check_columns, make_record
+from ..record import BATCH, check_columns
 from ..results import output_names
 from ..scorer import RecordScorer
+from .table_rows import TableRow, make_table_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -78,8 +80,19 @@ class ScoreTexts:
             batch can't become a table."""
         table = _to_table(batch)
         check_columns(table.schema.names, self.text_key, name="The dataset")
+        rows = (
+            row
+            for part in table.to_batches()
+            for row in make_table_rows(part, self.text_key, first=1)
+        )
+        scored = [
+            score_rows(self.scorer, batch, table.schema, self.text_key)[0]
+            for batch in make_batches(rows, measure=lambda row: row.size)
+        ]
+        if not scored:
+            scored = [score_rows(self.scorer, [], table.schema, self.text_key)[0]]
         # The rows of a dataset have no numbers.
-        return score_table(self.scorer, table, self.text_key)[0].drop_columns("record")
+        return load_pyarrow().concat_tables(scored).drop_columns("record")
 
 
 def _to_table(batch: Any) -> "pyarrow.Table":
@@ -106,38 +119,29 @@ def _to_table(batch: Any) -> "pyarrow.Table":
         raise SettingsError(Errors.E321.format(problem=problem)) from e
 
 
-def score_table(
+def score_rows(
     scorer: RecordScorer,
-    table: "pyarrow.Table",
+    rows: Sequence[TableRow],
+    schema: "pyarrow.Schema",
     text_key: str,
-    *,
-    first: int = 1,
-    problems: Sequence[str | None] = (),
 ) -> "tuple[pyarrow.Table, list[dict]]":
-    """Score some rows. Their other columns are not converted, so their types and values
-    stay as they are.
+    """Score a batch of rows. Their other columns are not converted, so their types and
+    values stay as they are.
 
     scorer (RecordScorer): What to score with.
-    table (pyarrow.Table): The rows.
+    rows (Sequence[TableRow]): The rows.
+    schema (pyarrow.Schema): Their columns.
     text_key (str): The column with the texts.
-    first (int): The number of the first row.
-    problems (Sequence[Optional[str]]): Why a row cannot be scored, for each row, or
-        nothing.
     RETURNS (Tuple[pyarrow.Table, List[Dict]]): The same rows in the same order, with
         the columns of results, and these results.
     """
-    texts = enumerate(to_rows(table.select([text_key])), start=first)
-    records = [make_record(number, row, text_key) for number, row in texts]
-    if problems:
-        records = [
-            record if problem is None else replace(record, problem=problem)
-            for record, problem in zip(records, problems, strict=True)
-        ]
-    turns = holds_messages(table.schema, text_key)
+    pa = load_pyarrow()
+    turns = holds_messages(schema, text_key)
     columns = result_columns(scorer.labels, replace(scorer.columns, turns=turns))
-    results = scorer.score(records)
+    results = scorer.score([row.record for row in rows])
     scored = to_table(results, columns)
-    table = table.rename_columns(output_names(table.schema.names))
+    table = pa.Table.from_batches([row.cells for row in rows], schema).combine_chunks()
+    table = table.rename_columns(output_names(schema.names))
     for column in columns:
         table = table.append_column(column, scored.column(column.name))
     return table, results

@@ -15,6 +15,7 @@ from typing import Any
 from ...engine.checkpoint.atomic_folder import put_in_place, restore_folder
 from ...errors import Errors, ScoringError, SettingsError
 from ..file_names import suffix_of
+from ..locks import locked
 from ..parquet_schema import unify_schemas
 from ..pipelines import GuardOptions
 from ..record import Source, list_files
@@ -24,7 +25,6 @@ from ..run_state import (
     Mark,
     Output,
     compare,
-    locked,
     read_state,
     save_state,
 )

@@ -12,16 +12,18 @@ from uuid import uuid4
 from ...engine.checkpoint.files import sync, try_sync
 from ...engine.checkpoint.manifest import digest_file
 from ...errors import Errors, SettingsError
+from ..batches import PART_SIZE, make_batches, size_of_record
 from ..fingerprint import describe
 from ..jsonl import to_line
-from ..parquet import open_parquet
+from ..parquet import iter_batches, open_parquet
 from ..parquet_schema import align, damaged, load_pyarrow
 from ..pipelines import GuardOptions
-from ..record import BATCH, Record, Source, make_batches, make_record
+from ..record import Record, Source, make_record
 from ..results import Counts
-from .dataset import make_scorer, score_table
+from .dataset import make_scorer, score_rows
 from .line_slices import open_slice, read_slice, scan_lines
 from .shards import Shard, Slice, add_line, digest_of, stamp_of
+from .table_rows import TableRow, make_table_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -74,48 +76,52 @@ class ShardScorer:
         RAISES (SettingsError): The input was changed since the shard was planned.
         """
         run = _Run(self.source, shard)
-        score = self._score_lines if self.schema is None else self._score_rows
-        written = list(self._until_strict(run, score(run)))
-        if self.strict and run.failures:
+        write = self._write_lines if self.schema is None else self._write_rows
+        try:
+            path = folder / file_name(shard, self.source.form)
+            return run.outcome(_write_once(path, lambda aside: write(run, aside)))
+        except _StoppedError:
             return run.outcome("", is_written=False)
 
-        def write(aside: Path) -> None:
-            if self.schema is None:
-                aside.write_bytes(b"".join(written))
-            else:
-                pa = load_pyarrow()
-                pa.parquet.write_table(pa.concat_tables(written), aside)
-
-        path = folder / file_name(shard, self.source.form)
-        return run.outcome(_write_once(path, write))
-
-    def _until_strict(self, run: "_Run", steps: Iterator[Any]) -> Iterator[Any]:
-        for step in steps:
-            yield step
-            if self.strict and run.failures:
-                return
-
-    def _score_lines(self, run: "_Run") -> Iterator[bytes]:
+    def _write_lines(self, run: "_Run", path: Path) -> None:
         named = _read_lines(run.shard, self.source.text_key)
-        for batch in make_batches(named):
-            records = [record for _, record in batch]
-            results = self.scorer.score(records)
-            run.add([(path, record.name) for path, record in batch], results)
-            yield b"".join(map(to_line, results))
+        with path.open("wb") as handle:
+            for batch in make_batches(
+                named, measure=lambda pair: size_of_record(pair[1])
+            ):
+                results = self.scorer.score([record for _, record in batch])
+                self._add(run, [(file, record.name) for file, record in batch], results)
+                handle.writelines(map(to_line, results))
 
-    def _score_rows(self, run: "_Run") -> "Iterator[pyarrow.Table]":
-        table, problems, names = _read_rows(run.shard, self.schema)
+    def _write_rows(self, run: "_Run", path: Path) -> None:
+        pa, schema, text_key = load_pyarrow(), self.schema, self.source.text_key
         # A shard without rows is written with its columns.
-        for start in range(0, max(table.num_rows, 1), BATCH):
-            scored, results = score_table(
-                self.scorer,
-                table.slice(start, BATCH),
-                self.source.text_key,
-                first=run.shard.first + start,
-                problems=problems[start : start + BATCH],
-            )
-            run.add(names[start : start + BATCH], results)
-            yield scored
+        columns = score_rows(self.scorer, [], schema, text_key)[0].schema
+        rows = _read_rows(run.shard, schema, text_key)
+        with pa.parquet.ParquetWriter(path, columns) as writer:
+            group: list[Any] = []
+            for batch in make_batches(rows, measure=lambda row: row.size):
+                scored, results = score_rows(self.scorer, batch, schema, text_key)
+                names = [(row.path, f"Record {row.record.number}") for row in batch]
+                self._add(run, names, results)
+                group.append(scored)
+                if sum(table.nbytes for table in group) >= PART_SIZE:
+                    writer.write_table(pa.concat_tables(group))
+                    group = []
+            if group:
+                writer.write_table(pa.concat_tables(group))
+
+    def _add(
+        self, run: "_Run", names: Sequence[tuple[str, str]], results: Sequence[dict]
+    ) -> None:
+        """RAISES (_StoppedError): With `strict`, a record cannot be scored."""
+        run.add(names, results)
+        if self.strict and run.failures:
+            raise _StoppedError
+
+
+class _StoppedError(Exception):
+    """A record cannot be scored, and is the first one of its shard that can't."""
 
 
 class _Run:
@@ -184,24 +190,16 @@ def _read_lines(shard: Shard, text_key: str) -> Iterator[tuple[str, Record]]:
             number += 1
 
 
-def _read_rows(
-    shard: Shard, schema: Any
-) -> tuple["pyarrow.Table", list[str | None], list[tuple[str, str]]]:
-    """RETURNS (Tuple[pyarrow.Table, List, List]): The rows, what is wrong with each,
-    and the names of their files and records."""
-    pa = load_pyarrow()
-    batches: list[Any] = []
-    problems: list[str | None] = []
-    names: list[tuple[str, str]] = []
+def _read_rows(shard: Shard, schema: Any, text_key: str) -> Iterator[TableRow]:
+    """YIELDS (TableRow): The rows."""
+    number = shard.first
     for part in shard.slices:
         for batch in _read_batches(part):
             for rows, problem in align(batch, schema):
-                batches.append(rows)
-                for _ in range(rows.num_rows):
-                    number = shard.first + len(problems)
-                    names.append((part.path, f"Record {number}"))
-                    problems.append(problem)
-    return pa.Table.from_batches(batches, schema), problems, names
+                yield from make_table_rows(
+                    rows, text_key, first=number, problem=problem, path=part.path
+                )
+                number += rows.num_rows
 
 
 def _read_batches(part: Slice) -> "Iterator[pyarrow.RecordBatch]":
@@ -222,7 +220,7 @@ def _read_batches(part: Slice) -> "Iterator[pyarrow.RecordBatch]":
                     groups.append(i)
                 at += rows
             skip, left = part.start - before, part.end - part.start
-            for batch in file.iter_batches(1024, row_groups=groups):
+            for batch in iter_batches(file, groups):
                 rows = batch.slice(skip, left)
                 skip = max(0, skip - batch.num_rows)
                 left -= rows.num_rows

@@ -14,12 +14,13 @@ from support.runs import parts, results_of, write_texts
 from typer.testing import CliRunner
 
 from spacy_duoguard.errors import ScoringError
+from spacy_duoguard.scoring.locks import locked
 from spacy_duoguard.scoring.ray import dataset as ray_dataset
 from spacy_duoguard.scoring.ray import folder as ray_folder
 from spacy_duoguard.scoring.ray.dataset import Actors
 from spacy_duoguard.scoring.ray.folder import FolderRun
 from spacy_duoguard.scoring.record import BATCH
-from spacy_duoguard.scoring.run_state import Output, locked
+from spacy_duoguard.scoring.run_state import Output
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")

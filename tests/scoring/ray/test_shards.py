@@ -41,12 +41,11 @@ def read(shard):
     """The file and the text of each record of a shard."""
     if shard.slices and shard.slices[0].path.endswith(".parquet"):
         schema = pa.schema([("text", pa.string())])
-        table, problems, names = _read_rows(shard, schema)
-        assert problems == [None] * shard.records
-        rows = table.column("text").to_pylist()
+        rows = list(_read_rows(shard, schema, "text"))
+        assert all(row.record.problem is None for row in rows)
         numbers = range(shard.first, shard.first + shard.records)
-        assert [name for _, name in names] == [f"Record {n}" for n in numbers]
-        return [(path, text) for (path, _), text in zip(names, rows, strict=True)]
+        assert [row.record.number for row in rows] == list(numbers)
+        return [(row.path, row.record.text) for row in rows]
     return [(path, record.text) for path, record in _read_lines(shard, "text")]
 
 

@@ -1,0 +1,50 @@
+"""Rows of tables as records. Each comes alone: a batch can end with any of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..batches import size_of_record
+from ..parquet import is_too_long, to_rows
+from ..record import BrokenRecordError, Record, make_record
+from ..text_files import too_long
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table."""
+
+    cells: "pyarrow.RecordBatch"  # one row
+    record: Record  # with the text only
+    size: int  # as that of a record with all columns
+    path: str = ""  # the file that it is from
+
+
+def make_table_rows(
+    rows: "pyarrow.RecordBatch",
+    text_key: str,
+    *,
+    first: int,
+    problem: str | None = None,
+    path: str = "",
+) -> Iterator[TableRow]:
+    """rows (pyarrow.RecordBatch): Some rows.
+    text_key (str): The column with the texts.
+    first (int): The number of the first row.
+    problem (Optional[str]): Why they cannot be scored.
+    path (str): The file that they are from.
+    YIELDS (TableRow): The rows. A size is that of the record that a single process
+        makes of the row, so that its batch ends there, too."""
+    for i in range(rows.num_rows):
+        cells = rows.slice(i, 1)
+        reason = str(too_long("row")) if is_too_long(cells) else problem
+        (row,) = to_rows(cells)
+        (text,) = to_rows(cells.select([text_key]))
+        record = make_record(first + i, text, text_key)
+        if reason is not None:
+            record, row = replace(record, problem=reason), BrokenRecordError(reason)
+        size = size_of_record(make_record(first + i, row, text_key))
+        yield TableRow(cells, record, size, path)
