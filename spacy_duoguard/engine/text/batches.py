@@ -59,15 +59,17 @@ class BatchTokenizer:
         RETURNS (List[BegunBatch]): The tokens of the texts.
         """
         begun: list[BegunBatch] = []
-        groups: dict[tuple[bool, bool], list[str]] = {}
+        groups: dict[bool, list[str]] = {}
         for text in texts:
             if len(text) <= MOST_AT_ONCE:
                 located = self.counts is None or offsets(text)
-                joined = in_turn and not located and has_fixed_bytes(text)
-                groups.setdefault((located, joined), []).append(text)
-        for (located, joined), members in groups.items():
+                # All others in one group: each one costs Python's lock once more.
+                located |= in_turn and not has_fixed_bytes(text)
+                groups.setdefault(located, []).append(text)
+        for located, members in groups.items():
             for group in divide(members, len, most=_MAX_CHARS):
                 try:
+                    joined = in_turn and not located
                     batch = self._begin(group, located, least, joined=joined)
                 except BaseException as e:
                     if not isinstance(e, Exception) and not is_panic(e):
