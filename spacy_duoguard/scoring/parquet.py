@@ -98,7 +98,10 @@ def iter_batches(
         packed = sum(part.total_compressed_size for part in parts)
         is_dense = size >= BATCH_SIZE and size >= _RATIO * packed
         rows = 1 if is_dense else _ROWS
-        yield from file.iter_batches(rows, row_groups=[i], columns=columns)
+        # Threads would take more time than so few rows do.
+        yield from file.iter_batches(
+            rows, row_groups=[i], columns=columns, use_threads=False
+        )
 
 
 def is_too_long(row: "pyarrow.RecordBatch | pyarrow.Table") -> bool:
