@@ -725,14 +725,15 @@ class Errors:
         "text. Load a new pipeline, and let your threads use it once it's complete."
     )
     E353 = (
-        "[E353] A doc has scores of duoguard as its gold: doc.cats are those of the "
-        "record in doc.user_data. 'spacy apply' and nlp.pipe write them there. Use the "
-        "corpus as it was before, or set doc.cats to what people have labelled."
+        "[E353] A doc has scores of duoguard as its gold: values of doc.cats, or the "
+        "spans of doc.spans, are those of its record in doc.user_data['duoguard']. "
+        "'spacy apply' and nlp.pipe write them. Use the corpus as it was before, or "
+        "set doc.cats and doc.spans to what people have labelled, and nothing else."
     )
     E354 = (
-        "[E354] {name} has more than {limit:,} different fields: as columns, which "
-        "each row has, they would take time and memory without a limit. Write JSON "
-        "lines, or put what differs into one field."
+        "[E354] The files of {name} have more than {limit:,} different columns: each "
+        "row has all of them, which would take time and memory without a limit. Give "
+        "them the same columns, or score them one by one."
     )
     E228 = (
         "[E228] The output {output} exists and isn't a {kind}. Only a {kind} is "
@@ -1129,9 +1130,10 @@ class Warnings:
         "docs, or cleared 'doc.user_data': add duoguard after it."
     )
     W033 = (
-        "[W033] Reference docs have scores of duoguard as their gold: doc.cats are "
-        "those of the record in doc.user_data. Figures, and what is learned, then only "
-        "repeat the model. Use the corpus as it was before 'spacy apply' or nlp.pipe."
+        "[W033] Reference docs have scores of duoguard as their gold: values of "
+        "doc.cats, or the spans of doc.spans, are those of the record in "
+        "doc.user_data['duoguard']. Figures, and what is learned, then only repeat the "
+        "model. Use the corpus as it was before 'spacy apply' or nlp.pipe."
     )
     W031 = (
         "[W031] {texts} texts and {spans} spans could not be scored. They count as "

@@ -1,17 +1,22 @@
 """Notice scores of the component that stand where gold should be: `spacy apply` writes
 them into `doc.cats` of a corpus, in which they replace the gold."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from spacy.tokens import Doc
 
 from ..engine.user_warnings import warn_once
 from ..errors import Errors, SettingsError, Warnings
 from ..taxonomy import UNSAFE
-from .doc_record import read_record
+from .doc_record import read_record, span_id
 
 
 def has_scores_as_gold(doc: Doc) -> bool:
     """doc (Doc): A doc with gold.
-    RETURNS (bool): Whether its `doc.cats` are what its record says that it scores."""
+    RETURNS (bool): Whether a value of `doc.cats` is what the record of the doc says
+        that it scores, or its gold of spans is what was flagged: one value that people
+        have corrected leaves the others as they were."""
     record = read_record(doc) or {}
     labels, probs = record.get("labels"), record.get("probs")
     if not isinstance(labels, (list, tuple)) or not isinstance(probs, (list, tuple)):
@@ -19,8 +24,20 @@ def has_scores_as_gold(doc: Doc) -> bool:
     if not labels or len(labels) != len(probs):
         return False
     scores = dict(zip(labels, probs, strict=True))
-    known = {label: doc.cats.get(label) for label in scores}
-    return known == scores and doc.cats.get(UNSAFE) == max(scores.values())
+    scores[UNSAFE] = max(probs)
+    # 0 and 1 are what people write, too.
+    unlikely = {label for label, value in scores.items() if 0 < value < 1}
+    if any(doc.cats.get(label) == scores[label] for label in unlikely):
+        return True
+    return _has_flagged_spans(doc, record)
+
+
+def _has_flagged_spans(doc: Doc, record: Mapping[str, Any]) -> bool:
+    key, flags = record.get("spans_key"), record.get("span_flags")
+    if not isinstance(key, str) or key not in doc.spans or not isinstance(flags, dict):
+        return False
+    flagged = {(of_span, label) for of_span in flags for label in flags[of_span]}
+    return {(span_id(span), span.label_) for span in doc.spans[key]} == flagged
 
 
 def refuse_scores(doc: Doc) -> None:

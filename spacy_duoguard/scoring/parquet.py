@@ -9,7 +9,7 @@ from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 from .batches import BATCH_SIZE
 from .inputs import read_text_file
-from .parquet_schema import align, check_width, damaged, load_pyarrow, unify_schemas
+from .parquet_schema import align, damaged, limit_fields, load_pyarrow, unify_schemas
 from .record import STANDARD, BrokenRecordError, Row, Source, list_files
 from .results import NOTHING, Columns, to_plain
 from .text_files import MAX_SIZE, too_long
@@ -152,8 +152,7 @@ def input_columns(source: Source) -> InputColumns:
 
     source (Source): The input.
     RETURNS (InputColumns): The columns, in order.
-    RAISES (SettingsError): Standard input, which cannot be read twice, or records with
-        too many different fields.
+    RAISES (SettingsError): Standard input, which cannot be read twice.
     """
     pa = load_pyarrow()
     if source.form == "parquet":
@@ -164,14 +163,13 @@ def input_columns(source: Source) -> InputColumns:
     if source.name == STANDARD:
         raise SettingsError(Errors.E141)
     types: dict[str, set[str]] = {}
-    messages, limit = False, 0
-    for record in read_text_file(source):
-        if source.form != "jsonl":  # all records have the columns of the first row
-            limit = max(limit, len(record.fields))
+    messages, records = False, read_text_file(source)
+    if source.form == "jsonl":
+        records = limit_fields(records, source.text_key)
+    for record in records:
         messages |= record.conversation is not None
         for key, value in record.fields.items():
             types.setdefault(key, set()).add(_type_name(value))
-        check_width(len(types), name=source.name, most=limit)
     if source.form in ("csv", "tsv"):
         return InputColumns([pa.field(key, pa.string()) for key in types], False)
     fields = [pa.field(key, _column_type(pa, names)) for key, names in types.items()]

@@ -16,7 +16,7 @@ from .jsonl import JsonLinesWriter, StandardOutputWriter
 from .locks import locked
 from .overlap import check_overlap, check_replaceable
 from .parquet import count_rows, input_columns, read_rows, result_columns
-from .parquet_schema import load_pyarrow
+from .parquet_schema import limit_fields, load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_records
@@ -131,6 +131,8 @@ def score_file(
     """
     output = _check_output(request)
     records = _read_ahead(read_records(request.source))
+    if output is not None and output.is_folder and request.source.form == "jsonl":
+        records = limit_fields(records, request.source.text_key)
     if output is None:
         scorer = _load_scorer(request)
         yield from _score(records, scorer, StandardOutputWriter(), report, request)

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 import spacy
-from spacy.tokens import DocBin
+from spacy.tokens import DocBin, Span
 from spacy.training import Example
 
 from spacy_duoguard.calibration.run import score_corpus
@@ -55,6 +55,27 @@ def test_labels_beside_a_record_are_gold(nlp, tmp_path):
     _, texts = score_corpus(tmp_path / "pipeline", "duoguard", path)
     assert len(texts.scores) == len(TEXTS)
     assert export(path, str(tmp_path / "out.jsonl")).n_lines == len(TEXTS)
+
+
+def test_what_was_not_corrected_is_still_a_score(nlp):
+    doc = nlp(TEXTS[0])
+    scores = dict(doc.cats)
+    assert has_scores_as_gold(label(doc, {**scores, "Hate": 1.0}))
+    assert has_scores_as_gold(label(doc, {"unsafe": scores["unsafe"]}))
+    assert not has_scores_as_gold(label(doc, {"unsafe": 1.0}))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_flagged_spans_are_no_gold(make_nlp, threshold):
+    """Not even if none is flagged: an empty group says that no span is unsafe."""
+    nlp = make_nlp(sents=True, threshold=threshold)
+    doc = label(nlp("The dog sleeps. A cat."), {"unsafe": 1.0})
+    assert bool(doc.spans["duoguard"]) is (threshold == 0.0)
+    assert has_scores_as_gold(doc)
+    doc.spans["duoguard"] = [Span(doc, 0, 3, "Hate")]
+    assert not has_scores_as_gold(doc)
+    del doc.spans["duoguard"]
+    assert not has_scores_as_gold(doc)
 
 
 @pytest.mark.parametrize(

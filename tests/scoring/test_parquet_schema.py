@@ -215,17 +215,36 @@ def write_fields(path, count, each=20):
     return path
 
 
-def test_fields_that_differ_without_end_are_refused(tmp_path):
+def test_fields_that_differ_without_end_are_left_out(tmp_path):
     """As columns, they would take quadratic time."""
     source = write_fields(tmp_path / "in.jsonl", 49)
     columns = input_columns(Source(str(source), "jsonl", "text"))
     assert len(columns.fields) == 49 * 20 + 1
     write_fields(source, 50)
-    with pytest.raises(SettingsError, match=r"E354.*more than 1,000"):
-        input_columns(Source(str(source), "jsonl", "text"))
+    columns = input_columns(Source(str(source), "jsonl", "text"))
+    assert len(columns.fields) == 1000
     table = tmp_path / "in.csv"
     table.write_text(",".join(["text", *map(str, range(1200))]) + "\n" + "," * 1200)
     assert len(input_columns(Source(str(table), "csv", "text")).fields) == 1201
+
+
+def test_a_record_with_too_many_fields_costs_no_other(run, tmp_path):
+    rows = [{"text": "a", "id": 1}, {str(i): i for i in range(1200)}, {"text": "b"}]
+    rows[1]["text"] = "c"
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    run(source, out)
+    first, wide, last = results_of(out)
+    assert [row["status"] for row in (first, wide, last)] == ["ok", "error", "ok"]
+    assert (first["text"], wide["text"], last["text"]) == ("a", "c", "b")
+    assert "beyond the first 1,000" in wide["error"]
+    assert (first["id"], wide["0"], wide["997"]) == (1, 0, 997)
+    assert "998" not in wide  # text, id and 998 others
+    with open(source, "a", encoding="utf8") as handle:
+        handle.write('{"text": "d"}\n')
+    run(source, tmp_path / "whole.parquet")
+    run(source, out, resume=True)
+    assert results_of(out) == results_of(tmp_path / "whole.parquet")
 
 
 def test_columns_that_differ_without_end_are_refused(tmp_path):
