@@ -147,8 +147,12 @@ class Chat:
         except openai.APIConnectionError:
             return Answer("connection lost"), retries
         except openai.APIStatusError as e:
-            return Answer(self._kind_of_status(e.status_code)), retries
-        return (body if isinstance(body, Answer) else read_answer(body)), taken
+            status = e.status_code
+        else:
+            return (body if isinstance(body, Answer) else read_answer(body)), taken
+        # Not in the block: an error's context would quote the server, which may quote
+        # the request and its key.
+        return Answer(self._kind_of_status(status)), retries
 
     async def _read(self, response: Any) -> bytes | Answer:
         """The body of a response, unless it's too large or isn't complete."""
@@ -238,11 +242,11 @@ async def _only_model(client: Any) -> str:
 
     try:
         models = [model.id async for model in client.models.list()]
+        problem = f"{len(models)} models"
     except openai.OpenAIError as e:
-        message = Errors.E294.format(problem=type(e).__name__)
-        raise DuelError(message) from e
-    if len(models) != 1:
-        raise DuelError(Errors.E294.format(problem=f"{len(models)} models"))
+        models, problem = [], type(e).__name__
+    if len(models) != 1:  # not in the block, as above
+        raise DuelError(Errors.E294.format(problem=problem))
     return str(models[0])
 
 

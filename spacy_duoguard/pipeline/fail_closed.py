@@ -124,13 +124,15 @@ def _score(component: TrainablePipe, docs: list[Doc]) -> None:
     for _ in range(_MOST_LOADS):
         loads = shim.count_loads()
         try:
-            component.set_annotations(docs, component.predict(docs))
+            scores = component.predict(docs)
+            if not shim.has_loaded(loads):
+                component.set_annotations(docs, scores)
         except Exception:
             if not shim.has_loaded(loads):
                 raise
-        else:
-            if not shim.has_loaded(loads):
-                return
+        if not shim.has_loaded(loads):
+            return
+        mark_docs(component, docs)  # they may have the scores of both
     raise ScoringError(Errors.E352.format(name=component.name, count=_MOST_LOADS))
 
 

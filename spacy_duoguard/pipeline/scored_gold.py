@@ -23,6 +23,10 @@ def has_scores_as_gold(doc: Doc) -> bool:
         return False
     if not labels or len(labels) != len(probs):
         return False
+    if not all(isinstance(label, str) for label in labels):
+        return False
+    if not all(isinstance(value, float) for value in probs):
+        return False
     scores = dict(zip(labels, probs, strict=True))
     scores[UNSAFE] = max(probs)
     # 0 and 1 are what people write, too.

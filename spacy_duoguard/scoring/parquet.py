@@ -10,9 +10,10 @@ from ..taxonomy import UNSAFE
 from .batches import BATCH_SIZE
 from .inputs import read_text_file
 from .parquet_schema import align, damaged, limit_fields, load_pyarrow, unify_schemas
+from .parquet_size import is_dense, is_too_long, size_of_rows
 from .record import STANDARD, BrokenRecordError, Row, Source, list_files
 from .results import NOTHING, Columns, to_plain
-from .text_files import MAX_SIZE, too_long
+from .text_files import too_long
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 # Rows that are read at once: few, because each value of a column can be as long as
 # all of its dictionary, which a small file can decompress to. One, if it seems to.
 _ROWS = 8
-_RATIO = 100
 
 
 def _parquet_files(path: Path) -> list[Path]:
@@ -93,27 +93,18 @@ def iter_batches(
     metadata = file.metadata
     for i in range(metadata.num_row_groups) if groups is None else groups:
         group = metadata.row_group(i)
-        size = group.total_byte_size
         parts = [group.column(j) for j in range(group.num_columns)]
-        packed = sum(part.total_compressed_size for part in parts)
-        is_dense = size >= BATCH_SIZE and size >= _RATIO * packed
-        rows = 1 if is_dense else _ROWS
+        rows = 1 if any(map(is_dense, parts)) else _ROWS
         # Threads would take more time than so few rows do.
         yield from file.iter_batches(
             rows, row_groups=[i], columns=columns, use_threads=False
         )
 
 
-def is_too_long(row: "pyarrow.RecordBatch | pyarrow.Table") -> bool:
-    """row (Union[pyarrow.RecordBatch, pyarrow.Table]): A row.
-    RETURNS (bool): Whether it is longer than a line may be."""
-    return bool(row.nbytes > MAX_SIZE)
-
-
 def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:
     """batch (Union[pyarrow.RecordBatch, pyarrow.Table]): Some rows.
     YIELDS (Union[Dict[str, Any], BrokenRecordError]): As in `read_rows`."""
-    if batch.num_rows > 1 and batch.nbytes >= BATCH_SIZE:
+    if batch.num_rows > 1 and size_of_rows(batch) >= BATCH_SIZE:
         for i in range(batch.num_rows):
             yield from to_rows(batch.slice(i, 1))
         return

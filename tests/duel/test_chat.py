@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import time
+import traceback
 
 import pytest
 from support.chat_server import ChatServer, Reply, completion
@@ -126,11 +127,14 @@ def test_a_body_that_trickles_times_out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_server_that_knows_neither_key_nor_model_ends_the_run(tmp_path, status):
+    quoting = {"error": {"message": "not allowed: the request and its key"}}
     with (
-        ChatServer(always({}, status=status)) as server,
-        pytest.raises(DuelError, match=f"E292.*{status}"),
+        ChatServer(always(quoting, status=status)) as server,
+        pytest.raises(DuelError, match=f"E292.*{status}") as error,
     ):
         ask(server, tmp_path)
+    shown = "".join(traceback.format_exception(error.value))
+    assert "not allowed" not in shown
 
 
 def choice(**fields):

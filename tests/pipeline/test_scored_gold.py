@@ -79,7 +79,14 @@ def test_flagged_spans_are_no_gold(make_nlp, threshold):
 
 
 @pytest.mark.parametrize(
-    "record", [None, 1, {}, {"labels": ["a"]}, {"labels": ["a"], "probs": [1.0, 0.5]}]
+    "record",
+    [
+        *(None, 1, {}, {"labels": ["a"]}, {"labels": ["a"], "probs": [1.0, 0.5]}),
+        {"labels": [["a"]], "probs": [0.5]},
+        {"labels": ["a"], "probs": [[0.5]]},
+        {"labels": ["a"], "probs": [None]},
+        {"labels": ["a"], "probs": [1.0], "spans_key": "duoguard", "span_flags": 1},
+    ],
 )
 def test_a_damaged_record_is_no_reason(nlp, record):
     doc = label(nlp("a"), {"a": 1.0, "unsafe": 1.0})

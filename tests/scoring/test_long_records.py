@@ -10,11 +10,12 @@ from support.local_pool import LocalPool
 from support.runs import contents, results_of, write_texts
 
 from spacy_duoguard.errors import ScoringError
-from spacy_duoguard.scoring import batches, parquet, parquet_writer
+from spacy_duoguard.scoring import batches, parquet, parquet_size, parquet_writer
 from spacy_duoguard.scoring.batches import make_batches, size_of
 from spacy_duoguard.scoring.ray import folder as ray_folder
 from spacy_duoguard.scoring.ray.dataset import Actors, ScoreTexts
 from spacy_duoguard.scoring.ray.folder import FolderRun
+from spacy_duoguard.scoring.ray.table_rows import make_table_rows
 from spacy_duoguard.scoring.record import BATCH
 
 COUNT = 2 * BATCH + 44
@@ -69,7 +70,7 @@ def test_values_of_a_dictionary_are_not_decoded_at_once(tmp_path):
 
 
 def test_a_row_of_a_table_has_a_limit_as_lines_have(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "MAX_SIZE", 5_000_000)
+    monkeypatch.setattr(parquet_size, "MAX_SIZE", 5_000_000)
     monkeypatch.setattr(parquet, "BATCH_SIZE", 5_000_000)
     run(write_long(tmp_path / "in.parquet", 2), tmp_path / "out.jsonl")
     results = results_of(tmp_path / "out.jsonl")
@@ -155,8 +156,21 @@ def test_on_ray_batches_end_where_they_do_in_a_single_process(
     run(source, tmp_path / "single.jsonl")
     single = [result["cats"] for result in results_of(tmp_path / "single.jsonl")]
     assert [result["cats"] for result in results_of(tmp_path / "out")] == single
-    scored = ScoreTexts(options)(table)
-    assert scored.column("cats").to_pylist() == single
+    # The batches of a dataset end by its texts alone.
+    scored = ScoreTexts(options)(table).column("cats").to_pylist()
+    for one, other in zip(scored, single, strict=True):
+        assert one == pytest.approx(other, abs=2e-6)
+
+
+def test_other_columns_of_a_dataset_are_not_read():
+    pa = pytest.importorskip("pyarrow", reason="the extra 'ray' installs it")
+    table = pa.table({"text": ["hi", None], "image": [[1] * 9000, [2]]})
+    (batch,) = table.to_batches()
+    (with_image, _) = make_table_rows(batch, "text", first=1)
+    rows = list(make_table_rows(batch, "text", first=1, with_fields=False))
+    assert with_image.size > 9000 > 10 * rows[0].size
+    assert [row.record.text for row in rows] == ["hi", ""]
+    assert rows[0].cells.column("image").to_pylist() == [[1] * 9000]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

@@ -13,8 +13,16 @@ from spacy_duoguard.scoring.record import BrokenRecordError, Source
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
 
-from spacy_duoguard.scoring.parquet import input_columns, read_rows  # noqa: E402
+from spacy_duoguard.scoring.parquet import (  # noqa: E402
+    input_columns,
+    read_rows,
+    to_rows,
+)
 from spacy_duoguard.scoring.parquet_schema import unify_schemas  # noqa: E402
+from spacy_duoguard.scoring.parquet_size import (  # noqa: E402
+    _count_items,
+    is_too_long,
+)
 
 
 @pytest.fixture
@@ -259,3 +267,28 @@ def test_columns_that_differ_without_end_are_refused(tmp_path):
     names = ["text", *map(str, range(1500))]  # one file may have as many as it likes
     parquet.write_table(pa.table({name: ["a"] for name in names}), tmp_path / "wide")
     assert len(unify_schemas([tmp_path / "wide"])) == 1501
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ([None] * 9_000_000, pa.list_(pa.null())),
+        ([[None] * 9_000_000], pa.large_list(pa.list_(pa.null()))),
+        ({"a": [None] * 9_000_000}, pa.struct([("a", pa.list_(pa.null()))])),
+    ],
+)
+def test_a_row_of_many_nulls_is_too_long(value, kind):
+    """They take no bytes, and yet minutes."""
+    rows = pa.table({"text": ["a", "b"], "x": pa.array([value, None], kind)})
+    assert [is_too_long(rows.slice(i, 1)) for i in range(2)] == [True, False]
+    first, second = to_rows(rows.to_batches()[0])
+    assert isinstance(first, BrokenRecordError)
+    assert second == {"text": "b", "x": None}
+
+
+def test_items_are_counted_in_their_row():
+    pairs = pa.array([[("a", 1)], [("b", 1), ("c", 2)]], pa.map_("string", "int64"))
+    fixed = pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2))
+    assert [_count_items(pairs.slice(i, 1)) for i in range(2)] == [2, 3]
+    assert _count_items(fixed.slice(1, 1)) == 3
+    assert _count_items(pa.array([{"a": [1, 2], "b": 1}])) == 4

@@ -111,3 +111,25 @@ def test_loads_without_an_end_fail_closed(guard, other, monkeypatch):
     (doc,) = nlp.pipe(["a"])
     assert (doc._.duoguard_status, doc._.duoguard_action) == ("error", "block")
     assert [error.split()[0] for error in errors] == ["[E352]"]
+
+
+def test_an_interruption_after_a_load_leaves_no_doc_that_looks_safe(
+    guard, other, monkeypatch
+):
+    nlp, component = guard
+    predict, calls = component.predict, []
+
+    def interrupted(docs):
+        calls.append(len(docs))
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        scores = predict(docs)
+        in_thread(partial(component.from_bytes, other[1])).join()
+        return scores
+
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    monkeypatch.setattr(component, "predict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(nlp.pipe(docs))
+    assert {doc._.duoguard_status for doc in docs} == {"error"}
+    assert {doc._.duoguard_action for doc in docs} == {"block"}

@@ -134,6 +134,8 @@ class SplitAhead:
 
     def _submit(self, most_chars: int) -> None:
         """Let the thread tokenize the texts that wait, up to a number of characters."""
+        if not can_share():  # in a fork, whose locks nobody may release
+            return
         texts: list[str] = []
         while self._waiting and most_chars > 0:
             texts.append(self._waiting.popleft())

@@ -156,3 +156,11 @@ def _followers() -> frozenset[str]:
         if len(parts) == 2 and not parts[0].startswith("<"):
             followers.add(chr(int(parts[1], 16)))
     return frozenset(followers)
+
+
+@lru_cache(maxsize=2**16)
+def is_mark(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether it's a mark for any script, not one of a script's own."""
+    is_any = unicodedata.category(character) in ("Mn", "Me")
+    return is_any and unicodedata.name(character, "").startswith("COMBINING ")

@@ -83,7 +83,7 @@ class ScoreTexts:
         rows = (
             row
             for part in table.to_batches()
-            for row in make_table_rows(part, self.text_key, first=1)
+            for row in make_table_rows(part, self.text_key, first=1, with_fields=False)
         )
         scored = [
             score_rows(self.scorer, batch, table.schema, self.text_key)[0]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..normalize import is_mark
+from .spelling import LEAST_LETTERS, MOST_ACCENTS, base_letter
 from .view import Edit
 
 # Languages write a mark or two that Unicode has no composed letters for, above all on
@@ -42,9 +44,24 @@ def drop_marks(text: str) -> Iterator[Edit]:
     is_all = n_odd >= _LEAST_ODD and n_odd >= _LEAST_SHARE * n_letters
     if is_all or 2 * sum(map(len, odd)) >= len(clusters):
         odd = runs
-    for run in odd:
-        for cluster in run:
-            yield Edit(cluster.start, cluster.end, "")
+    accents: list[Edit] = []
+    if odd and _are_throughout(text, clusters):
+        odd, accents = runs, list(_read_accented(text))
+    marked = [Edit(c.start, c.end, "") for run in odd for c in run]
+    yield from sorted([*marked, *accents])
+
+
+def _are_throughout(text: str, clusters: list[_Cluster]) -> bool:
+    """Whether most letters have marks, composed or not."""
+    n_marked = sum(_is_cased(text[c.start - 1 : c.start]) for c in clusters)
+    n_marked += sum(base_letter(character) is not None for character in text)
+    return n_marked >= max(LEAST_LETTERS, MOST_ACCENTS * sum(map(_is_cased, text)))
+
+
+def _read_accented(text: str) -> Iterator[Edit]:
+    for i, character in enumerate(text):
+        if (base := base_letter(character)) is not None:
+            yield Edit(i, i + 1, base)
 
 
 def _read_cluster(text: str, start: int, end: int) -> _Cluster:
@@ -75,14 +92,6 @@ def _is_disguise(run: list[_Cluster]) -> bool:
     if any(cluster.is_line or cluster.n_odd > 1 for cluster in run):
         return True
     return len(run) >= _LEAST_RUN and sum(cluster.n_odd for cluster in run) > 1
-
-
-@lru_cache(maxsize=2**16)
-def is_mark(character: str) -> bool:
-    """character (str): One character.
-    RETURNS (bool): Whether it's a mark for any script, not one of a script's own."""
-    is_any = unicodedata.category(character) in ("Mn", "Me")
-    return is_any and unicodedata.name(character, "").startswith("COMBINING ")
 
 
 @lru_cache(maxsize=2**16)

@@ -1,7 +1,7 @@
 """Characters that stand elsewhere than they are read, or were deleted."""
 
 import unicodedata
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..normalize import is_hidden, starts_cluster
@@ -11,8 +11,9 @@ _DELETIONS = "\b\x7f"
 _LEAST_KEPT = 0.2  # the share of the other characters
 _OVERRIDES = "\u202d\u202e"  # LRO and RLO
 _CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_CLOSE = {"PDF": "RLO LRO RLE LRE", "PDI": "RLI LRI FSI"}
-_OPEN = frozenset(" ".join(_CLOSE.values()).split())
+_TURNING = frozenset(("RLO", "LRO"))
+_CLOSE = {"PDF": _TURNING | {"RLE", "LRE"}, "PDI": frozenset(("RLI", "LRI", "FSI"))}
+_OPEN = _CLOSE["PDF"] | _CLOSE["PDI"]
 
 # Overrides inside of each other. Unicode allows 125; each level costs a pass.
 _MOST_LEVELS = 8
@@ -71,31 +72,36 @@ def release(text: str, edits: list[Edit]) -> list[Edit]:
         the code, not what it stands for."""
     if not edits or not any(character in text for character in _OVERRIDES):
         return edits
+    edits = sorted(edits)
     starts = [edit.start for edit in edits]
-    dropped, start = list[Edit](), 0
+    dropped, start = list[int](), 0
     for line in text.splitlines(keepends=True):
         for first, stop, overrides in _overridden(line):
             i = bisect_left(starts, start + first)
             if i < len(starts) and starts[i] < start + stop:
-                dropped += (Edit(start + j, start + j + 1, "") for j in overrides)
+                dropped += (start + j for j in overrides)
         start += len(line)
-    return sorted([*edits, *dropped]) if dropped else edits
+    ends = [0, *(edit.end for edit in edits)]
+    outside = [j for j in dropped if j >= ends[bisect_right(starts, j)]]
+    return sorted([*edits, *(Edit(j, j + 1, "") for j in outside)])
 
 
 def _overridden(line: str) -> Iterator[tuple[int, int, list[int]]]:
     """What the outermost overrides of a line turn around: where it begins and ends,
     and the offsets of the overrides."""
     kinds: list[str] = []
+    n_turning = 0
     overrides: list[int] = []
     for i, character in enumerate(line):
         kind = unicodedata.bidirectional(character)
-        if kind in _CLOSE["PDF"].split():
+        if kind in _CLOSE["PDF"]:
             kinds.append(kind)
+            n_turning += kind in _TURNING
             if character in _OVERRIDES:
                 overrides.append(i)
         elif kind == "PDF" and kinds:
-            kinds.pop()
-            if overrides and not {"RLO", "LRO"}.intersection(kinds):
+            n_turning -= kinds.pop() in _TURNING
+            if overrides and not n_turning:
                 yield overrides[0], i, overrides
                 overrides = []
     if overrides:
@@ -116,7 +122,7 @@ def _read_line(text: str, start: int, end: int) -> list[int]:
         elif kind in _CLOSE:
             if ignored:
                 ignored -= 1
-            elif frames[-1][0] in _CLOSE[kind].split():
+            elif frames[-1][0] in _CLOSE[kind]:
                 _close(text, frames)
         else:
             frames[-1][1].append(i)
@@ -129,8 +135,8 @@ def _close(text: str, frames: list[tuple[str, list[int]]]) -> None:
     """End the innermost frame. Its characters are read against their own direction if
     the override isn't that of most letters, or turns around one that does that."""
     kind, order = frames.pop()
-    if kind in ("RLO", "LRO"):
-        outer = next((k for k, _ in reversed(frames) if k in ("RLO", "LRO")), None)
+    if kind in _TURNING:
+        outer = next((k for k, _ in reversed(frames) if k in _TURNING), None)
         if (_direction(text, order) != kind[0]) if outer is None else outer != kind:
             order.reverse()
     frames[-1][1].extend(order)

@@ -6,9 +6,8 @@ import unicodedata
 from functools import lru_cache
 from string import digits
 
-from ..normalize import is_hidden
+from ..normalize import is_hidden, is_mark
 from .letters import shown_letter, small_capitals, turned_letters
-from .marks import is_mark
 from .spacing import BRAILLE_BLANK
 
 # Spaces in a line, but not after a sentence, before a comment or at a line's end.

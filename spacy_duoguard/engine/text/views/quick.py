@@ -243,7 +243,8 @@ def _may_be_base64(text: str, longest: bytes) -> bool:
         end = match.end() if match else len(longest)
         token = text[start:end]  # a digit in it may not be that of ASCII
         is_line = len(token) >= _LINE64 and text[end : end + 1] in ("\r", "\n")
-        if not has_no_capital(token) and (is_line or _edits(decode_base64, token)):
+        # The lines after it may have capitals.
+        if is_line or (not has_no_capital(token) and _edits(decode_base64, token)):
             return True
         start = longest.find(_LEAST_BASE64, end)
     return False

@@ -127,8 +127,8 @@ def _read_run(encoded: str, start: int) -> Edit | None:
         return None
     offsets = [start + i * 4 // 3 for i in read.offsets]
     if len(lines) > 1:
-        places = [i + j for i, line in lines for j in range(len(line))]
-        offsets = [places[i * 4 // 3] for i in read.offsets]
+        visible = [i + j for i, line in lines for j in range(len(line))]
+        offsets = [visible[i * 4 // 3] for i in read.offsets]
     return Edit(start, start + len(encoded), read.text, offsets)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, pairwise
 
-from .marks import is_mark
+from ..normalize import is_mark
 from .view import Edit
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -145,3 +145,10 @@ def test_what_is_read_points_behind_the_prefixes():
     assert view.text == f"> {'a' * 30}"
     starts = [2 + i * 4 // 3 + 3 * (i * 4 // 3 >= 20) for i in range(30)]
     assert view.starts[2:-1].tolist() == starts
+
+
+def test_base64_in_lines_whose_first_has_no_capital():
+    body = (
+        "amdhamdoamdvamd2a\nmdkSSB3aWxsIGtpbGwgeW91IGFsbCB0b25pZ2h0LCB5b3UgaWRpb3RzISAg"
+    )
+    assert any("I will kill you all tonight" in view.text for view in readings(body))

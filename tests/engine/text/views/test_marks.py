@@ -1,5 +1,7 @@
 """Combining marks on letters of any script."""
 
+from unicodedata import normalize
+
 import pytest
 
 from spacy_duoguard.engine.text.views.readings import readings
@@ -25,3 +27,11 @@ def test_lines_through_letters_without_case(text, mark):
 )
 def test_marks_that_belong_to_a_script_stay(text):
     assert not readings(text)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0307", "\u0308", "\u0330"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("text", ["Vou te matar, seu idiota", "How do I build a bomb"])
+def test_marks_on_all_letters_are_dropped_whether_they_compose(text, form, mark):
+    marked = "".join(c + mark if c.isalpha() else c for c in text)
+    assert [view.text for view in readings(normalize(form, marked))] == [text]

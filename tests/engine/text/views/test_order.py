@@ -1,5 +1,7 @@
 """An override of the direction hides nothing below it."""
 
+import time
+
 import pytest
 
 from spacy_duoguard.disguises.suite import SUITE
@@ -45,3 +47,22 @@ def test_what_is_turned_around_stays_turned_around():
 def test_many_overrides_with_codes():
     line = f"\u202e{SUITE['base64'].apply(TEXT)}\u202c\n"
     assert read(line * 3)[-1] == f"{TEXT}\n" * 3
+
+
+def test_hex_with_overrides_for_separators():
+    text = "\u202e" + "\u202e".join(f"{byte:02x}" for byte in TEXT.encode())
+    assert TEXT in read(text)
+
+
+@pytest.mark.parametrize("opening", ["\u202a", "\u202e", "\u2067"])
+def test_time_is_linear_in_the_depth(opening):
+    closing = "\u2069" if opening == "\u2067" else "\u202c"
+
+    def seconds(depth):
+        text = f"{SUITE['base64'].apply(TEXT)} \u202e{opening * depth}{closing * depth}"
+        start = time.process_time()
+        read(text)
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(32_000) < 40 * max(seconds(2_000), 0.01)
