@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..normalize import is_mark
-from .spelling import LEAST_LETTERS, MOST_ACCENTS, base_letter
+from .spelling import LEAST_LETTERS, MOST_ACCENTS, base_letter, is_accented
 from .view import Edit
 
 # Languages write a mark or two that Unicode has no composed letters for, above all on
@@ -54,7 +54,7 @@ def drop_marks(text: str) -> Iterator[Edit]:
 def _are_throughout(text: str, clusters: list[_Cluster]) -> bool:
     """Whether most letters have marks, composed or not."""
     n_marked = sum(_is_cased(text[c.start - 1 : c.start]) for c in clusters)
-    n_marked += sum(base_letter(character) is not None for character in text)
+    n_marked += sum(map(is_accented, text))
     return n_marked >= max(LEAST_LETTERS, MOST_ACCENTS * sum(map(_is_cased, text)))
 
 

@@ -26,6 +26,8 @@ MOST_RISES = 0.2
 _LEAST_CAPITALS = 0.3
 # The share of words in capitals, or with only the first letter small, in swapped case.
 _LEAST_SWAPPED = 0.75
+# The share of words with letters that have no case.
+_MOST_CASELESS = 0.25
 # The share of words in which each letter is repeated.
 _LEAST_REPEATED = 0.6
 _MOST_TIMES = 9
@@ -52,6 +54,9 @@ def read_case(text: str) -> Iterator[Edit]:
     n_cased = n_upper + sum(map(str.islower, "".join(words)))
     if len(words) < _LEAST_WORDS or n_cased < LEAST_LETTERS:
         return
+    n_caseless = sum(any(c.lower() == c.upper() for c in word) for word in words)
+    if n_caseless >= _MOST_CASELESS * len(words):
+        return  # names in capitals, among words of a script without them
     is_capital = n_upper >= MOST_CAPITALS * n_cased
     has_rises = sum(map(_count_rises, words)) >= MOST_RISES * n_cased
     if not (is_capital or has_rises or _is_random(words, n_upper / n_cased)):
@@ -69,8 +74,9 @@ def read_case(text: str) -> Iterator[Edit]:
 
 def _is_random(words: Sequence[str], share: float) -> bool:
     """Whether capitals, of which there is such a share, are all over the words."""
-    n_mixed = sum(not (w.islower() or w.isupper() or w.istitle()) for w in words)
-    return share >= _LEAST_CAPITALS and 2 * n_mixed >= len(words)
+    cased = [word for word in words if word.lower() != word.upper()]
+    n_mixed = sum(not (w.islower() or w.isupper() or w.istitle()) for w in cased)
+    return share >= _LEAST_CAPITALS and 2 * n_mixed >= len(cased)
 
 
 def _count_rises(word: str) -> int:
@@ -154,7 +160,7 @@ def drop_accents(text: str) -> list[Edit]:
 def has_odd_accents(text: str) -> bool:
     """text (str): A text.
     RETURNS (bool): Whether more of its letters are accented than in any language."""
-    accented = [c for c in set(text) if base_letter(c) is not None]
+    accented = list(filter(is_accented, set(text)))
     n_accented = sum(map(text.count, accented))
     if n_accented < LEAST_LETTERS:
         return False
@@ -179,6 +185,13 @@ def _has_accented_vowels(text: str, accented: Sequence[str]) -> bool:
 def _accent(character: str) -> str:
     """What is added to a letter, by its name."""
     return unicodedata.name(character, "").partition(" WITH ")[2]
+
+
+def is_accented(character: str) -> bool:
+    """character (str): One character.
+    RETURNS (bool): Whether it counts as accented. The `đ` of Vietnamese doesn't: with
+        it, half of the letters of a sentence can have an accent."""
+    return character not in "đĐ" and base_letter(character) is not None
 
 
 @lru_cache(maxsize=2**16)

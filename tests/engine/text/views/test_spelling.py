@@ -2,6 +2,7 @@
 
 import random
 import unicodedata
+from unicodedata import normalize
 
 import pytest
 
@@ -95,3 +96,21 @@ def test_ordinary_spelling_stays(text):
 def test_accents_among_look_alikes_stay():
     word = "\u0430\u0440\u0435\u0441\u0430á\u043e\u0441"
     assert all("á" in reading for reading in read(" ".join([word] * 10)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Bố tớ đã về rồi đấy.", "Để tớ hỏi đã, đợi đấy.", "Tớ đã để nó ở đấy rồi ạ."),
+        *("Cậu ở đó đợi tớ nhé.", "Cứ để ở đó, tớ sẽ đến lấy."),
+        *(
+            "המחיר הוא 50$ (USD) ב-Amazon.",
+            "חיבור HDMI, USB, VGA",
+            "LG의 OLED TV와 LCD TV",
+        ),
+        *("IBMで働く。NASA、FBI、CIA。", "मैं IBM में काम करता हूँ, वह NASA और FBI में"),
+    ],
+)
+def test_accents_and_names_of_everyday_texts_stay(text):
+    assert readings(text) == []
+    assert readings(normalize("NFD", text)) == []
