@@ -1,6 +1,8 @@
 """Tiny checkpoints, built in code: nothing is stored or downloaded."""
 
 import json
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tokenizers.trainers import BpeTrainer
 from spacy_duoguard.engine.checkpoint.manifest import MANIFEST, add_manifest
 from spacy_duoguard.engine.checkpoint.tensor_names import checkpoint_tensors
 from spacy_duoguard.engine.network.config import DecoderConfig
+from spacy_duoguard.engine.text.tokenizer import TextTokenizer
 from spacy_duoguard.taxonomy import CATEGORIES
 
 # The 22 added tokens of Qwen2.5; the last eight are not "special".
@@ -149,6 +152,13 @@ def make_tokenizer(*, added: list[str] | None = None, bos: bool = False) -> Toke
             [processors.ByteLevel(trim_offsets=False), template]
         )
     return tokenizer
+
+
+def without_tiktoken(tokenizer: TextTokenizer) -> TextTokenizer:
+    """The same tokenizer, but that all texts are left to `tokenizers`."""
+    other = copy(tokenizer)
+    other.batches = replace(tokenizer.batches, pairs=None)
+    return other
 
 
 def random_tensors(config: DecoderConfig, *, seed: int = 0) -> dict[str, torch.Tensor]:

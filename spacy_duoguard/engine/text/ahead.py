@@ -1,10 +1,10 @@
 """Tokenizing texts in the background while the caller prepares the next ones."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import torch
@@ -64,6 +64,7 @@ class SplitAhead:
         self._is_busy = False
         self._done: dict[str, WindowedText | Exception] = {}
         self._executor: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
 
     def add(self, text: str) -> None:
         """text (str): A text that `finish` will be asked for."""
@@ -134,7 +135,8 @@ class SplitAhead:
 
     def _submit(self, most_chars: int) -> None:
         """Let the thread tokenize the texts that wait, up to a number of characters."""
-        if not can_share():  # in a fork, whose locks nobody may release
+        # In a fork, nobody may release the locks.
+        if os.getpid() != self._process or not can_share():
             return
         texts: list[str] = []
         while self._waiting and most_chars > 0:
@@ -182,15 +184,16 @@ def split_ahead(
         return None
 
     of_texts = (tokenizer, settings, limits)
-    # Unless a device waits for the tokens, other cores are left to whoever makes docs.
-    begin = partial(begin_texts, offsets=offsets, in_turn=launch is None)
+
+    def begin(texts: Sequence[str]) -> list[BegunBatch]:
+        return begin_texts(texts, *of_texts, offsets=offsets)
 
     def split(
         texts: Sequence[str], begun: Iterable[BegunBatch]
     ) -> list[WindowedText | Exception]:
         return split_texts(texts, *of_texts, offsets=offsets, begun=begun)
 
-    return SplitAhead(lambda texts: begin(texts, *of_texts), split, of_texts, launch)
+    return SplitAhead(begin, split, of_texts, launch)
 
 
 def split_all(
@@ -209,16 +212,17 @@ def split_all(
     RETURNS (Dict[str, WindowedText]): The windows of each text.
     RAISES (Exception): What `split_text` raises for the first text that can't be
         tokenized."""
-    texts = list(dict.fromkeys(texts))
-    if ahead is None or ahead.made_for != (tokenizer, settings, limits):
-        ahead = None
-        if len(texts) > 1:  # for one, several threads gain nothing
-            ahead = split_ahead(
-                tokenizer, settings, limits, device=device, offsets=offsets
-            )
-    if ahead is None:
-        return {text: split_text(text, tokenizer, settings, limits) for text in texts}
-    results = ahead.finish(texts)
+    texts, of_texts = list(dict.fromkeys(texts)), (tokenizer, settings, limits)
+    if len(texts) < 2 and ahead is None:  # nothing to gain
+        return {text: split_text(text, *of_texts) for text in texts}
+    results: Mapping[str, WindowedText | Exception]
+    if ahead is not None and ahead.made_for == of_texts:
+        results = ahead.finish(texts)
+    else:
+        leave_parents_threads()
+        in_threads = may_use_threads(device)
+        split = split_texts(texts, *of_texts, offsets=offsets, in_threads=in_threads)
+        results = dict(zip(texts, split, strict=True))
     windows: dict[str, WindowedText] = {}
     for text in texts:
         result = results[text]

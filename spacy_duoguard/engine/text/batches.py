@@ -1,7 +1,7 @@
 """Tokenizing several texts at once, in two steps: what works without Python's lock,
 while other threads go on, and what needs it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -10,8 +10,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ...errors import ScoringError
-from .lossless import ByteCounts, check_covered, has_fixed_bytes
-from .parallel import divide, encode_all, encode_in_turn, is_panic
+from .byte_pairs import BytePairs, is_stable
+from .lossless import ByteCounts, check_covered
+from .parallel import divide, encode_all, is_panic
 from .tokens import Tokens, join_ids, read_offsets
 
 # Texts of more characters may have to be tokenized in parts.
@@ -29,9 +30,10 @@ class BegunBatch:
 
     texts: Sequence[str]
     ids: np.ndarray  # of all of them, int32
-    bounds: np.ndarray | None  # (n_texts + 1,); None if only the bytes of texts tell
+    bounds: np.ndarray  # (n_texts + 1,), where those of each begin and end
     # (n_tokens, 2) of some of them, by their index
-    offsets: dict[int, np.ndarray] = field(default_factory=dict)
+    offsets: Mapping[int, np.ndarray] = field(default_factory=dict)
+    by_bytes: bool = False  # each token stands for bytes of the text as it is
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class BatchTokenizer:
 
     backend: Tokenizer  # without truncation and padding, so that it has no state
     counts: ByteCounts | None  # None: only offsets tell what the tokens stand for
+    pairs: BytePairs | None  # tokenizes most texts, if not None, and the backend others
     encode: Callable[[str], Tokens]  # tokenizes one text
 
     def begin(
@@ -48,72 +51,91 @@ class BatchTokenizer:
         *,
         offsets: Callable[[str], bool],
         least: int = 0,
-        in_turn: bool = False,
+        in_threads: bool = True,
     ) -> list[BegunBatch]:
         """Tokenize texts while other Python threads go on.
 
         texts (Iterable[str]): Any texts. Those that are too long for this, and those
             that can't be tokenized together with the others, are left out.
-        offsets (Callable), least (int): As for `TextTokenizer.encode_batch`.
-        in_turn (bool): Leave the other cores to the other threads where possible.
+        offsets (Callable), least (int), in_threads (bool): As for
+            `TextTokenizer.encode_batch`.
         RETURNS (List[BegunBatch]): The tokens of the texts.
         """
-        begun: list[BegunBatch] = []
-        groups: dict[bool, list[str]] = {}
+        by_pairs: list[str] = []
+        located: list[str] = []
+        others: list[str] = []
         for text in texts:
-            if len(text) <= MOST_AT_ONCE:
-                located = self.counts is None or offsets(text)
-                # All others in one group: each one costs Python's lock once more.
-                located |= in_turn and not has_fixed_bytes(text)
-                groups.setdefault(located, []).append(text)
-        for located, members in groups.items():
+            if len(text) > MOST_AT_ONCE:
+                continue
+            if self.pairs is not None and is_stable(text):
+                by_pairs.append(text)
+            elif in_threads:
+                needed = self.counts is None or offsets(text)
+                (located if needed else others).append(text)
+        steps: tuple[tuple[Callable[[Sequence[str]], BegunBatch], list[str]], ...] = (
+            (self._encode_pairs, by_pairs),
+            (partial(self._encode_located, least), located),
+            (self._encode, others),
+        )
+        begun: list[BegunBatch] = []
+        for step, members in steps:
             for group in divide(members, len, most=_MAX_CHARS):
                 try:
-                    joined = in_turn and not located
-                    batch = self._begin(group, located, least, joined=joined)
+                    begun.append(step(group))
                 except BaseException as e:
                     if not isinstance(e, Exception) and not is_panic(e):
                         raise
                     continue  # whoever needs these texts meets it again
-                begun.append(batch)
         return begun
 
-    def _begin(
-        self, texts: Sequence[str], located: bool, least: int, *, joined: bool
-    ) -> BegunBatch:
-        if joined:
-            all_ids = encode_in_turn(self.backend, texts)
-            return BegunBatch(texts, np.array(all_ids, dtype=np.int32), None)
-        encodings = encode_all(self.backend, texts, offsets=located)
+    def _encode_pairs(self, texts: Sequence[str]) -> BegunBatch:
+        assert self.pairs is not None
+        return BegunBatch(texts, *self.pairs.encode(texts), by_bytes=True)
+
+    def _encode(self, texts: Sequence[str]) -> BegunBatch:
+        encodings = encode_all(self.backend, texts, offsets=False)
+        return BegunBatch(texts, *join_ids([encoding.ids for encoding in encodings]))
+
+    def _encode_located(self, least: int, texts: Sequence[str]) -> BegunBatch:
+        encodings = encode_all(self.backend, texts, offsets=True)
         ids, bounds = join_ids([encoding.ids for encoding in encodings])
-        sizes = np.diff(bounds).tolist() if located else ()
         least = 0 if self.counts is None else least  # nothing else tells what's covered
         # Now, since an encoding is large.
         offsets = {
-            i: read_offsets(encodings[i]) for i, n in enumerate(sizes) if n >= least
+            i: read_offsets(encodings[i])
+            for i, n_tokens in enumerate(np.diff(bounds).tolist())
+            if n_tokens >= least
         }
         return BegunBatch(texts, ids, bounds, offsets)
 
     def finish(self, begun: Iterable[BegunBatch]) -> dict[str, Tokens | Exception]:
         """begun (Iterable[BegunBatch]): From `begin`.
         RETURNS (Dict[str, Union[Tokens, Exception]]): What `encode` returns or raises
-            for the texts. Some can be missing, and have to be tokenized alone."""
+            for their texts."""
         results: dict[str, Tokens | Exception] = {}
-        encode_again = self._locate
         for batch in begun:
-            bounds, covered = self._divide(batch)
-            if bounds is None:
-                continue
-            rows = zip(batch.texts, pairwise(bounds.tolist()), covered, strict=True)
-            for i, (text, (start, stop), is_covered) in enumerate(rows):
-                offsets = batch.offsets.get(i)
-                if offsets is None and not is_covered:  # look at its offsets
-                    results[text] = self.try_encode(text)
-                    continue
-                locate = encode_again if offsets is None else partial(_return, offsets)
-                tokens = Tokens(batch.ids[start:stop], text, locate)
-                results[text] = tokens if is_covered else _checked(tokens)
+            texts, ids, bounds = batch.texts, batch.ids, batch.bounds
+            covered: Sequence[bool] = [False] * len(texts)
+            if self.counts is not None:
+                covered = self.counts.cover(texts, ids, bounds).tolist()
+            spans = pairwise(bounds.tolist())
+            for i, (text, (start, stop)) in enumerate(zip(texts, spans, strict=True)):
+                results[text] = self._finish(batch, i, ids[start:stop], covered[i])
         return results
+
+    def _finish(
+        self, batch: BegunBatch, i: int, ids: np.ndarray, is_covered: bool
+    ) -> Tokens | Exception:
+        """The tokens of one text, or what is wrong with it."""
+        text, offsets = batch.texts[i], batch.offsets.get(i)
+        if offsets is not None:
+            tokens = Tokens(ids, text, partial(_return, offsets))
+            return tokens if is_covered else _checked(tokens)
+        if not is_covered:  # look at its offsets
+            return self.try_encode(text)
+        if batch.by_bytes and self.counts is not None:
+            return Tokens(ids, text, partial(self.counts.locate, ids))
+        return Tokens(ids, text, self._locate)
 
     def try_encode(self, text: str) -> Tokens | Exception:
         """text (str): Any text.
@@ -122,16 +144,6 @@ class BatchTokenizer:
             return self.encode(text)
         except Exception as e:
             return e
-
-    def _divide(self, batch: BegunBatch) -> tuple[np.ndarray | None, Sequence[bool]]:
-        """Where the tokens of each text begin and end, if that's known, and whether
-        they are known to cover it."""
-        texts, bounds, counts = batch.texts, batch.bounds, self.counts
-        if counts is None:
-            return bounds, [False] * len(texts)
-        if bounds is None:
-            return counts.find_bounds(texts, batch.ids), [True] * len(texts)
-        return bounds, counts.cover(texts, batch.ids, bounds).tolist()
 
     def _locate(self, text: str) -> np.ndarray:
         return self.encode(text).offsets

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from typing import Any
-from unicodedata import category, combining, is_normalized, normalize
+from unicodedata import combining, normalize
 
 import numpy as np
 from tokenizers.pre_tokenizers import ByteLevel
@@ -26,10 +25,6 @@ _NORMALIZERS = {
 }
 
 _MOST_ADDED = 16  # characters for each that is replaced, or for a text
-
-# The planes after the first, without the blocks of emoji in which all is defined. `re`
-# looks these ranges up one after another.
-_RARE = "\U00010000-\U0001f2ff\U0001f650-\U0001f8ff\U0001fa00-\U0010ffff"
 
 # Pre-tokenizers that split text and drop whitespace at most.
 _PRE_TOKENIZERS = {
@@ -55,8 +50,8 @@ def find_loss(tokenizer: Mapping[str, Any]) -> str | None:
     tokenizer (Mapping[str, Any]): The content of a `tokenizer.json`.
     RETURNS (Optional[str]): Where it can; None if it can't.
     """
-    normalizers = list(_flatten(tokenizer.get("normalizer"), "normalizers"))
-    splitters = list(_flatten(tokenizer.get("pre_tokenizer"), "pretokenizers"))
+    normalizers = list(flatten_steps(tokenizer.get("normalizer"), "normalizers"))
+    splitters = list(flatten_steps(tokenizer.get("pre_tokenizer"), "pretokenizers"))
     for step in normalizers:
         if step.get("type") not in _NORMALIZERS or _deletes(step):
             return f"its normalizer '{step.get('type')}' can drop characters"
@@ -100,13 +95,16 @@ def find_shared_id(tokenizer: Mapping[str, Any]) -> str | None:
     return "two tokens of its vocabulary have the same id"
 
 
-def _flatten(step: Any, key: str) -> Iterator[Mapping[str, Any]]:
-    """The steps of a normalizer or pre-tokenizer, sequences taken apart."""
+def flatten_steps(step: Any, key: str) -> Iterator[Mapping[str, Any]]:
+    """step (Optional[Mapping[str, Any]]): A normalizer, a pre-tokenizer or a
+        post-processor of a `tokenizer.json`.
+    key (str): Where a sequence has its steps.
+    YIELDS (Mapping[str, Any]): It, and the steps inside of it, in order."""
     if step is None:
         return
     yield step
     for inner in step.get(key) or ():
-        yield from _flatten(inner, key)
+        yield from flatten_steps(inner, key)
 
 
 def _count_added(normalizers: Iterable[Mapping[str, Any]]) -> int:
@@ -140,8 +138,8 @@ class ByteCounts:
         """tokenizer (Mapping[str, Any]): The content of a `tokenizer.json`.
         RETURNS (Optional[ByteCounts]): None if its tokens don't stand for bytes, or if
             it rewrites a text otherwise than to NFC."""
-        normalizers = list(_flatten(tokenizer.get("normalizer"), "normalizers"))
-        splitters = list(_flatten(tokenizer.get("pre_tokenizer"), "pretokenizers"))
+        normalizers = list(flatten_steps(tokenizer.get("normalizer"), "normalizers"))
+        splitters = list(flatten_steps(tokenizer.get("pre_tokenizer"), "pretokenizers"))
         model, alphabet = tokenizer["model"], set(ByteLevel.alphabet())
         vocab = model.get("vocab") or {}
         to_bytes = [step for step in splitters if step.get("type") == "ByteLevel"]
@@ -169,55 +167,33 @@ class ByteCounts:
         ends = np.append(0, np.cumsum(self.by_id.take(ids)))[bounds]
         return np.diff(ends) == [self._count(text) for text in texts]
 
-    def find_bounds(self, texts: Sequence[str], ids: np.ndarray) -> np.ndarray | None:
-        """texts (Sequence[str]): Texts of which `has_fixed_bytes` is true.
-        ids (ndarray): The tokens of all of them, in order.
-        RETURNS (Optional[ndarray]): (n_texts + 1,), where those of each text begin and
-            end, if they stand for as many bytes as the texts have; None if not."""
-        counts = [len(text if text.isascii() else text.encode()) for text in texts]
+    def locate(self, ids: np.ndarray, text: str) -> np.ndarray:
+        """ids (ndarray): The tokens of a text.
+        text (str): The text, of whose bytes, as they are, these tokens are made.
+        RETURNS (ndarray): (n_tokens, 2) int32, the characters of which each token has
+            at least one byte, half-open."""
         n_bytes = self.by_id.take(ids)
-        if not n_bytes.all():
-            return None
-        ends = np.append(0, np.cumsum(n_bytes))
-        needed = np.append(0, np.cumsum(counts))
-        # No token stands for more than there is: equal sums mean equal parts.
-        bounds = np.searchsorted(ends, needed).clip(max=len(ids))
-        is_exact = ends[-1] == needed[-1] and np.array_equal(ends[bounds], needed)
-        return bounds if is_exact else None
+        ends = np.cumsum(n_bytes)
+        spans = np.stack((ends - n_bytes, ends), axis=1)
+        if not text.isascii():
+            codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+            widths = np.searchsorted((0x80, 0x800, 0x10000), codes, side="right") + 1
+            characters = np.arange(len(text)).repeat(widths)
+            first, last = characters[spans[:, 0]], characters[spans[:, 1] - 1]
+            spans = np.stack((first, last + 1), axis=1)
+        return spans.astype(np.int32)
 
     def _count(self, text: str) -> int:
         if text.isascii():
             return len(text)
-        if self.composes and _has_many_marks(text):
+        if self.composes and has_many_marks(text):
             return -1
         return len((normalize("NFC", text) if self.composes else text).encode())
 
 
-def has_fixed_bytes(text: str) -> bool:
+def has_many_marks(text: str) -> bool:
     """text (str): Any text.
-    RETURNS (bool): Whether it's in NFC, and is in every version of Unicode. False where
-        that takes too long to find out, as with combining marks."""
-    if text.isascii():
-        return True
-    return not _may_change().search(text) and is_normalized("NFC", text)
-
-
-@cache
-def _may_change() -> re.Pattern[str]:
-    """Combining marks, surrogates, and characters that a later version may define."""
-    codes = [
-        code
-        for code in range(0x10000)
-        if combining(chr(code)) or category(chr(code)) in ("Cn", "Cs")
-    ]
-    runs = groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0])
-    ranges = [[code for _, code in run] for _, run in runs]
-    inside = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in ranges)
-    return re.compile(f"[{inside}{_RARE}]")
-
-
-def _has_many_marks(text: str) -> bool:
-    """Whether Python would need quadratic time for NFC."""
+    RETURNS (bool): Whether Python would need quadratic time for NFC."""
     # Most texts have no mark at all, and a search for a few ranges is 30 times as fast.
     return bool(_MAY_BE_MARK.search(text) and _many_marks().search(text))
 

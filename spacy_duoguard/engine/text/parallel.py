@@ -45,26 +45,6 @@ def encode_all(
         return encode(list(texts), add_special_tokens=False)
 
 
-def encode_in_turn(backend: Tokenizer, texts: Sequence[str]) -> list[int]:
-    """Tokenize texts one after another, in a single thread of the pool, while other
-    Python threads go on.
-
-    backend (Tokenizer): As for `encode_all`.
-    texts (Sequence[str]): The texts.
-    RETURNS (List[int]): The tokens of all texts, in order. Where those of a text end
-        isn't known.
-    RAISES (BaseException): As `encode_all`.
-    """
-    global _started
-    with _working:
-        _started = True
-        # They take the place of words, which are tokenized separately.
-        (encoding,) = backend.encode_batch_fast(
-            [list(texts)], is_pretokenized=True, add_special_tokens=False
-        )
-    return encoding.ids
-
-
 def is_panic(error: BaseException) -> bool:
     """error (BaseException): What tokenizing raised.
     RETURNS (bool): Whether Rust code panicked. That isn't an `Exception`, and quotes

@@ -53,19 +53,17 @@ def begin_texts(
     limits: Limits = Limits(),
     *,
     offsets: bool = False,
-    in_turn: bool = False,
 ) -> list[BegunBatch]:
     """Tokenize texts for `split_texts`, while other Python threads go on.
 
     texts (Sequence[str]), tokenizer, settings, limits, offsets: As for `split_texts`.
-    in_turn (bool): As for `BatchTokenizer.begin`.
     RETURNS (List[BegunBatch]): The tokens of the texts, without their views. Some of
         the texts can be missing.
     """
     splitter = _Splitter(tokenizer, settings, limits)
     whole = [text for text in texts if len(splitter.kept(text)) == 1]
     needs = splitter.needs(offsets=offsets)
-    return tokenizer.batches.begin(whole, **needs, in_turn=in_turn)
+    return tokenizer.batches.begin(whole, **needs)
 
 
 def split_texts(
@@ -76,13 +74,15 @@ def split_texts(
     *,
     offsets: bool = False,
     begun: Iterable[BegunBatch] = (),
+    in_threads: bool = True,
 ) -> list[WindowedText | Exception]:
-    """Tokenize texts with several threads and cut them into windows.
+    """Tokenize texts and cut them into windows.
 
     texts (Sequence[str]), tokenizer, settings, limits: As for `split_text`.
     offsets (bool): Whether the offsets of tokens will be read, to score spans or
         prefixes of the texts.
     begun (Iterable[BegunBatch]): From `begin_texts`, for some of the texts.
+    in_threads (bool): As for `TextTokenizer.encode_batch`.
     RETURNS (List[Union[WindowedText, Exception]]): For each text what `split_text`
         returns or raises.
     """
@@ -99,7 +99,8 @@ def split_texts(
             if string[start:end] not in encoded
         )
     )
-    tokens = tokenizer.encode_batch(strings, **splitter.needs(offsets=offsets))
+    needs = splitter.needs(offsets=offsets)
+    tokens = tokenizer.encode_batch(strings, **needs, in_threads=in_threads)
     encoded.update(zip(strings, tokens, strict=True))
 
     def encode(string: str) -> Tokens:

@@ -12,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from ...errors import CheckpointError, Errors, ScoringError
 from .batches import BatchTokenizer
+from .byte_pairs import BytePairs
 from .lossless import ByteCounts, check_covered, find_loss, find_shared_id
 from .parallel import is_panic
 from .tokens import Tokens, join_ids, read_offsets
@@ -57,10 +58,11 @@ class TextTokenizer:
         except ScoringError as e:
             raise self._error(f"it fails on plain text: {e}") from e
 
-    @property
+    @cached_property
     def batches(self) -> BatchTokenizer:
         """RETURNS (BatchTokenizer): Tokenizes several texts at once."""
-        return BatchTokenizer(self._backend, self._bytes, self.encode)
+        pairs = BytePairs.of(_parse(self.data, self.source)) if self._bytes else None
+        return BatchTokenizer(self._backend, self._bytes, pairs, self.encode)
 
     @property
     def n_special(self) -> int:
@@ -92,19 +94,27 @@ class TextTokenizer:
         return tokens
 
     def encode_batch(
-        self, texts: Sequence[str], *, offsets: Callable[[str], bool], least: int = 0
+        self,
+        texts: Sequence[str],
+        *,
+        offsets: Callable[[str], bool],
+        least: int = 0,
+        in_threads: bool = True,
     ) -> list[Tokens | Exception]:
-        """Tokenize texts with several threads, while other Python threads go on.
+        """Tokenize texts while other Python threads go on.
 
         texts (Sequence[str]): Any texts.
         offsets (Callable): Whether the offsets of a text will be read. They can be read
             in any case, but the text is then tokenized again.
         least (int): How many tokens a text has at least if they will be read.
+        in_threads (bool): Tokenize on all cores what takes long.
         RETURNS (List[Union[Tokens, Exception]]): For each text what `encode` returns or
             raises.
         """
         results = self.batches.finish(
-            self.batches.begin(texts, offsets=offsets, least=least)
+            self.batches.begin(
+                texts, offsets=offsets, least=least, in_threads=in_threads
+            )
         )
         return [
             results[text] if text in results else self.batches.try_encode(text)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.checkpoints import TEXTS
+from support.checkpoints import TEXTS, without_tiktoken
 from support.threads import no_thread_left, two_threads
 
 from spacy_duoguard.engine.settings import Settings
@@ -17,6 +17,7 @@ from spacy_duoguard.engine.text import ahead as ahead_module
 from spacy_duoguard.engine.text import batches as batches_module
 from spacy_duoguard.engine.text import split as split_module
 from spacy_duoguard.engine.text.ahead import SplitAhead, split_ahead, split_all
+from spacy_duoguard.engine.text.batches import BatchTokenizer
 from spacy_duoguard.engine.text.split import (
     Limits,
     begin_texts,
@@ -56,33 +57,39 @@ def alone(text, tokenizer, limits):
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts=ODD_TEXTS, limits=LIMITS, offsets=st.booleans())
-def test_texts_are_split_together_as_alone(classifier, texts, limits, offsets):
+@given(texts=ODD_TEXTS, limits=LIMITS, offsets=st.booleans(), in_threads=st.booleans())
+def test_texts_are_split_together_as_alone(
+    classifier, texts, limits, offsets, in_threads
+):
     tokenizer = classifier.tokenizer
-    results = split_texts(texts, tokenizer, SMALL, limits, offsets=offsets)
+    results = split_texts(
+        texts, tokenizer, SMALL, limits, offsets=offsets, in_threads=in_threads
+    )
     expected = [alone(text, tokenizer, limits) for text in texts]
     assert list(map(summary, results)) == expected
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts=ODD_TEXTS, limits=LIMITS, offsets=st.booleans(), in_turn=st.booleans())
+@given(texts=ODD_TEXTS, limits=LIMITS, offsets=st.booleans(), fast=st.booleans())
 def test_texts_that_were_begun_are_split_as_alone(
-    classifier, texts, limits, offsets, in_turn
+    classifier, texts, limits, offsets, fast
 ):
-    of_texts = (classifier.tokenizer, SMALL, limits)
-    begun = begin_texts(texts, *of_texts, offsets=offsets, in_turn=in_turn)
+    tokenizer = classifier.tokenizer if fast else without_tiktoken(classifier.tokenizer)
+    of_texts = (tokenizer, SMALL, limits)
+    begun = begin_texts(texts, *of_texts, offsets=offsets)
     results = split_texts(texts, *of_texts, offsets=offsets, begun=begun)
     expected = [alone(text, classifier.tokenizer, limits) for text in texts]
     assert list(map(summary, results)) == expected
 
 
-def test_texts_begun_in_turn_are_not_tokenized_again(classifier, monkeypatch):
+def test_texts_that_were_begun_are_not_tokenized_again(classifier, monkeypatch):
     of_texts = (classifier.tokenizer, Settings())
     texts = ["The dog sleeps.", "", "Où est le chien ? ’", "Собака спит. 🙂"]
     expected = [split_text(text, *of_texts).ids for text in texts]
-    begun = begin_texts(texts, *of_texts, in_turn=True)
     monkeypatch.setattr(batches_module, "encode_all", None)
-    monkeypatch.setattr(batches_module.BatchTokenizer, "try_encode", None)
+    begun = begin_texts(texts, *of_texts)
+    monkeypatch.setattr(BatchTokenizer, "begin", lambda self, texts, **_: [*texts])
+    monkeypatch.setattr(BatchTokenizer, "try_encode", None)
     results = split_texts(texts, *of_texts, begun=begun)
     for result, ids in zip(results, expected, strict=True):
         assert [window.tolist() for window in result.ids] == [i.tolist() for i in ids]
@@ -217,7 +224,7 @@ def test_offsets_that_were_not_asked_for_are_the_same(classifier):
 
 def test_offsets_are_read_only_of_texts_with_several_windows(classifier, monkeypatch):
     """Reading those of one text takes longer than all else that Python does with it."""
-    tokenizer, n_read = classifier.tokenizer, []
+    tokenizer, n_read = without_tiktoken(classifier.tokenizer), []
     texts = ["the dog " * 12, "The dog sleeps. " * 8, "a fox"]
     counts = [len(tokenizer.encode(text).ids) for text in texts]
     size = counts[0] + tokenizer.n_special
@@ -247,7 +254,8 @@ from spacy_duoguard import Classifier
 from spacy_duoguard.engine.text.split import Limits
 
 classifier = Classifier.from_pretrained(sys.argv[1], precision="float32", device="cpu")
-texts = [f"How to kill a python process? {i}" for i in range(200)]
+# Only texts with an unstable letter are tokenized with threads.
+texts = [f"How to kill a python process? {i}{sys.argv[2]}" for i in range(200)]
 expected = classifier.score(texts)
 ahead = classifier.split_ahead(Limits())
 for text in texts:
@@ -260,7 +268,7 @@ for _ in range(3):
         assert set(ahead.finish(texts)) == set(texts)
         assert abs(classifier.score(texts) - expected).max() < 1e-5
         torch.set_num_threads(2)  # as a user may: the pool is gone all the same
-        assert classifier.split_ahead(Limits()) is None
+        assert (classifier.split_ahead(Limits()) is None) == bool(sys.argv[2])
         os._exit(0)
     assert dict(os.environ) == environment
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -270,14 +278,15 @@ print(threading.active_count())
 """
 
 
+@pytest.mark.parametrize("suffix", ["", "\u0526"])
 @pytest.mark.parametrize("setting", [None, "true"])
 def test_a_fork_while_texts_are_tokenized_scores_them(
-    qwen2_folder, monkeypatch, setting
+    qwen2_folder, monkeypatch, setting, suffix
 ):
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     if setting is not None:
         monkeypatch.setenv("TOKENIZERS_PARALLELISM", setting)
-    command = [sys.executable, "-c", FORK, str(qwen2_folder)]
+    command = [sys.executable, "-c", FORK, str(qwen2_folder), suffix]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "1\n"
