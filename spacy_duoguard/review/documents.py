@@ -122,8 +122,7 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
     if not isinstance(record, Mapping):
         return Document(number, None, "error", note="the line is not a JSON object")
     key = f"input_{text_key}" if text_key in FIELDS else text_key
-    text = record.get("scored_text") or record.get(key)  # of messages, or the text
-    text = text if isinstance(text, str) else None
+    text = _text_of(record.get("scored_text"), record.get(key))
     hidden = {key, *FIELDS}
     if not decisions.has_decision(record):
         hidden.difference_update(decisions.FIELDS)  # of the input
@@ -136,6 +135,12 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
         return _read_scores(record, number, text, fields)
     except ContradictionError as e:
         return Document(number, text, "error", fields=fields, note=str(e))
+
+
+def _text_of(of_messages: Any, value: Any) -> str | None:
+    """The text that was scored: that of messages, which can be empty, or the value."""
+    texts = [text for text in (of_messages, value) if isinstance(text, str)]
+    return next(filter(None, texts), texts[0] if texts else None)
 
 
 def _show(name: Any, value: Any) -> str:

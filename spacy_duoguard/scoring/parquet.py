@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import Errors, SettingsError
 from ..taxonomy import UNSAFE
 from .batches import BATCH_SIZE
+from .fields import FieldCounts
 from .inputs import read_text_file
-from .parquet_schema import align, damaged, limit_fields, load_pyarrow, unify_schemas
+from .parquet_schema import align, damaged, load_pyarrow, unify_schemas
 from .parquet_size import is_dense, is_too_long, size_of_rows
 from .record import STANDARD, BrokenRecordError, Row, Source, list_files
 from .results import NOTHING, Columns, to_plain
@@ -138,8 +139,9 @@ class InputColumns(NamedTuple):
 
 
 def input_columns(source: Source) -> InputColumns:
-    """Find the columns of an input. JSON lines are read to the end for this: a field
-    becomes a column of numbers or booleans if all its values fit, else of strings.
+    """Find the columns of an input. JSON lines are read to the end for this: those
+    fields become columns that most records have, of numbers or booleans if all their
+    values fit, else of strings.
 
     source (Source): The input.
     RETURNS (InputColumns): The columns, in order.
@@ -153,17 +155,16 @@ def input_columns(source: Source) -> InputColumns:
         return InputColumns([pa.field(source.text_key, pa.string())], False)
     if source.name == STANDARD:
         raise SettingsError(Errors.E141)
-    types: dict[str, set[str]] = {}
-    messages, records = False, read_text_file(source)
-    if source.form == "jsonl":
-        records = limit_fields(records, source.text_key)
-    for record in records:
+    if source.form in ("csv", "tsv"):  # all rows have the same columns
+        names = {
+            key: None for record in read_text_file(source) for key in record.fields
+        }
+        return InputColumns([pa.field(key, pa.string()) for key in names], False)
+    messages, counts = False, FieldCounts(source.text_key)
+    for record in read_text_file(source):
         messages |= record.conversation is not None
-        for key, value in record.fields.items():
-            types.setdefault(key, set()).add(_type_name(value))
-    if source.form in ("csv", "tsv"):
-        return InputColumns([pa.field(key, pa.string()) for key in types], False)
-    fields = [pa.field(key, _column_type(pa, names)) for key, names in types.items()]
+        counts.add({key: _type_name(value) for key, value in record.fields.items()})
+    fields = [pa.field(key, _column_type(pa, t)) for key, t in counts.chosen.items()]
     return InputColumns(fields, messages)
 
 

@@ -4,20 +4,18 @@ Files written at different times differ: a column comes later, a number is wider
 types are combined before anything is scored, or the folder is refused.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Errors, SettingsError
-from .record import Record, check_columns, check_unique
+from .record import check_columns, check_unique
 
 if TYPE_CHECKING:
     import pyarrow
 
 
-# Each row of a table has all of its columns, so that records which have other fields
-# than all others would take quadratic time and memory.
+# Where rows have different columns.
 MOST_COLUMNS = 1000
 
 
@@ -32,28 +30,6 @@ def check_width(count: int, *, name: str, most: int) -> None:
     limit = max(MOST_COLUMNS, most)
     if count > limit:
         raise SettingsError(Errors.E354.format(name=name, limit=limit))
-
-
-def limit_fields(records: Iterable[Record], text_key: str) -> Iterator[Record]:
-    """Leave out fields of JSON lines that would be too many columns. One record can't
-    stop the run: it isn't scored, as other records that don't fit.
-
-    records (Iterable[Record]): All records of the input.
-    text_key (str): The field with the text.
-    YIELDS (Record): The records, with the first `MOST_COLUMNS` different fields of the
-        input, in the order in which they occur.
-    """
-    known = {text_key}
-    for record in records:
-        rest = MOST_COLUMNS - len(known)
-        new = [name for name in record.fields if name not in known]
-        known.update(new[:rest])
-        if len(new) > rest:
-            fields = {k: v for k, v in record.fields.items() if k in known}
-            problem = f"it has fields beyond the first {MOST_COLUMNS:,} of the input"
-            problem = record.problem or problem
-            record = replace(record, fields=fields, problem=problem)
-        yield record
 
 
 def load_pyarrow() -> Any:

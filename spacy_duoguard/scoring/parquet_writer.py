@@ -59,6 +59,7 @@ class ParquetWriter:
         self.path = path
         self.written = 0
         self._n_parts = 0
+        self._continues = bool(earlier.records or earlier.finished)
         self._digest = sha256()
         self._parts: dict[Path, tuple[tuple[int, int] | None, int]] = {}
         self._mode: int | None = None
@@ -66,7 +67,7 @@ class ParquetWriter:
         self._result_size = 0
         self._kept = self._last = (0, 0)  # as in `Mark`
         self._to_verify: list[dict] = []
-        if earlier.records or earlier.finished:
+        if self._continues:
             self._keep_full_parts(earlier)
         self.start = self._last[0]
 
@@ -82,9 +83,12 @@ class ParquetWriter:
         )
 
     def open(self) -> None:
-        """Begin to write, after the parts that are kept. Others are removed."""
+        """Begin to write, after the parts that are kept. Others are removed, except for
+        the last one of the run that is continued: its results stay until they are
+        written again, which may never be with `strict`."""
         parts = sorted(self.path.glob("part-*.parquet"))
-        kept = {self._part(i) for i in range(self._n_parts)}
+        n_kept = self._n_parts + self._continues
+        kept = {self._part(i) for i in range(n_kept)}.intersection(parts)
         if parts:  # others may not read what they could not read before
             self._mode = stat.S_IMODE(parts[0].stat().st_mode)
         for file in [*self.path.glob(".part-*"), *parts]:

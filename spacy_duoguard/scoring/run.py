@@ -9,14 +9,21 @@ from typing import Protocol
 from ..errors import Errors, ScoringError, SettingsError
 from .batches import make_batches
 from .compression import describe_compressor
+from .fields import keep_fields
 from .file_names import FORMATS, compression_of, format_of, suffix_of
 from .fingerprint import describe
 from .inputs import read_text_file
 from .jsonl import JsonLinesWriter, StandardOutputWriter
 from .locks import locked
 from .overlap import check_overlap, check_replaceable
-from .parquet import count_rows, input_columns, read_rows, result_columns
-from .parquet_schema import limit_fields, load_pyarrow
+from .parquet import (
+    InputColumns,
+    count_rows,
+    input_columns,
+    read_rows,
+    result_columns,
+)
+from .parquet_schema import load_pyarrow
 from .parquet_writer import ParquetWriter
 from .pipelines import GuardOptions, load_guard
 from .record import STANDARD, Record, Source, make_records
@@ -131,8 +138,6 @@ def score_file(
     """
     output = _check_output(request)
     records = _read_ahead(read_records(request.source))
-    if output is not None and output.is_folder and request.source.form == "jsonl":
-        records = limit_fields(records, request.source.text_key)
     if output is None:
         scorer = _load_scorer(request)
         yield from _score(records, scorer, StandardOutputWriter(), report, request)
@@ -157,7 +162,13 @@ def _score_to_disk(
     state = RunState(output, known_now | _describe_writer(output), check_locks)
     if known is not None:
         compare(known, state.known, path=output.path)
-    writer = _make_writer(request, output, scorer, earlier)
+    writer: ResultWriter
+    if output.is_folder:
+        columns = input_columns(request.source)
+        records = keep_fields(records, {column.name for column in columns.fields})
+        writer = _make_parquet_writer(output, columns, scorer, earlier)
+    else:
+        writer = JsonLinesWriter(output.path, earlier)
     begin, kept = writer.start, writer.mark
     rest = state.begin(records, earlier, start=begin, kept=kept, strict=request.strict)
     if state.is_done:  # so that nothing is written, whatever fails now
@@ -211,15 +222,12 @@ def _check_output(request: ScoreRequest) -> Output | None:
     return output
 
 
-def _make_writer(
-    request: ScoreRequest, output: Output, scorer: RecordScorer, earlier: Mark
-) -> ResultWriter:
-    if not output.is_folder:
-        return JsonLinesWriter(output.path, earlier)
-    fields, messages = input_columns(request.source)
-    columns = replace(scorer.columns, turns=messages)
-    results = result_columns(scorer.labels, columns)
-    return ParquetWriter(output.path, fields, results, earlier)
+def _make_parquet_writer(
+    output: Output, columns: InputColumns, scorer: RecordScorer, earlier: Mark
+) -> ParquetWriter:
+    included = replace(scorer.columns, turns=columns.messages)
+    results = result_columns(scorer.labels, included)
+    return ParquetWriter(output.path, columns.fields, results, earlier)
 
 
 def _read_ahead(records: Iterator[Record]) -> Iterator[Record]:

@@ -60,6 +60,20 @@ def test_a_sentence_that_is_a_whole_message_has_each_category_once(result, open_
     assert f"{hate:.3f}" in row.inner_text()
 
 
+@pytest.mark.parametrize("content", [None, ""])
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_conversation_without_text_is_empty(content, changed):
+    options = GuardOptions(model="demo", device="cpu", precision="float32")
+    messages = [{"role": "user", "content": content}]
+    record = make_record(1, {"text": messages}, "text")
+    (result,) = RecordScorer(load_guard(options)).score([record])
+    if changed:  # to one that can't be: the text isn't hidden
+        result["text"] = "I will kill you."
+    document = read_document(json.loads(json.dumps(result)), 1)
+    assert document.status == ("error" if changed else "empty")
+    assert document.text == ("I will kill you." if changed else "")
+
+
 def test_a_turn_of_another_role_is_not_shown(result):
     record = json.loads(result)
     record["turns"][0] |= {"status": "context", "cats": None, "flags": None}

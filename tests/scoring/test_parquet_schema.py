@@ -5,9 +5,14 @@ import json
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.runs import results_of
 
 from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.scoring import fields as fields_module
+from spacy_duoguard.scoring.fields import FieldCounts
+from spacy_duoguard.scoring.jsonl import to_line
 from spacy_duoguard.scoring.record import BrokenRecordError, Source
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
@@ -22,6 +27,7 @@ from spacy_duoguard.scoring.parquet_schema import unify_schemas  # noqa: E402
 from spacy_duoguard.scoring.parquet_size import (  # noqa: E402
     _count_items,
     is_too_long,
+    size_of_rows,
 )
 
 
@@ -245,7 +251,7 @@ def test_a_record_with_too_many_fields_costs_no_other(run, tmp_path):
     first, wide, last = results_of(out)
     assert [row["status"] for row in (first, wide, last)] == ["ok", "error", "ok"]
     assert (first["text"], wide["text"], last["text"]) == ("a", "c", "b")
-    assert "beyond the first 1,000" in wide["error"]
+    assert "beyond the 1,000 most frequent" in wide["error"]
     assert (first["id"], wide["0"], wide["997"]) == (1, 0, 997)
     assert "998" not in wide  # text, id and 998 others
     with open(source, "a", encoding="utf8") as handle:
@@ -253,6 +259,54 @@ def test_a_record_with_too_many_fields_costs_no_other(run, tmp_path):
     run(source, tmp_path / "whole.parquet")
     run(source, out, resume=True)
     assert results_of(out) == results_of(tmp_path / "whole.parquet")
+
+
+@pytest.mark.parametrize("count", [997, 998, 1200])
+def test_the_fields_of_one_record_are_not_columns_instead_of_all_others(
+    run, tmp_path, count
+):
+    rows = [{str(i): i for i in range(count)} | {"text": "a"}]
+    rows += [{"id": i, "author": f"name {i}", "text": "b"} for i in range(20)]
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    run(source, out)
+    hostile, *others = results_of(out)
+    assert hostile["status"] == ("ok" if count == 997 else "error")
+    assert hostile["text"] == "a"
+    for row, result in zip(rows[1:], others, strict=True):
+        assert result["status"] == "ok"
+        assert {name: result[name] for name in row} == row
+
+
+@given(
+    rows=st.lists(st.sets(st.sampled_from("abcdefgh")), max_size=12),
+    most=st.integers(2, 6),
+)
+def test_the_fields_that_most_records_have_are_chosen(rows, most):
+    counts = FieldCounts("text")
+    for row in rows:
+        counts.add(dict.fromkeys(sorted(row), "int"))
+    counts.add({"text": "str"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fields_module, "MOST_COLUMNS", most)
+        chosen = counts.chosen
+    assert chosen["text"] == {"str"}
+    names = list(dict.fromkeys(name for row in rows for name in sorted(row)))
+    frequency = {name: sum(name in row for row in rows) for name in names}
+    assert len(chosen) == min(most, len(names) + 1)
+    others = set(names) - set(chosen)
+    for name in set(chosen) - {"text"}:
+        assert all(frequency[name] >= frequency[other] for other in others)
+    assert [name for name in names if name in chosen] == list(chosen)[:-1]
+
+
+def test_names_without_end_are_counted_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(fields_module, "_MOST_COUNTED", 100)
+    counts = FieldCounts("text")
+    for i in range(1000):
+        counts.add({f"{i} {j}": "int" for j in range(30)} | {"id": "int"})
+        assert len(counts._fields) <= 100
+    assert "id" in counts.chosen
 
 
 def test_columns_that_differ_without_end_are_refused(tmp_path):
@@ -267,6 +321,14 @@ def test_columns_that_differ_without_end_are_refused(tmp_path):
     names = ["text", *map(str, range(1500))]  # one file may have as many as it likes
     parquet.write_table(pa.table({name: ["a"] for name in names}), tmp_path / "wide")
     assert len(unify_schemas([tmp_path / "wide"])) == 1501
+
+
+@pytest.mark.parametrize("value", [-(2**63), -1.1125369292536007e-308, None, True])
+def test_numbers_of_a_row_count_as_much_as_in_a_line(value):
+    """The line that `score` writes must not be too long for a reader."""
+    rows = pa.table({"x": [[value] * 1000]})
+    (row,) = to_rows(rows)
+    assert size_of_rows(rows) >= len(to_line(row)) - len(b'{"x": []}')
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from support.runs import contents, parts, results_of, write_texts
 
 from spacy_duoguard.engine.verdict import not_scored
+from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.scoring.batches import make_batches
 from spacy_duoguard.scoring.record import BATCH, PART
 from spacy_duoguard.scoring.results import make_result
@@ -162,6 +163,23 @@ def test_a_strict_run_changes_nothing_of_a_finished_one(run, tmp_path, name, odd
     assert state.read_bytes() == known
     run(source, out, resume=True)
     assert len(results_of(out)) == 310
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_stay_when_a_strict_run_meets_a_broken_record(run, tmp_path, name):
+    if not name.endswith(("jsonl", "gz")):
+        pytest.importorskip("pyarrow", reason="Parquet and zstd need pyarrow")
+    source, out = write_odd(tmp_path / "in.jsonl", 200, 300), tmp_path / name
+    run(source, out)
+    expected = results_of(out)
+    write_odd(source, 201, 200)
+    for _ in range(2):
+        with pytest.raises(ScoringError, match="E137"):
+            run(source, out, resume=True, strict=True)
+        assert results_of(out) == expected
+    run(source, out, resume=True)
+    run(source, fresh := tmp_path / f"fresh-{name}")
+    assert contents(out) == contents(fresh)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -208,10 +208,11 @@ class _Work:
             for name, problem in outcome.failures:
                 self.report(name, problem)
             yield counts
+        if not self.aside.exists():  # the results were complete already
+            return
         if run.strict:
             self._stop_at_a_failure()
-        if self.aside.exists():
-            self._finish()
+        self._finish()
 
     def _waiting(self) -> list[Shard]:
         """RETURNS (List[Shard]): What is not scored yet; with `strict`, up to a record

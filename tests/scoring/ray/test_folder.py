@@ -281,8 +281,9 @@ def test_strict_stops_at_the_first_record_that_cannot_be_scored(job, pool, tmp_p
     replace(job, resume=True).run()
     whole.run()
     assert parts(job.output) == parts(whole.output)
-    with pytest.raises(ScoringError, match=r"E137.*Record 6\b"):
-        replace(strict, resume=True).run()
+    # Nothing is left to do.
+    assert replace(strict, resume=True).run().failed == 6
+    assert parts(job.output) == parts(whole.output)
 
 
 def test_failures_are_named_with_their_file(job):
