@@ -446,6 +446,11 @@ class Errors:
         "[E082] {folder} has {found} with the factory 'duoguard'{names}. Choose one "
         "with --component."
     )
+    E340 = (
+        "[E340] {path} has results of conversations, and the column '{column}' their "
+        "messages as JSON, which would be scored as plain texts. Score the input of "
+        "that run again, or its results in JSON lines, which keep messages as they are."
+    )
     E341 = (
         "[E341] Something follows the corpus in {path}, such as a second corpus, and "
         "spaCy would ignore it. Put the files of several corpora in one folder, or "

@@ -179,8 +179,11 @@ def write_record(
     if cats is None:
         cats = to_cats(record["labels"], record["probs"])
     earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
+    before = read_record(doc) or {}
     bind_record(record, doc)
     _repair(doc)
+    if before.get("labels") != record["labels"]:
+        _forget_labels(doc, before, record)
     if record["status"] == ERROR:  # nothing may keep a doc from being marked
         _write_results(doc, record, cats)
     if earlier is not None:
@@ -199,6 +202,21 @@ def bind_record(record: dict[str, Any], doc: Doc) -> None:
     if "digest" not in record:
         is_scored = record["status"] != ERROR
         record["digest"] = text_digest(doc.text) if is_scored else ""
+
+
+def _forget_labels(
+    doc: Doc, before: Mapping[str, Any], record: Mapping[str, Any]
+) -> None:
+    """Remove the scores of categories that the component doesn't have any more: it may
+    have been loaded anew since."""
+    labels = before.get("labels")
+    if before.get("component") != record["component"] or not isinstance(
+        labels, (list, tuple)
+    ):
+        return
+    for label in labels:
+        if isinstance(label, str) and label not in record["labels"]:
+            doc.cats.pop(label, None)
 
 
 def _write_results(doc: Doc, record: dict[str, Any], cats: Mapping[str, float]) -> None:

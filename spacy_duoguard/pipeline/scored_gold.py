@@ -7,6 +7,7 @@ from typing import Any
 from spacy.tokens import Doc
 
 from ..engine.user_warnings import warn_once
+from ..engine.verdict import ERROR
 from ..errors import Errors, SettingsError, Warnings
 from ..taxonomy import UNSAFE
 from .doc_record import read_record, span_id
@@ -15,8 +16,8 @@ from .doc_record import read_record, span_id
 def has_scores_as_gold(doc: Doc) -> bool:
     """doc (Doc): A doc with gold.
     RETURNS (bool): Whether a value of `doc.cats` is what the record of the doc says
-        that it scores, or its gold of spans is what was flagged: one value that people
-        have corrected leaves the others as they were."""
+        that it scores, all are those of a failure, or its gold of spans is what was
+        flagged: one value that people have corrected leaves the others as they were."""
     record = read_record(doc) or {}
     labels, probs = record.get("labels"), record.get("probs")
     if not isinstance(labels, (list, tuple)) or not isinstance(probs, (list, tuple)):
@@ -33,6 +34,8 @@ def has_scores_as_gold(doc: Doc) -> bool:
     unlikely = {label for label, value in scores.items() if 0 < value < 1}
     if any(doc.cats.get(label) == scores[label] for label in unlikely):
         return True
+    if record.get("status") == ERROR and scores.items() <= doc.cats.items():
+        return True  # marked as failed: nobody says so of all categories
     return _has_flagged_spans(doc, record)
 
 

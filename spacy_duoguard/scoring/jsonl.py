@@ -103,9 +103,12 @@ class JsonLinesWriter:
             message = Errors.E139.format(name=self.path, problem=problem)
             raise SettingsError(message) from e
 
-    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
+    def write(
+        self, results: Sequence[dict], *, is_full: bool = False, is_last: bool = False
+    ) -> None:
         """results (Sequence[dict]): The next results.
         is_full (bool): Whether they are those of a full batch.
+        is_last (bool): Whether the run stops after them: they are written in any case.
         RAISES (SettingsError): The file holds other results for these records."""
         lines = deque(to_line(result) for result in results)
         while lines and self._to_verify:
@@ -163,9 +166,11 @@ class StandardOutputWriter:
         """RAISES (SettingsError): Standard output is closed."""
         standard_output()
 
-    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
+    def write(
+        self, results: Sequence[dict], *, is_full: bool = False, is_last: bool = False
+    ) -> None:
         """results (Sequence[dict]): The next results.
-        is_full (bool): Whether they are those of a full batch."""
+        is_full (bool), is_last (bool): As for `JsonLinesWriter`."""
         handle = standard_output()
         for line in map(to_line, results):
             handle.write(line)

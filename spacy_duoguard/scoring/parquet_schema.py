@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 1000
 
 
+# Columns that results of conversations have.
+_TURNS = {"scored_text", "turns"}
+
+
 def check_width(count: int, *, name: str, most: int) -> None:
     """Check the number of columns of a table whose rows differ.
 
@@ -63,6 +67,7 @@ def unify_schemas(
     RAISES (SettingsError): There are too many columns that not all files have, a file
         is damaged, does not have the required column, has
         two columns of the same name, or one whose type doesn't go with that in another.
+        Or the required column holds messages as JSON.
     """
     pa = load_pyarrow()
     known: dict[str, tuple[Path, Any, Any]] = {}
@@ -91,6 +96,10 @@ def unify_schemas(
             known[field.name] = (first, as_stored, combined)
         widest = max(widest, len(schema))
         check_width(len(known), name=str(file.parent), most=widest)
+    if required is not None and _TURNS.issubset(known) and required not in _TURNS:
+        first, _, kind = known[required]
+        if _is_text(pa, kind):
+            raise SettingsError(Errors.E340.format(path=first, column=required))
     return pa.schema([pa.field(name, kind) for name, (*_, kind) in known.items()])
 
 

@@ -85,7 +85,7 @@ class ParquetWriter:
     def open(self) -> None:
         """Begin to write, after the parts that are kept. Others are removed, except for
         the last one of the run that is continued: its results stay until they are
-        written again, which may never be with `strict`."""
+        written again."""
         parts = sorted(self.path.glob("part-*.parquet"))
         n_kept = self._n_parts + self._continues
         kept = {self._part(i) for i in range(n_kept)}.intersection(parts)
@@ -97,9 +97,12 @@ class ParquetWriter:
         for part in kept:
             self._note(part)
 
-    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
+    def write(
+        self, results: Sequence[dict], *, is_full: bool = False, is_last: bool = False
+    ) -> None:
         """results (Sequence[dict]): The next results.
         is_full (bool): Whether they are those of a full batch.
+        is_last (bool): Whether the run stops after them, finished or not.
         RAISES (SettingsError): The folder holds other results for these records."""
         if self._to_verify:
             rows = to_table(results, self._schema).to_pylist()
@@ -117,6 +120,8 @@ class ParquetWriter:
             self._write_part()
             self._last = begin, self._n_parts - 1
             self._kept = self.written, self._n_parts
+        elif is_last and self._results:
+            self._write_part()
 
     def sync(self) -> None:
         """Parts are on disk once they appear. Check that they still are there.

@@ -48,9 +48,12 @@ class ResultWriter(Protocol):
     def open(self) -> None:
         """Begin to write."""
 
-    def write(self, results: Sequence[dict], *, is_full: bool = False) -> None:
+    def write(
+        self, results: Sequence[dict], *, is_full: bool = False, is_last: bool = False
+    ) -> None:
         """results (Sequence[dict]): The next results.
-        is_full (bool): Whether they are those of a full batch."""
+        is_full (bool): Whether they are those of a full batch.
+        is_last (bool): Whether the run stops after them, finished or not."""
 
     def sync(self) -> None:
         """Wait until what is written is on disk, and check that it still is there.
@@ -296,7 +299,7 @@ def _report(
         if result["status"] != "error":
             continue
         if strict:
-            writer.write(results[:i])
+            writer.write(results[:i], is_last=True)
             raise ScoringError(
                 Errors.E137.format(record=record.name, problem=result["error"])
             )

@@ -238,6 +238,23 @@ def test_only_the_component_s_earlier_group_goes(component, is_kept, status):
     assert [span.label_ for span in doc.spans["more"]] == ["x"]
 
 
+@pytest.mark.parametrize(("component", "is_kept"), [("guard", False), ("other", True)])
+@pytest.mark.parametrize("status", ["ok", "error"])
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_scores_of_categories_that_the_component_had_go(
+    component, is_kept, status, kind
+):
+    doc = NLP(TEXT)
+    labels = kind([*CATEGORIES, "Spam"])
+    doc.user_data["duoguard"] = {"component": component, "labels": labels}
+    doc.cats = {**dict.fromkeys(labels, 1.0), "unsafe": 1.0, "topic": 0.5}
+    scores = whole(doc, [0.75], [doc[:1]], status)
+    annotate(doc, scores, Policy.of(CATEGORIES, 0.5), GROUP, 2)
+    kept = {"Spam"} if is_kept else set()
+    assert set(doc.cats) == {*CATEGORIES, "unsafe", "topic"} | kept
+    assert doc.cats["topic"] == 0.5
+
+
 @pytest.mark.parametrize(("status", "unsafe"), [("ok", None), ("error", 1.0)])
 def test_a_doc_is_marked_first_if_it_failed_and_last_if_not(status, unsafe):
     """Its spans may not fit it any more."""

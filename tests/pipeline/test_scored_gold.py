@@ -13,6 +13,7 @@ from spacy_duoguard.corpora.disguise import _copy_gold
 from spacy_duoguard.corpora.export import export
 from spacy_duoguard.engine import user_warnings
 from spacy_duoguard.errors import SettingsError
+from spacy_duoguard.pipeline.fail_closed import mark_docs
 from spacy_duoguard.pipeline.scored_gold import has_scores_as_gold
 
 TEXTS = ["How to kill a python process?", "The dog sleeps.", "été"]
@@ -45,6 +46,17 @@ def test_a_scored_corpus_is_refused(nlp, tmp_path):
             export(scored, str(tmp_path / "out.jsonl"), gold=gold)
     with pytest.raises(SettingsError, match="E353"):
         list(_read_docs(spacy.blank("en").vocab, scored))
+
+
+def test_marks_of_failed_docs_are_no_gold(make_nlp):
+    nlp = make_nlp()
+    guard = nlp.get_pipe("duoguard")
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    mark_docs(guard, docs)
+    assert all(doc._.duoguard_status == "error" for doc in docs)
+    assert all(map(has_scores_as_gold, docs))
+    labelled = label(docs[0], {"Hate": 1.0, "unsafe": 1.0})
+    assert not has_scores_as_gold(labelled)
 
 
 def test_labels_beside_a_record_are_gold(nlp, tmp_path):

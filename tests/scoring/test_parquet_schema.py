@@ -14,6 +14,7 @@ from spacy_duoguard.scoring import fields as fields_module
 from spacy_duoguard.scoring.fields import FieldCounts
 from spacy_duoguard.scoring.jsonl import to_line
 from spacy_duoguard.scoring.record import BrokenRecordError, Source
+from spacy_duoguard.scoring.run import open_source, read_records
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -218,6 +219,28 @@ def test_new_parts_have_the_permissions_of_earlier_ones(run, folder, tmp_path, f
     run(folder(text=["b"]), out, **{flag: True})
     assert [result["text"] for result in results_of(out)] == ["a", "b"]
     assert (out / "part-00000.parquet").stat().st_mode & 0o777 == 0o600
+
+
+def test_messages_that_have_become_json_are_not_scored_as_texts(run, tmp_path):
+    messages = [{"role": "user", "content": "I will kill you."}]
+    call = [{"role": "assistant", "tool_calls": [{"id": "1"}]}]
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    rows = [{"text": messages}, {"text": call}, {"text": "plain"}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    run(source, out)
+    with pytest.raises(SettingsError, match=r"E340.*column 'text'"):
+        run(out, tmp_path / "again.jsonl")
+    with pytest.raises(SettingsError, match="E340"):  # on Ray
+        unify_schemas(sorted(out.glob("*.parquet")), required="text")
+    # The transcripts are texts.
+    source = open_source(str(out), text_key="scored_text")
+    texts = [record.text for record in read_records(source)]
+    assert texts[0] == "I will kill you."
+    # JSON lines keep messages.
+    run(tmp_path / "in.jsonl", tmp_path / "first.jsonl")
+    run(tmp_path / "first.jsonl", tmp_path / "again.jsonl")
+    statuses = [row["status"] for row in results_of(tmp_path / "again.jsonl")]
+    assert statuses == ["ok", "error", "ok"]
 
 
 def write_fields(path, count, each=20):
