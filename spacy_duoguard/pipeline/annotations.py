@@ -1,4 +1,5 @@
-"""What the component writes into a doc. `attributes.py` reads it.
+"""What the component writes into a doc: the record that `attributes.py` reads, and that
+`record_writer.py` writes.
 
 Everything but `doc.cats` and `doc.spans` is one record of plain data in
 `doc.user_data["duoguard"]`, and the extension attributes are getters over it. Its keys
@@ -32,34 +33,24 @@ are tuples, which cost the garbage collector nothing; they come back as lists:
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc
 
 from ..engine.decisions import BLOCK, Policy
 from ..engine.flags import first_flag, flagged
 from ..engine.text_scores import WindowScores
 from ..engine.turn_scores import ScoredTurn
-from ..engine.verdict import ERROR, to_cats
+from ..engine.verdict import ERROR
 from ..errors import Errors, ScoringError
 from .doc_record import (
-    KEY,
     judge_record,
-    read_record,
     span_id,
     text_digest,
     text_length,
 )
 from .doc_scores import DocScores, ScoredSpan
-
-FlaggedSpans = Sequence[tuple[Span, dict[str, float]]]
-
-
-class SpansGroup(NamedTuple):
-    """The group of `doc.spans` that a component writes."""
-
-    component: str
-    spans_key: str
+from .record_writer import FlaggedSpans, SpansGroup, bind_record, write_record
 
 
 def annotate(
@@ -165,65 +156,6 @@ def to_record(
     }
 
 
-def write_record(
-    doc: Doc,
-    record: dict[str, Any],
-    group: SpansGroup,
-    spans: FlaggedSpans = (),
-    cats: Mapping[str, float] | None = None,
-) -> None:
-    """doc (Doc), group (SpansGroup): As for `annotate`.
-    record (Dict[str, Any]): From `make_record` or `to_record`.
-    spans (FlaggedSpans): The spans that it was made of.
-    cats (Optional[Mapping[str, float]]): Its scores by name, if known."""
-    if cats is None:
-        cats = to_cats(record["labels"], record["probs"])
-    earlier = earlier_group(doc, group.component, spans_key=group.spans_key)
-    before = read_record(doc) or {}
-    bind_record(record, doc)
-    _repair(doc)
-    if before.get("labels") != record["labels"]:
-        _forget_labels(doc, before, record)
-    if record["status"] == ERROR:  # nothing may keep a doc from being marked
-        _write_results(doc, record, cats)
-    if earlier is not None:
-        doc.spans.pop(earlier, None)
-    if record["spans_key"] is not None:
-        doc.spans[group.spans_key] = _to_group(doc, spans, group.spans_key)
-    # After the spans: if this is interrupted, the doc remains marked as failed.
-    if record["status"] != ERROR:
-        _write_results(doc, record, cats)
-
-
-def bind_record(record: dict[str, Any], doc: Doc) -> None:
-    """record (Dict[str, Any]): From `make_record` or `to_record`. If it doesn't have a
-        digest yet, it gets that of the text.
-    doc (Doc): The doc."""
-    if "digest" not in record:
-        is_scored = record["status"] != ERROR
-        record["digest"] = text_digest(doc.text) if is_scored else ""
-
-
-def _forget_labels(
-    doc: Doc, before: Mapping[str, Any], record: Mapping[str, Any]
-) -> None:
-    """Remove the scores of categories that the component doesn't have any more: it may
-    have been loaded anew since."""
-    labels = before.get("labels")
-    if before.get("component") != record["component"] or not isinstance(
-        labels, (list, tuple)
-    ):
-        return
-    for label in labels:
-        if isinstance(label, str) and label not in record["labels"]:
-            doc.cats.pop(label, None)
-
-
-def _write_results(doc: Doc, record: dict[str, Any], cats: Mapping[str, float]) -> None:
-    doc.cats.update(cats)
-    doc.user_data[KEY] = record
-
-
 def to_window(window: WindowScores, probs: Sequence[float]) -> dict[str, Any]:
     """window (WindowScores): The scores of a window.
     probs (List[float]): Its probabilities.
@@ -236,44 +168,10 @@ def to_window(window: WindowScores, probs: Sequence[float]) -> dict[str, Any]:
     return record
 
 
-def earlier_group(
-    doc: Doc, component: str, *, spans_key: str | None = None
-) -> str | None:
-    """doc (Doc): A doc.
-    component (str): The name of a component.
-    spans_key (Optional[str]): Its group of `doc.spans`, if known.
-    RETURNS (Optional[str]): The group that the component wrote in an earlier run, or
-        that had the same key; None if another component wrote another group."""
-    record = read_record(doc) or {}
-    key, earlier = record.get("spans_key"), record.get("component")
-    if not isinstance(key, str):
-        return None
-    is_same = key == spans_key or (isinstance(earlier, str) and earlier == component)
-    return key if is_same else None
-
-
-def _repair(doc: Doc) -> None:
-    """Make room for the results if other code replaced what holds them."""
-    if not isinstance(doc.cats, dict):
-        doc.cats = {}
-    if not isinstance(doc.user_data, dict):
-        doc.user_data = {}
-
-
 def _flag_spans(scores: DocScores, policy: Policy) -> FlaggedSpans:
     """Each scored span with the probabilities of its flagged categories."""
     flag = partial(flagged, thresholds=policy.thresholds, failed=scores.has_failed)
     return [(s.span, flag(s.probabilities.tolist())) for s in scores.spans or ()]
-
-
-def _to_group(doc: Doc, flagged_spans: FlaggedSpans, name: str) -> SpanGroup:
-    """An entry for each span and each of its flagged categories."""
-    entries: list[Span] = []
-    probabilities: list[float] = []
-    for span, flags in flagged_spans:
-        entries += [Span(doc, span.start, span.end, label=label) for label in flags]
-        probabilities += flags.values()
-    return SpanGroup(doc, name=name, attrs={"scores": probabilities}, spans=entries)
 
 
 def _span_fields(

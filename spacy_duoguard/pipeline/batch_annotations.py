@@ -12,10 +12,11 @@ from ..engine.decisions import Policy, decide_actions
 from ..engine.flags import exceeds
 from ..engine.verdict import ContradictionError, are_scored, is_score
 from ..errors import Errors, ScoringError
-from .annotations import SpansGroup, annotate, to_record, to_window, write_record
+from .annotations import annotate, to_record, to_window
 from .batches import DocBatch
 from .doc_record import check_offsets, text_digest, text_length
 from .doc_scores import DocScores
+from .record_writer import SpansGroup, write_record
 
 _FLOAT = np.dtype(np.float32)
 _STATUSES = ("ok", "truncated")

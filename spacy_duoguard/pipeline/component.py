@@ -18,7 +18,6 @@ from ..engine.network.config import is_label
 from ..engine.text.views.functions import Views, check_views
 from ..errors import Errors, SettingsError
 from . import fail_closed, serialization, training
-from .annotations import SpansGroup
 from .architecture import get_shim
 from .batch_annotations import annotate_docs
 from .batches import DocBatch, read_batches
@@ -27,6 +26,7 @@ from .conversation import read_chats
 from .doc_scores import DocQueries, DocScores, SpanGetter, get_sentences, get_spans
 from .extensions import install_extensions
 from .losses import CategoryLoss, LogSumExp
+from .record_writer import SpansGroup
 from .scorer import score_categories
 from .settings import FACTORY, SPAN_CONTEXTS, SPANS_KEY, check_settings, make_policy
 

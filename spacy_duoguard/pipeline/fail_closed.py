@@ -14,16 +14,11 @@ from ..engine.fallbacks import HALVED, Fallbacks, describe
 from ..engine.verdict import HIGHEST
 from ..errors import Errors, ScoringError
 from ..taxonomy import CATEGORIES, UNSAFE
-from .annotations import (
-    SpansGroup,
-    annotate,
-    earlier_group,
-    make_record,
-    write_record,
-)
+from .annotations import annotate, make_record
 from .architecture import get_shim
 from .doc_record import text_length
 from .doc_scores import DocScores, get_spans
+from .record_writer import SpansGroup, earlier_group, write_record
 from .settings import FACTORY, SPANS_KEY
 
 _MOST_LOADS = 8  # while the same docs are scored

@@ -13,15 +13,14 @@ from spacy_duoguard.engine.prefix_scores import Curve
 from spacy_duoguard.engine.text_scores import WindowScores
 from spacy_duoguard.engine.turn_scores import ScoredTurn
 from spacy_duoguard.errors import ScoringError
-from spacy_duoguard.pipeline.annotations import (
-    SpansGroup,
-    annotate,
-    earlier_group,
-    make_record,
-    write_record,
-)
+from spacy_duoguard.pipeline.annotations import annotate, make_record
 from spacy_duoguard.pipeline.doc_record import text_digest
 from spacy_duoguard.pipeline.doc_scores import DocScores, ScoredSpan
+from spacy_duoguard.pipeline.record_writer import (
+    SpansGroup,
+    earlier_group,
+    write_record,
+)
 from spacy_duoguard.taxonomy import CATEGORIES
 
 NLP = spacy.blank("en")

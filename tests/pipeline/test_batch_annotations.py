@@ -10,9 +10,10 @@ from spacy_duoguard.engine.decisions import Policy
 from spacy_duoguard.engine.text_scores import WindowScores
 from spacy_duoguard.engine.verdict import are_scored
 from spacy_duoguard.errors import ScoringError
-from spacy_duoguard.pipeline.annotations import SpansGroup, annotate
+from spacy_duoguard.pipeline.annotations import annotate
 from spacy_duoguard.pipeline.batch_annotations import annotate_docs
 from spacy_duoguard.pipeline.doc_scores import DocScores
+from spacy_duoguard.pipeline.record_writer import SpansGroup
 from spacy_duoguard.taxonomy import CATEGORIES, UNSAFE
 
 GROUP = SpansGroup("duoguard", "duoguard")

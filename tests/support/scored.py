@@ -4,8 +4,9 @@ import numpy as np
 
 from spacy_duoguard.engine.decisions import Policy
 from spacy_duoguard.engine.text_scores import WindowScores
-from spacy_duoguard.pipeline.annotations import SpansGroup, annotate
+from spacy_duoguard.pipeline.annotations import annotate
 from spacy_duoguard.pipeline.doc_scores import DocScores, ScoredSpan
+from spacy_duoguard.pipeline.record_writer import SpansGroup
 from spacy_duoguard.taxonomy import CATEGORIES
 
 
