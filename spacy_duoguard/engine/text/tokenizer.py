@@ -57,12 +57,9 @@ class TextTokenizer:
             self._check_added(added)
         except ScoringError as e:
             raise self._error(f"it fails on plain text: {e}") from e
-
-    @cached_property
-    def batches(self) -> BatchTokenizer:
-        """RETURNS (BatchTokenizer): Tokenizes several texts at once."""
-        pairs = BytePairs.of(_parse(self.data, self.source)) if self._bytes else None
-        return BatchTokenizer(self._backend, self._bytes, pairs, self.encode)
+        pairs = BytePairs.of(backend) if self._bytes is not None else None
+        # Tokenizes several texts at once.
+        self.batches = BatchTokenizer(self._backend, self._bytes, pairs, self.encode)
 
     @property
     def n_special(self) -> int:
