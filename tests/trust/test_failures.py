@@ -1,5 +1,8 @@
 """Failures cost only what failed, and nothing that was not scored looks safe."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from spacy.util import ignore_error, raise_error
@@ -7,6 +10,7 @@ from support.checkpoints import TEXTS
 from support.failures import BAD, FAILED_CATS
 
 from spacy_duoguard.engine.network.cpu import CpuForward
+from spacy_duoguard.engine.text.byte_pairs import BytePairs
 from spacy_duoguard.engine.text.tokenizer import TextTokenizer
 from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.pipeline.doc_scores import get_sentences
@@ -118,16 +122,24 @@ def test_an_error_handler_that_fails(breaking):
 
 
 def test_a_tokenizer_that_fails_for_one_text(make_nlp, monkeypatch):
-    encode = TextTokenizer.encode
+    encode, encode_pairs = TextTokenizer.encode, BytePairs.encode
 
     def failing(self, text):
         if BAD in text:
             raise Exception("as tokenizers does")
         return encode(self, text)
 
+    def failing_pairs(self, texts):
+        if any(BAD in text for text in texts):
+            raise Exception("as tiktoken does")
+        return encode_pairs(self, texts)
+
     nlp = make_nlp()
     expected = nlp("a dog").cats
-    monkeypatch.setattr(TextTokenizer, "encode", failing)
+    tokenizer = nlp.get_pipe("duoguard").classifier.tokenizer
+    batches = replace(tokenizer.batches, encode=partial(failing, tokenizer))
+    monkeypatch.setattr(tokenizer, "batches", batches)
+    monkeypatch.setattr(BytePairs, "encode", failing_pairs)
     nlp.set_error_handler(ignore_error)
     good, bad = nlp.pipe(["a dog", BAD])
     assert good.cats == pytest.approx(expected, abs=1e-5)

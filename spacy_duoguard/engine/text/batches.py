@@ -2,9 +2,10 @@
 while other threads go on, and what needs it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,7 +14,7 @@ from ...errors import ScoringError
 from .byte_pairs import BytePairs, is_stable
 from .lossless import ByteCounts, check_covered
 from .parallel import divide, encode_all, is_panic
-from .tokens import Tokens, join_ids, read_offsets
+from .tokens import Locate, Tokens, join_ids, read_offsets
 
 # Texts of more characters may have to be tokenized in parts.
 MOST_AT_ONCE = 2**14
@@ -118,24 +119,21 @@ class BatchTokenizer:
             covered: Sequence[bool] = [False] * len(texts)
             if self.counts is not None:
                 covered = self.counts.cover(texts, ids, bounds).tolist()
+            locate: Locate = self._locate
+            if batch.by_bytes and self.counts is not None:
+                locate = self.counts.locate
             spans = pairwise(bounds.tolist())
             for i, (text, (start, stop)) in enumerate(zip(texts, spans, strict=True)):
-                results[text] = self._finish(batch, i, ids[start:stop], covered[i])
+                tokens = Tokens(ids[start:stop], text, locate)
+                if i in batch.offsets:
+                    tokens = replace(tokens, locate=partial(_return, batch.offsets[i]))
+                if covered[i]:
+                    results[text] = tokens
+                elif i in batch.offsets:
+                    results[text] = _checked(tokens)
+                else:  # look at its offsets
+                    results[text] = self.try_encode(text)
         return results
-
-    def _finish(
-        self, batch: BegunBatch, i: int, ids: np.ndarray, is_covered: bool
-    ) -> Tokens | Exception:
-        """The tokens of one text, or what is wrong with it."""
-        text, offsets = batch.texts[i], batch.offsets.get(i)
-        if offsets is not None:
-            tokens = Tokens(ids, text, partial(_return, offsets))
-            return tokens if is_covered else _checked(tokens)
-        if not is_covered:  # look at its offsets
-            return self.try_encode(text)
-        if batch.by_bytes and self.counts is not None:
-            return Tokens(ids, text, partial(self.counts.locate, ids))
-        return Tokens(ids, text, self._locate)
 
     def try_encode(self, text: str) -> Tokens | Exception:
         """text (str): Any text.
@@ -145,7 +143,7 @@ class BatchTokenizer:
         except Exception as e:
             return e
 
-    def _locate(self, text: str) -> np.ndarray:
+    def _locate(self, text: str, _: np.ndarray) -> np.ndarray:
         return self.encode(text).offsets
 
 
@@ -157,5 +155,5 @@ def _checked(tokens: Tokens) -> Tokens | Exception:
     return tokens
 
 
-def _return(value: np.ndarray, _: str) -> np.ndarray:
+def _return(value: np.ndarray, *_: Any) -> np.ndarray:
     return value

@@ -167,9 +167,9 @@ class ByteCounts:
         ends = np.append(0, np.cumsum(self.by_id.take(ids)))[bounds]
         return np.diff(ends) == [self._count(text) for text in texts]
 
-    def locate(self, ids: np.ndarray, text: str) -> np.ndarray:
-        """ids (ndarray): The tokens of a text.
-        text (str): The text, of whose bytes, as they are, these tokens are made.
+    def locate(self, text: str, ids: np.ndarray) -> np.ndarray:
+        """text (str): A text.
+        ids (ndarray): Its tokens, which stand for its bytes as they are.
         RETURNS (ndarray): (n_tokens, 2) int32, the characters of which each token has
             at least one byte, half-open."""
         n_bytes = self.by_id.take(ids)

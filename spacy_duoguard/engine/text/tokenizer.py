@@ -78,7 +78,7 @@ class TextTokenizer:
         encodings = [self._encode(text[start:end]) for start, end in splits]
         ids, _ = join_ids([encoding.ids for encoding in encodings])
 
-        def locate(_: str) -> np.ndarray:
+        def locate(*_: Any) -> np.ndarray:
             pairs = zip(splits, encodings, strict=True)
             return np.concatenate(
                 [read_offsets(encoding) + start for (start, _), encoding in pairs]

@@ -8,6 +8,10 @@ from itertools import accumulate, chain
 import numpy as np
 from tokenizers import Encoding
 
+Locate = Callable[
+    [str, np.ndarray], np.ndarray
+]  # from a text and the ids of its tokens
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -15,12 +19,12 @@ class Tokens:
 
     ids: np.ndarray  # (n_tokens,) int32
     text: str
-    locate: Callable[[str], np.ndarray]  # computes the offsets
+    locate: Locate
 
     @cached_property
     def offsets(self) -> np.ndarray:
         """RETURNS (ndarray): (n_tokens, 2) int32, character offsets, half-open."""
-        return self.locate(self.text)
+        return self.locate(self.text, self.ids)
 
     @property
     def n_chars(self) -> int:

@@ -71,7 +71,9 @@ def test_stable_texts_have_the_same_tokens(tokenizer, texts, words):
 def test_each_stable_character_has_the_same_tokens(tokenizer, no_pool):
     characters = [chr(code) for code in range(0x20000) if is_stable(chr(code))]
     assert len(characters) > 45_000
-    patterns = [f"a{c}a 1{c}{c}1 {c} \n{c}'S" for c in characters]
+    patterns = [
+        f"a{c}a 1{c}{c}1 {c} \n{c}'S '{c}e'l{c}'{c}{c}'v{c}" for c in characters
+    ]
     texts = ["\n".join(patterns[i : i + 500]) for i in range(0, len(patterns), 500)]
     check_same(tokenizer, [text for text in texts if is_stable(text)])
 

@@ -12,7 +12,7 @@ def segment(text, offsets, *, offset=0, view=None):
     """A segment whose tokens have these offsets in its text."""
     spans = np.array(offsets, dtype=np.int32).reshape(-1, 2)
     ids = np.arange(len(spans), dtype=np.int32)
-    return Segment(offset, Tokens(ids, text, lambda _: spans), view)
+    return Segment(offset, Tokens(ids, text, lambda *_: spans), view)
 
 
 def view_of(text, starts):
