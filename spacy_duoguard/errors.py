@@ -447,9 +447,10 @@ class Errors:
         "with --component."
     )
     E340 = (
-        "[E340] {path} has results of conversations, and the column '{column}' their "
-        "messages as JSON, which would be scored as plain texts. Score the input of "
-        "that run again, or its results in JSON lines, which keep messages as they are."
+        "[E340] {path} has results of records whose text is no string, such as "
+        "conversations. It's JSON in the column '{column}', and would be scored as a "
+        "plain text. Score the input of that run again, or its results in JSON lines, "
+        "which keep messages as they are."
     )
     E341 = (
         "[E341] Something follows the corpus in {path}, such as a second corpus, and "
@@ -568,6 +569,11 @@ class Errors:
         "[E131] Can't resume {path}: record {number} differs from what this command "
         "writes, so the input, the options or the machine must have changed. Use the "
         "same ones, or start over with --overwrite."
+    )
+    E344 = (
+        "[E344] Can't resume {path}: the input needs other columns now, such as "
+        "'{column}' ({kind}), because records were added that have other fields, or "
+        "values of other types. Start over with --overwrite."
     )
     E132 = (
         "[E132] Can't resume {path}: it has more records than the input. Use the same "

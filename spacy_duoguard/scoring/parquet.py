@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Errors, SettingsError
@@ -135,7 +136,7 @@ class InputColumns(NamedTuple):
     """The columns of an input."""
 
     fields: "list[pyarrow.Field]"
-    messages: bool  # whether there are conversations instead of texts
+    messages: bool  # whether there are conversations, or something else than texts
 
 
 def input_columns(source: Source) -> InputColumns:
@@ -162,7 +163,9 @@ def input_columns(source: Source) -> InputColumns:
         return InputColumns([pa.field(key, pa.string()) for key in names], False)
     messages, counts = False, FieldCounts(source.text_key)
     for record in read_text_file(source):
-        messages |= record.conversation is not None
+        # In a column of strings, anything else than a text becomes JSON.
+        text = record.fields.get(source.text_key)
+        messages |= not isinstance(text, (str, NoneType))
         counts.add({key: _type_name(value) for key, value in record.fields.items()})
     fields = [pa.field(key, _column_type(pa, t)) for key, t in counts.chosen.items()]
     return InputColumns(fields, messages)

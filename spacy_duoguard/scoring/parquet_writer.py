@@ -160,9 +160,19 @@ class ParquetWriter:
         if n_full:
             table = self._pa.parquet.read_table(self._part(n_full - 1))
             if not table.schema.equals(self._schema):
-                raise self._differs(self.written)
+                raise self._other_columns(table.schema)
             n_rows = self.written - self._last[0]
             self._to_verify = table.slice(table.num_rows - n_rows).to_pylist()
+
+    def _other_columns(self, earlier: "pyarrow.Schema") -> SettingsError:
+        fields = [field for field in self._schema if field not in earlier]
+        fields += [field for field in earlier if field not in self._schema]
+        for field in fields:
+            message = Errors.E344.format(
+                path=self.path, column=field.name, kind=field.type
+            )
+            return SettingsError(message)
+        return self._differs(self.written)  # in another order
 
     def _differs(self, number: int) -> SettingsError:
         return SettingsError(Errors.E131.format(path=self.path, number=number))

@@ -243,6 +243,39 @@ def test_messages_that_have_become_json_are_not_scored_as_texts(run, tmp_path):
     assert statuses == ["ok", "error", "ok"]
 
 
+@pytest.mark.parametrize("value", [5, True, ["a"], [], {"a": 1}, [{"role": "x"}]])
+def test_what_is_no_text_is_none_in_its_results_either(run, tmp_path, value):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    rows = [{"text": value}, {"text": "plain"}, {"text": None}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    run(source, out)
+    statuses = [row["status"] for row in results_of(out)]
+    assert statuses == ["error", "ok", "error"]
+    with pytest.raises(SettingsError, match="E340"):
+        run(out, tmp_path / "again.jsonl")
+    source.write_text('{"text": "plain"}\n{"text": null}\n', "utf8")
+    run(source, out, overwrite=True)
+    run(out, tmp_path / "again.jsonl")
+    statuses = [row["status"] for row in results_of(tmp_path / "again.jsonl")]
+    assert statuses == ["ok", "error"]
+
+
+@pytest.mark.parametrize("more", [{"new": 1}, {"id": "a"}])
+def test_records_that_need_other_columns_are_not_appended(
+    run, tmp_path, small_parts, more
+):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    lines = [json.dumps({"text": f"text {i}", "id": i}) + "\n" for i in range(300)]
+    source.write_text("".join(lines), "utf8")
+    run(source, out)
+    expected = results_of(out)
+    source.write_text("".join([*lines, json.dumps({"text": "b"} | more) + "\n"]))
+    column = rf"'{next(iter(more))}' \("
+    with pytest.raises(SettingsError, match=f"E344.*{column}"):
+        run(source, out, resume=True)
+    assert results_of(out) == expected
+
+
 def write_fields(path, count, each=20):
     """Write records that have other fields than all others."""
     rows = [

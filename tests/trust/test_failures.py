@@ -139,6 +139,7 @@ def test_a_tokenizer_that_fails_for_one_text(make_nlp, monkeypatch):
     tokenizer = nlp.get_pipe("duoguard").classifier.tokenizer
     batches = replace(tokenizer.batches, encode=partial(failing, tokenizer))
     monkeypatch.setattr(tokenizer, "batches", batches)
+    monkeypatch.setattr(TextTokenizer, "encode", failing)
     monkeypatch.setattr(BytePairs, "encode", failing_pairs)
     nlp.set_error_handler(ignore_error)
     good, bad = nlp.pipe(["a dog", BAD])
