@@ -618,8 +618,8 @@ class Errors:
         "another OUT."
     )
     E141 = (
-        "[E141] Parquet output needs the columns in advance, but JSON lines from "
-        "standard input can't be read twice. Read from a file, or write .jsonl."
+        "[E141] Parquet output needs the columns in advance, but standard input and "
+        "pipes can't be read twice. Read from a file, or write .jsonl."
     )
     E142 = (
         "[E142] Component '{name}' of '{model}' has a span getter. Leave out "

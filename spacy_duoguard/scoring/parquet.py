@@ -13,7 +13,7 @@ from .fields import FieldCounts
 from .inputs import read_text_file
 from .parquet_schema import align, damaged, load_pyarrow, unify_schemas
 from .parquet_size import is_dense, is_too_long, size_of_rows
-from .record import STANDARD, BrokenRecordError, Row, Source, list_files
+from .record import BrokenRecordError, Row, Source, list_files
 from .results import NOTHING, Columns, to_plain
 from .text_files import too_long
 
@@ -146,7 +146,7 @@ def input_columns(source: Source) -> InputColumns:
 
     source (Source): The input.
     RETURNS (InputColumns): The columns, in order.
-    RAISES (SettingsError): Standard input, which cannot be read twice.
+    RAISES (SettingsError): Standard input or a pipe, which can't be read twice.
     """
     pa = load_pyarrow()
     if source.form == "parquet":
@@ -154,7 +154,7 @@ def input_columns(source: Source) -> InputColumns:
         return InputColumns(list(schema), holds_messages(schema, source.text_key))
     if source.form == "txt":
         return InputColumns([pa.field(source.text_key, pa.string())], False)
-    if source.name == STANDARD:
+    if source.is_stream:
         raise SettingsError(Errors.E141)
     if source.form in ("csv", "tsv"):  # all rows have the same columns
         names = {

@@ -30,6 +30,12 @@ class Source:
     form: str  # one of `FORMATS`
     text_key: str  # the field or column with the text
 
+    @property
+    def is_stream(self) -> bool:
+        """RETURNS (bool): Whether it can be read only once, as a pipe."""
+        path = Path(self.name)
+        return self.name == STANDARD or not (path.is_file() or path.is_dir())
+
 
 @dataclass(frozen=True)
 class Record:

@@ -119,9 +119,9 @@ def read_records(source: Source) -> Iterator[Record]:
 
 def count_records(source: Source) -> int | None:
     """source (Source): An input.
-    RETURNS (Optional[int]): The number of its records; None for standard input, which
-        can be read only once."""
-    if source.name == STANDARD:
+    RETURNS (Optional[int]): The number of its records; None for standard input and
+        pipes, which can be read only once."""
+    if source.is_stream:
         return None
     if source.form == "parquet":
         return count_rows(Path(source.name))

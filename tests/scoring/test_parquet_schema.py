@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import threading
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from spacy_duoguard.scoring import fields as fields_module
 from spacy_duoguard.scoring.fields import FieldCounts
 from spacy_duoguard.scoring.jsonl import to_line
 from spacy_duoguard.scoring.record import BrokenRecordError, Source
-from spacy_duoguard.scoring.run import open_source, read_records
+from spacy_duoguard.scoring.run import count_records, open_source, read_records
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
@@ -241,6 +242,26 @@ def test_messages_that_have_become_json_are_not_scored_as_texts(run, tmp_path):
     run(tmp_path / "first.jsonl", tmp_path / "again.jsonl")
     statuses = [row["status"] for row in results_of(tmp_path / "again.jsonl")]
     assert statuses == ["ok", "error", "ok"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_read_twice(run, tmp_path):
+    """It would be waited for without end."""
+    pipe = tmp_path / "in.jsonl"
+    os.mkfifo(pipe)
+    for name in ("out.jsonl", "out.parquet"):
+        writer = threading.Thread(
+            target=pipe.write_text, args=('{"text": "a"}\n' * 3,), daemon=True
+        )
+        writer.start()
+        if name == "out.parquet":
+            with pytest.raises(SettingsError, match="E141"):
+                run(pipe, tmp_path / name)
+        else:
+            run(pipe, tmp_path / name)
+        writer.join(10)
+    assert len(results_of(tmp_path / "out.jsonl")) == 3
+    assert count_records(Source(str(pipe), "jsonl", "text")) is None
 
 
 @pytest.mark.parametrize("value", [5, True, ["a"], [], {"a": 1}, [{"role": "x"}]])
