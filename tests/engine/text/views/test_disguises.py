@@ -92,6 +92,12 @@ def test_hidden_text_is_read_after_what_carries_it():
         ("I ʍᴉll ɥǝɐʇ Auɐ", "I will heat Ana"),
         ("ʇɐǝɥ llᴉʍ I", "I will heat"),
         ("ʇɐǝɥ noʎ", "taeh uoy you heat"),
+        # A sign at the end may be that of the sentence around the word.
+        ("You worthless ʇoᴉpᴉ.", "You worthless toidi idiot."),
+        ("You worthless ʇoᴉpᴉ, go away", "You worthless idiot, go away"),
+        ("I WILL ꓘILL YOU, ꓷRUNꓘ ꓷOG", "i will kill you, drunk dog"),
+        ("˙ᴚ∀Ǝᗡ S⊥∩ꓭ ∩OԀ", "pou buts dear."),
+        ("\U0001f1a5ie now", "die now"),
         ("\U0001f1ed\U0001f1e6\U0001f1f9", "hat"),
         ("t \t \t w \t \t o  words  h  ere", "t w o words h ere"),
     ],
