@@ -72,12 +72,23 @@ def _decode_base64(text: str) -> Iterator[Edit]:
             encoded = encoded.rstrip("=")  # it belongs to what follows: key=value
         if encoded[-1] != "=" and _is_no_base64(encoded):
             continue
-        if edit := _read_base64(encoded, match.start()):
+        edit, _ = _read_base64(encoded, match.start())
+        if edit:
             yield edit
-        elif _BREAK.search(encoded):  # lines that don't belong together
-            for start, line in _lines(encoded, match.start()):
-                if edit := _read_base64(line, start):
-                    yield edit
+        elif _BREAK.search(encoded):
+            yield from _read_lines(encoded, match.start())
+
+
+def _read_lines(encoded: str, start: int) -> Iterator[Edit]:
+    """Read lines that don't belong together, or all but the last one do, whichever
+    shows more."""
+    lines = list(_lines(encoded, start))
+    reads = [_read_base64(line, line_start) for line_start, line in lines]
+    end = lines[-2][0] + len(lines[-2][1])
+    joined = _read_base64(encoded[: end - start], start)
+    if joined[1] > sum(n_read for _, n_read in reads[:-1]):
+        reads[:-1] = [joined]
+    yield from (edit for edit, _ in reads if edit)
 
 
 def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
@@ -90,13 +101,15 @@ def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
     yield start + done, encoded[done:]
 
 
-def _read_base64(encoded: str, start: int) -> Edit | None:
+def _read_base64(encoded: str, start: int) -> tuple[Edit | None, int]:
     """encoded (str): What may be base64, in one line or in several, maybe between signs
         that don't belong to it.
-    start (int): Its offset."""
+    start (int): Its offset.
+    RETURNS (Tuple[Optional[Edit], int]): What it stands for, and how much of it is
+        text."""
     body = encoded.rstrip("=")
     if body.isalnum():
-        return _read_run(encoded, start)[0]
+        return _read_run(encoded, start)
     starts = [0, len(body) - len(body.lstrip(_SIGNS))]
     if not _BREAK.search(body):
         starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
@@ -104,14 +117,15 @@ def _read_base64(encoded: str, start: int) -> Edit | None:
     if body == encoded:
         stops.append(len(body.rstrip(_SIGNS)))
     runs = dict.fromkeys((i, j) for i in starts for j in stops if i < j)
-    best, most = None, 0
+    best: Edit | None = None
+    most = 0
     for i, j in runs:
         if j - i < len(encoded) and _has_many_signs(encoded[i:j]):
             continue
         edit, n_read = _read_run(encoded[i:j], start + i)
         if edit and (best is None or n_read > most):
             best, most = edit, n_read
-    return best
+    return best, most
 
 
 def _has_many_signs(encoded: str) -> bool:
