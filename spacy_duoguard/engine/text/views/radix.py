@@ -10,7 +10,7 @@ from .view import Edit, View
 
 # A line break, and what may stand before each line, as in a list or a quotation.
 _BREAK = re.compile(
-    r"[ \t]{0,16}(?:\r\n?|\n){1,2}(?:[ \t]{0,16}(?:"
+    r"[ \t]{0,16}(?:\r\n?|\n)(?:[ \t]{0,16}(?:"
     r"[>|#*]{1,4}(?:[ \t]{1,4}[>|#*]{1,4})?[ \t]{0,4}|"
     r"(?:[+-]|//|[0-9]{1,6}[.:)]?)[ \t]{1,4})|[ \t]{0,16})"
 )

@@ -124,6 +124,7 @@ def test_escapes_with_several_backslashes(backslash):
         "----------------\nfrom __future__ import annotations\n================",
         '{"path": "\\/usr\\/local\\/bin\\/python", "text": "First.\\nSecond.\\n"}',
         "#616263 #6b6c6d 00:1a:2b:3c:4d:5e",
+        "from ..warnings import PydanticDeprecatedSince20\n\nif not TYPE_CHECKING:",
     ],
 )
 def test_ordinary_signs_and_numbers_encode_nothing(text):
@@ -146,7 +147,7 @@ def test_base64_in_lines_with_a_prefix(prefix, length):
 
 
 @pytest.mark.parametrize("length", [16, 17, 18, 19, 38, 57])
-@pytest.mark.parametrize("end", ["\r", " \n", "\n\n", "\r\n\r\n", "\t\r\n  "])
+@pytest.mark.parametrize("end", ["\r", " \n", "\t\r\n  "])
 def test_base64_in_lines_with_other_ends(end, length):
     encoded = base64.b64encode(LONG.encode()).decode()
     lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]

@@ -220,7 +220,7 @@ def in_base64(draw, text):
             draw.choice(("a/b/", "sha256-", "_", "id-", "x=", "2024-05-01-")) + encoded
         )
     size = draw.choice((16, 17, 38, 57, 76, 99))
-    end = draw.choice(("\n", "\r\n", "\r", " \n", "\n\n", "\n> ", "\n> > ", "\n- "))
+    end = draw.choice(("\n", "\r\n", "\r", " \n", "\n> ", "\n> > ", "\n- "))
     if draw.random() < 0.3:
         lines = [encoded[i : i + size] for i in range(0, len(encoded), size)]
         return "\n".join(
