@@ -14,7 +14,8 @@ from .view import Edit
 # Symbols that show a letter. Those that only have capitals are read as small letters.
 _SYMBOL = re.compile(
     r"(REGIONAL INDICATOR SYMBOL|(?:CROSSED |NEGATIVE )*(?:CIRCLED|SQUARED) LATIN "
-    r"CAPITAL|PARENTHESIZED LATIN (?:SMALL|CAPITAL)) LETTER ([A-Z])"
+    r"CAPITAL|(?:PARENTHESIZED|SQUARED) LATIN SMALL|PARENTHESIZED LATIN CAPITAL)"
+    r" LETTER ([A-Z])"
 )
 _REGIONS = re.compile("[\U0001f1e6-\U0001f1ff]+")
 _FLAG = 2  # regional indicators that make the flag of a country
@@ -30,9 +31,9 @@ _LOOKS_TURNED = {
     **{"f": "\u025f", "g": "\u0183", "i": "\u1d09", "j": "\u027e", "A": "\u2200"},
     **{
         "B": "\u15fa",
-        "D": "\u15e1\ua4f7",
+        "D": "\u15e1",
         "E": "\u018e",
-        "K": "\u22ca\ua4d8",
+        "K": "\u22ca",
         "L": "\u02e5",
     },
     **{"P": "\u0500", "T": "\u22a5\u2534", "U": "\u2229", "V": "\u0245", "&": "\u214b"},
@@ -42,6 +43,7 @@ _MAY_BE_TURNED = {
     **{"c": "\u0254", "g": "\u0253", "i": "\u0131", "l": "\u0283", "C": "\u0186"},
     **{"J": "\u017f", "V": "\u039b", "1": "\u0196", "2": "\u1105", "3": "\u0190"},
     **{"4": "\u3123", "5": "\u03db", "7": "\u3125"},
+    **{"B": "\ua4ed", "D": "\ua4f7", "K": "\ua4d8"},
 }
 _TURNED_NAMES = (
     ("LATIN SMALL LETTER TURNED {}", ascii_lowercase),
@@ -60,6 +62,8 @@ _SWAPPED = dict(
 )
 _SAME = "losxzHINOSXZi0158-"
 _STOPS = ".!?\u02d9\u00a1\u00bf"
+_ENDS = ".!?"  # also those of the sentence around upside-down words
+_AFTER = ",;:)"
 
 
 def read_symbols(text: str) -> Iterator[Edit]:
@@ -136,8 +140,10 @@ def turn_letters(text: str) -> Iterator[Edit]:
             else:
                 reading, sources = read, [*order]
             if is_reversed is None:  # both
-                reading = f"{read} {read[::-1]}"
-                sources = [*order, order[-1], *order[::-1]]
+                size = len(body.rstrip(_ENDS))
+                reading = f"{read[:size]} {read[:size][::-1]}{read[size:]}"
+                back = order[:size][::-1]
+                sources = [*order[:size], order[size - 1], *back, *order[size:]]
             yield Edit(start + first, start + stop, reading, sources)
         start += len(line)
 
@@ -145,13 +151,15 @@ def turn_letters(text: str) -> Iterator[Edit]:
 def _is_reversed(body: str, read: str) -> bool | None:
     """Whether upside-down words stand in the order in which they are seen when the page
     is turned. Signs that end a sentence tell, and capitals, which begin words. None if
-    there is neither, for several words. `read` is the body with its letters turned."""
-    if body[0] in _STOPS or body[-1] in _STOPS:
+    there is neither, for several words, or for one at the end of a sentence, whose sign
+    may not belong to it. `read` is the body with its letters turned."""
+    is_end = body[-1] in _ENDS
+    if body[0] in _STOPS or (body[-1] in _STOPS and not is_end):
         return body[0] in _STOPS
     words = [word for word in _WORD.findall(read) if len(word) > 1]
     n_first = sum(word[0].isupper() for word in words) + read[:2].istitle()
     n_last = sum(word[-1].isupper() for word in words) + read[:-3:-1].istitle()
-    if n_first == n_last and len(words) > 1:
+    if n_first == n_last and (len(words) > 1 or is_end):
         return None
     return n_first <= n_last
 
@@ -176,12 +184,14 @@ def _turned_runs(
             while last > first and not odd[last - 1]:
                 last -= 1
         if first < last:
-            span = tokens[first].start(), tokens[last - 1].end()
-            body = line[slice(*span)]
+            start, end = tokens[first].start(), tokens[last - 1].end()
+            if not is_whole:
+                end -= len(line[start:end]) - len(line[start:end].rstrip(_AFTER))
+            body = line[start:end]
             n_turned = sum(character in turned for character in body)
             n_letters = sum(character in known for character in body)
             if n_turned >= _LEAST_TURNED and 4 * n_turned >= n_letters:
-                yield span
+                yield start, end
         i = stop + 1
 
 

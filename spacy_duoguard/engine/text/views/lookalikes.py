@@ -14,6 +14,7 @@ _LEAST_LETTERS = 3  # shorter words are units, such as \u03bcV
 _MOST_LETTERS = 24  # in one script that look like Latin by chance, in any language
 ALMOST_ALL = 4  # letters of words that look like Latin to each of those that don't
 LATIN = "LATIN"
+_SYMBOLS = "GREEK"  # its letters alone are also symbols and units: TNF-\u03b1, \u03bcm
 # What people write Latin letters with, though Unicode sees no likeness to these: the
 # palochka as in "apple" written in Cyrillic, the letter ze, and the D and K of Lisu
 # that are upside down.
@@ -30,6 +31,7 @@ class _Words:
     # Those that look like Latin in one script, or too short, and their scripts.
     alike: list[Edit] = field(default_factory=list)
     scripts: set[str] = field(default_factory=set)
+    is_telling: bool = False  # whether one that looks like Latin is no symbol or unit
     n_latin: int = 0
     n_mixed: int = 0
     n_alike: int = 0
@@ -40,6 +42,8 @@ class _Words:
         """RETURNS (bool): Whether words in one script are Latin in disguise: almost
         all of them look like Latin, and that can't be chance."""
         if self.n_mixed + self.n_alike < ALMOST_ALL * self.n_unlike:
+            return False
+        if not self.is_telling:
             return False
         return (
             self.n_latin + self.n_mixed > self.n_alike
@@ -89,6 +93,7 @@ def _sort(text: str) -> _Words:
             words.n_unlike += n_letters
             continue
         words.scripts |= scripts.keys() - {LATIN}
+        words.is_telling |= n_letters >= _LEAST_LETTERS or _SYMBOLS not in scripts
         if is_mixed:
             words.n_mixed += n_letters
         else:
@@ -168,7 +173,8 @@ def _candidates(character: str, target: str) -> list[str]:
     for entry in _confusables().get(character, ()):
         letter = small_capitals().get(entry["c"], entry["c"])
         is_basic = letter.isascii() or target != LATIN
-        if len(letter) == 1 and is_basic and script(letter) == target:
+        is_plain = unicodedata.is_normalized("NFKC", letter)
+        if len(letter) == 1 and is_basic and is_plain and script(letter) == target:
             found.append(letter)
     return found
 

@@ -10,8 +10,9 @@ from ..normalize import is_hidden, is_mark
 from .letters import shown_letter, small_capitals, turned_letters
 from .spacing import BRAILLE_BLANK
 
-# Spaces in a line, but not after a sentence, before a comment or at a line's end.
-_GAP = re.compile(r"(?<=[^\s.!?:;])[^\S\n\r]{2,}(?=\S)")
+# Spaces in a line, but not after a sentence, before a comment, at a line's end or in a
+# table, beside its lines.
+_GAP = re.compile(r"(?<=[^\s.!?:;|])[^\S\n\r]{2,}(?=[^\s|])")
 _LONGEST_GAP = 8
 _MOST_GAPS = 0.1  # of all words
 _LONGEST_SPACE = 64
@@ -21,6 +22,8 @@ _MOST_JOINERS = 1 / 3  # of all letters without upper and lower case
 _FLAG_TAGS = re.compile("(?<=\U0001f3f4)[\U000e0030-\U000e007a]{1,6}\U000e007f")
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069")
 _JOINERS = "\u200b\u200c\u200d"
+_MICRO = "\xb5"  # NFKC makes it a Greek letter
+_KEYCAP = "\u20e3"
 _FARTHEST = 4  # characters from an invisible one to a visible one
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -78,35 +81,40 @@ def has_odd_hidden(text: str, hidden: str) -> bool:
             continue
         if not _is_needed(text, i):
             return True
-        n_joiners += 1
+        n_joiners += not any(map(_is_emoji, _sides(text, i)))
     if not n_joiners:
         return False
-    n_letters = sum(map(_takes_joiners, text))
+    n_letters = sum(_takes_joiners(c) and not _is_sign(c) for c in text)
     return n_joiners > max(1, _MOST_JOINERS * n_letters)
 
 
 def _is_needed(text: str, i: int) -> bool:
     """Whether an invisible character belongs to a script or an emoji."""
-    before = _next_visible(text, range(i - 1, i - _FARTHEST, -1))
-    after = _next_visible(text, range(i + 1, i + _FARTHEST))
+    before, after = _sides(text, i)
     if text[i] in _JOINERS:
         sides = [side for side in (before, after) if side and not _ends_word(side)]
         return bool(sides) and all(map(_takes_joiners, sides))
     if not _is_selector(text[i]) or text[i - 1 : i] != before:
         return False
-    return _takes_joiners(before) or after == "\u20e3"  # the last is a keycap
+    return _takes_joiners(before) or after == _KEYCAP
 
 
 def _is_inside_word(text: str, i: int) -> bool:
     """Whether a mark of the direction is between letters that are read from left to
     right, or among so many others that nothing visible is near."""
-    before = _next_visible(text, range(i - 1, i - _FARTHEST, -1))
-    after = _next_visible(text, range(i + 1, i + _FARTHEST))
+    before, after = _sides(text, i)
     if not before or not after:
         is_end = i < _FARTHEST if not before else i + _FARTHEST > len(text)
         return not is_end
     sides = before, after
     return all(side.isalpha() and not _is_right_to_left(side) for side in sides)
+
+
+def _sides(text: str, i: int) -> tuple[str, str]:
+    """The visible characters before and after an invisible one, as far as they are
+    near."""
+    before = _next_visible(text, range(i - 1, i - _FARTHEST, -1))
+    return before, _next_visible(text, range(i + 1, i + _FARTHEST))
 
 
 def _next_visible(text: str, indices: range) -> str:
@@ -128,6 +136,18 @@ def _takes_joiners(character: str) -> bool:
         return False
     kind = unicodedata.category(character)
     return kind[0] in "MS" or kind in ("Lo", "Lm", "Po")
+
+
+@lru_cache(maxsize=2**16)
+def _is_sign(character: str) -> bool:
+    """Whether it takes joiners, or is invisible, but is no letter and no mark."""
+    return is_hidden(character) or unicodedata.category(character)[0] in "SP"
+
+
+def _is_emoji(character: str) -> bool:
+    return character == _KEYCAP or (
+        _takes_joiners(character) and unicodedata.category(character)[0] == "S"
+    )
 
 
 def _is_selector(character: str) -> bool:
@@ -170,7 +190,7 @@ def _is_odd(text: str, start: int, end: int) -> bool:
 def _styled_letters(character: str) -> str:
     """The letters with upper and lower case, and the digits, that NFKC makes of a
     character."""
-    if character.isascii():
+    if character.isascii() or character == _MICRO:
         return ""
     plain = unicodedata.normalize("NFKC", character)
     if plain == unicodedata.normalize("NFC", character):

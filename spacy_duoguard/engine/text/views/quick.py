@@ -26,7 +26,7 @@ from .encodings import decode_entities, decode_escapes, decode_percent
 from .leet import read_digits
 from .lookalikes import ALMOST_ALL, read_lookalikes
 from .ordinary import OTHER_SPACE, has_odd_spaces
-from .radix import decode_base64, decode_hex, has_no_capital
+from .radix import LINE_END, decode_base64, decode_hex, has_no_capital
 from .spacing import join_letters
 from .spelling import (
     LEAST_LETTERS,
@@ -242,7 +242,7 @@ def _may_be_base64(text: str, longest: bytes) -> bool:
         match = _TOKEN64.match(longest, start)
         end = match.end() if match else len(longest)
         token = text[start:end]  # a digit in it may not be that of ASCII
-        is_line = len(token) >= _LINE64 and text[end : end + 1] in ("\r", "\n")
+        is_line = len(token) >= _LINE64 and LINE_END.match(text, end) is not None
         # The lines after it may have capitals.
         if is_line or (not has_no_capital(token) and _edits(decode_base64, token)):
             return True

@@ -10,17 +10,21 @@ from .view import Edit, View
 
 # A line break, and what may stand before each line, as in a list or a quotation.
 _BREAK = re.compile(
-    r"\r?\n(?:[ \t]{0,16}(?:[>|#*]{1,4}[ \t]{0,4}|"
-    r"(?:[+-]|//|[0-9]{1,3}[.:)])[ \t]{1,4})|[ \t]{0,16})"
+    r"[ \t]{0,16}(?:\r\n?|\n)(?:[ \t]{0,16}(?:"
+    r"[>|#*]{1,4}(?:[ \t]{1,4}[>|#*]{1,4})?[ \t]{0,4}|"
+    r"(?:[+-]|//|[0-9]{1,6}[.:)]?)[ \t]{1,4})|[ \t]{0,16})"
 )
+LINE_END = re.compile(r"[ \t]{0,16}[\r\n]")
 _BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/_-])(?:(?:[A-Za-z0-9+/_-]{{16,}}{_BREAK.pattern})+"
-    r"[A-Za-z0-9+/_-]{2,}|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])"
+    r"(?:[A-Za-z0-9+/_-]{2,}|[A-Za-z0-9+/_-](?==|[ \t]*(?:[\r\n]|\Z)))"
+    r"|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])"
     r"(=*)(?=([A-Za-z0-9+/_-]?))"
 )
 _SIGNS = "+/_-"  # of base64, but also those of markup and addresses
 _SIGN = re.compile("[+/_-]+")
 _MOST_SIGNS = 8  # after which it may begin
+_COST_OF_INVALID = 4  # bytes of text for each that is none, where starts are compared
 _MOST_SIGNS_INSIDE = 1 / 8  # the share of them where some don't belong to it
 _LEAST_BASE64 = 12  # characters, if there is no "=" at the end
 # Line breaks, tabs and slashes as JSON writes them.
@@ -63,16 +67,28 @@ def _is_no_base64(unpadded: str) -> bool:
 def _decode_base64(text: str) -> Iterator[Edit]:
     for match in _BASE64.finditer(text):
         encoded = match[0]
-        if match[2] and (len(match[1]) > 2 or len(encoded) % 4):
+        size = len(encoded.lstrip(_SIGNS) if match[2] in _SIGNS else encoded)
+        if match[2] and (len(match[1]) > 2 or size % 4):
             encoded = encoded.rstrip("=")  # it belongs to what follows: key=value
         if encoded[-1] != "=" and _is_no_base64(encoded):
             continue
-        if edit := _read_base64(encoded, match.start()):
+        edit, _ = _read_base64(encoded, match.start())
+        if edit:
             yield edit
-        elif "\n" in encoded:  # lines that don't belong together
-            for start, line in _lines(encoded, match.start()):
-                if edit := _read_base64(line, start):
-                    yield edit
+        elif _BREAK.search(encoded):
+            yield from _read_lines(encoded, match.start())
+
+
+def _read_lines(encoded: str, start: int) -> Iterator[Edit]:
+    """Read lines that don't belong together, or all but the last one do, whichever
+    shows more."""
+    lines = list(_lines(encoded, start))
+    reads = [_read_base64(line, line_start) for line_start, line in lines]
+    end = lines[-2][0] + len(lines[-2][1])
+    joined = _read_base64(encoded[: end - start], start)
+    if joined[1] > sum(n_read for _, n_read in reads[:-1]):
+        reads[:-1] = [joined]
+    yield from (edit for edit, _ in reads if edit)
 
 
 def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
@@ -85,51 +101,59 @@ def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
     yield start + done, encoded[done:]
 
 
-def _read_base64(encoded: str, start: int) -> Edit | None:
+def _read_base64(encoded: str, start: int) -> tuple[Edit | None, int]:
     """encoded (str): What may be base64, in one line or in several, maybe between signs
         that don't belong to it.
-    start (int): Its offset."""
+    start (int): Its offset.
+    RETURNS (Tuple[Optional[Edit], int]): What it stands for, and how much of it is
+        text."""
     body = encoded.rstrip("=")
     if body.isalnum():
         return _read_run(encoded, start)
     starts = [0, len(body) - len(body.lstrip(_SIGNS))]
-    if "\n" not in body:
+    if not _BREAK.search(body):
         starts += [sign.end() for sign in islice(_SIGN.finditer(body), _MOST_SIGNS)]
     stops = [len(encoded)]
     if body == encoded:
         stops.append(len(body.rstrip(_SIGNS)))
     runs = dict.fromkeys((i, j) for i in starts for j in stops if i < j)
+    best: Edit | None = None
+    most = 0
     for i, j in runs:
         if j - i < len(encoded) and _has_many_signs(encoded[i:j]):
             continue
-        if edit := _read_run(encoded[i:j], start + i):
-            return edit
-    return None
+        edit, n_read = _read_run(encoded[i:j], start + i)
+        if edit and (best is None or n_read > most):
+            best, most = edit, n_read
+    return best, most
 
 
 def _has_many_signs(encoded: str) -> bool:
     return sum(map(encoded.count, _SIGNS)) > _MOST_SIGNS_INSIDE * len(encoded)
 
 
-def _read_run(encoded: str, start: int) -> Edit | None:
+def _read_run(encoded: str, start: int) -> tuple[Edit | None, int]:
+    """RETURNS (Tuple[Optional[Edit], int]): What a run of base64 stands for, and how
+    much of it is text: few of the bytes from a wrong start on."""
     is_padded = encoded[-1] == "="
     if not is_padded and _is_no_base64(encoded):
-        return None
+        return None, 0
     lines = list(_lines(encoded, start))
     body = "".join(line for _, line in lines).rstrip("=")
     if len(body) % 4 == 1 or body.islower() or body.isdigit():
-        return None
+        return None, 0
     standard = body.translate({ord("-"): "+", ord("_"): "/"})
     data = base64.b64decode(standard + "=" * (-len(body) % 4))
     is_word = body.isalpha() and (body.isupper() or body[1:].islower())
     read = read_bytes(data, is_plain=is_word)
     if read is None:
-        return None
+        return None, 0
     offsets = [start + i * 4 // 3 for i in read.offsets]
     if len(lines) > 1:
         visible = [i + j for i, line in lines for j in range(len(line))]
         offsets = [visible[i * 4 // 3] for i in read.offsets]
-    return Edit(start, start + len(encoded), read.text, offsets)
+    n_read = len(data) - read.n_left_out - _COST_OF_INVALID * read.n_invalid
+    return Edit(start, start + len(encoded), read.text, offsets), n_read
 
 
 def decode_hex(text: str) -> Iterator[Edit]:
@@ -162,6 +186,8 @@ def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
     pairs = pairwise(starts)
     gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
     groups = [data[a:b] for a, b in pairwise((0, *gaps, len(data)))]
+    if 2 * sum(len(group) == 1 for group in groups) > len(groups):
+        return set()
     size = len(groups[0])
     is_even = all(len(group) == size for group in groups[:-1])
     if is_even and len(groups[-1]) <= size:

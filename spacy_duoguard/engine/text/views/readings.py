@@ -91,15 +91,36 @@ def decoded(text: str) -> View | None:
 
 def _decode(view: View) -> View | None:
     """What a view reads with what is encoded in it decoded once: as it is, in NFKC and
-    without disguises. None if nothing is encoded in it."""
-    is_decoded = False
-    for undisguise in (_as_it_is, _compose, _without_disguises):
-        plain = read = undisguise(view)
+    without disguises. Where a disguise divides what is encoded, more of it is decoded
+    without: then it isn't decoded as it is. None if nothing is encoded in it."""
+    steps = (_as_it_is, _compose, _without_disguises)
+    best, most = _decode_in(view, steps)
+    for i in range(1, len(steps)) if best is not None else ():
+        read, size = _decode_in(view, steps[i:])
+        if size > most:
+            best, most = read, size
+    return best
+
+
+def _decode_in(
+    view: View, steps: Iterable[Callable[[View], View]]
+) -> tuple[View | None, tuple[int, int]]:
+    """RETURNS (Tuple[Optional[View], Tuple[int, int]]): What a view reads with what is
+    encoded in it decoded after each of some steps; how many characters of it are
+    decoded after the first step that shows any, and in how few parts."""
+    most = (0, 0)
+    for step in steps:
+        size = n_parts = 0
+        plain = read = step(view)
         for decode in DECODERS:
-            read = read.edit(release(read.text, list(decode(read.text))))
+            edits = list(decode(read.text))
+            size += sum(edit.end - edit.start for edit in edits)
+            n_parts += len(edits)
+            read = read.edit(release(read.text, edits))
         if read is not plain:
-            view, is_decoded = read, True
-    return view if is_decoded else None
+            view = read
+            most = most if any(most) else (size, -n_parts)
+    return (view if any(most) else None), most
 
 
 def _as_it_is(view: View) -> View:

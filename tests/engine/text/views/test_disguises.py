@@ -92,6 +92,14 @@ def test_hidden_text_is_read_after_what_carries_it():
         ("I ʍᴉll ɥǝɐʇ Auɐ", "I will heat Ana"),
         ("ʇɐǝɥ llᴉʍ I", "I will heat"),
         ("ʇɐǝɥ noʎ", "taeh uoy you heat"),
+        # A sign at the end may be that of the sentence around the word.
+        ("You worthless ʇoᴉpᴉ.", "You worthless toidi idiot."),
+        ("You worthless ʇoᴉpᴉ, go away", "You worthless idiot, go away"),
+        ("I WILL ꓘILL YOU, ꓷRUNꓘ ꓷOG", "i will kill you, drunk dog"),
+        ("˙ᴚ∀Ǝᗡ S⊥∩ꓭ ∩OԀ", "pou buts dear."),
+        ("\U0001f1a5ie now", "die now"),
+        ("ηλίθiε", "ηλίθιε"),  # a Latin letter in a Greek word
+        ("I will kill уоu, а", "I will kill you, a"),
         ("\U0001f1ed\U0001f1e6\U0001f1f9", "hat"),
         ("t \t \t w \t \t o  words  h  ere", "t w o words h ere"),
     ],
@@ -152,6 +160,10 @@ def test_the_sentences_of_all_languages_stay_themselves(form):
         "нет, там у нас нет сот",
         "у нас нет мест, а от метро до вас пять минут",
         "Wi-Fi, USB-кабель и SIM-карта; 5G-сеть",
+        "I love you ❤️❤️ ok ☀️☺️✌️ 🤷‍♀️ ▶️ play ⏸️",
+        "Danke ❤️‍🔥 👨‍⚕️ 👩‍👩‍👧‍👦 🏳️‍🌈 1️⃣ open 2️⃣ click 3️⃣ go",
+        "TNF-α, β-sheet, 10 μm and 5 µs: sin α + cos β",
+        "| Ann  | 30  | yes  |\n| Bob  | 25  | no   |",
     ],
 )
 def test_ordinary_text_stays_itself(text):

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import time
 
 import pytest
 
+from spacy_duoguard.disguises.suite import SUITE
 from spacy_duoguard.engine.text.views.readings import decoded, readings
 
 TEXT = "I will kill you??? You worthless idiot>>>"
@@ -122,6 +124,7 @@ def test_escapes_with_several_backslashes(backslash):
         "----------------\nfrom __future__ import annotations\n================",
         '{"path": "\\/usr\\/local\\/bin\\/python", "text": "First.\\nSecond.\\n"}',
         "#616263 #6b6c6d 00:1a:2b:3c:4d:5e",
+        "from ..warnings import PydanticDeprecatedSince20\n\nif not TYPE_CHECKING:",
     ],
 )
 def test_ordinary_signs_and_numbers_encode_nothing(text):
@@ -130,13 +133,81 @@ def test_ordinary_signs_and_numbers_encode_nothing(text):
 
 @pytest.mark.parametrize("length", [16, 17, 19, 25, 38, 57, 76])
 @pytest.mark.parametrize(
-    "prefix", ["> ", ">", ">> ", "- ", "* ", "    ", "\t", "# ", "// ", "| ", "1. "]
+    "prefix",
+    [
+        *("> ", ">", ">> ", "> > ", "- ", "* ", "    ", "\t", "# ", "// ", "| "),
+        *("1. ", "1 ", "   123\t"),
+    ],
 )
 def test_base64_in_lines_with_a_prefix(prefix, length):
     encoded = base64.b64encode(LONG.encode()).decode()
     lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
     text = "".join(f"{prefix}{line}\n" for line in lines)
     assert LONG.strip() in read(text)
+
+
+@pytest.mark.parametrize("length", [16, 17, 18, 19, 38, 57])
+@pytest.mark.parametrize("end", ["\r", " \n", "\t\r\n  "])
+def test_base64_in_lines_with_other_ends(end, length):
+    encoded = base64.b64encode(LONG.encode()).decode()
+    lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
+    assert read(f"Hi{end}{end.join(lines)}").endswith(LONG)
+
+
+def test_base64_whose_last_line_is_one_character():
+    encoded = base64.b64encode(LONG[:41].encode()).decode()[:-1]  # of 56
+    lines = [encoded[i : i + 18] for i in range(0, 54, 18)]
+    for end in ("\n", "\n> ", " \r\n"):
+        assert LONG[:41] in read(end.join([*lines, encoded[54:]]))
+        assert read(end.join([*lines, encoded[54:] + "="])) == LONG[:41]
+
+
+def test_lines_take_linear_time():
+    def seconds(n_lines):
+        text = ("\n> > " + "ABCDEFGHIJKLMNOP") * n_lines + "\n>>>>>>>>"
+        start = time.process_time()
+        read(text)
+        return time.process_time() - start
+
+    seconds(10)
+    assert seconds(2_000) < 40 * max(seconds(200), 0.01)
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["/ab/", "v2/", "2024-05-01-", "id-", "user_1_", "data/", "foo+", "a-b-c-"],
+)
+def test_the_right_start_of_base64(before):
+    for text in (
+        TEXT,
+        LONG,
+        "Kill all of the immigrants, they are vermin.",
+        "Töte sie!",
+    ):
+        encoded = base64.b64encode(text.encode()).decode()
+        assert text in read(before + encoded)
+
+
+@pytest.mark.parametrize("sign", list("_-/+"))
+def test_short_base64_between_two_signs(sign):
+    assert read(f"{sign}cmFwZSBoZXI={sign}") == f"{sign}rape her{sign}"
+
+
+def test_hex_beside_a_number():
+    assert read("6D 75 72 64 65 72 17:30") == "murder0"
+
+
+@pytest.mark.parametrize("name", ["base64", "hex", "spaced hex"])
+@pytest.mark.parametrize(
+    "disguise",
+    [lambda c: f"{c}\u200b", lambda c: chr(ord(c) + 0xFEE0), lambda c: f"\u200f{c}"],
+)
+def test_disguises_inside_of_what_is_encoded(name, disguise):
+    encoded = SUITE[name].apply(TEXT)
+    for i in range(0, len(encoded), 3):
+        if encoded[i] != " ":
+            disguised = encoded[:i] + disguise(encoded[i]) + encoded[i + 1 :]
+            assert TEXT in read(disguised)
 
 
 def test_what_is_read_points_behind_the_prefixes():
