@@ -34,8 +34,9 @@ def has_scores_as_gold(doc: Doc) -> bool:
     unlikely = {label for label, value in scores.items() if 0 < value < 1}
     if any(doc.cats.get(label) == scores[label] for label in unlikely):
         return True
-    if record.get("status") == ERROR and scores.items() <= doc.cats.items():
-        return True  # marked as failed: nobody says so of all categories
+    is_marked = record.get("status") == ERROR and scores.items() <= doc.cats.items()
+    if is_marked and len(labels) > 1:  # nobody says so of all categories
+        return True
     return _has_flagged_spans(doc, record)
 
 

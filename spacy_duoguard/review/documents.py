@@ -139,8 +139,19 @@ def read_document(record: Any, number: int, *, text_key: str = "text") -> Docume
 
 def _text_of(of_messages: Any, value: Any) -> str | None:
     """The text that was scored: that of messages, which can be empty, or the value."""
-    texts = [text for text in (of_messages, value) if isinstance(text, str)]
-    return next(filter(None, texts), texts[0] if texts else None)
+    if isinstance(of_messages, str) and (of_messages or not _is_text(value)):
+        return of_messages
+    return value if isinstance(value, str) else None
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value isn't messages, or the JSON of messages, as in Parquet."""
+    if not isinstance(value, str) or not value.startswith("["):
+        return isinstance(value, str)
+    try:
+        return not isinstance(json.loads(value), list)
+    except (ValueError, RecursionError):
+        return True
 
 
 def _show(name: Any, value: Any) -> str:

@@ -5,7 +5,7 @@ take quadratic time and memory. One of them must not void those of the others ei
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .parquet_schema import MOST_COLUMNS
@@ -17,8 +17,8 @@ _MOST_COUNTED = 2**16
 
 @dataclass
 class _Field:
+    types: set[str]
     count: int = 0  # records that have it
-    types: set[str] = field(default_factory=set)
 
 
 class FieldCounts:
@@ -28,29 +28,35 @@ class FieldCounts:
         """text_key (str): The field with the text, which is chosen in any case."""
         self._text_key = text_key
         self._fields: dict[str, _Field] = {}  # in the order in which they occur
+        # Types of a name that is new, or that was forgotten: then it may have had any.
+        self._earlier_types: set[str] = set()
 
     def add(self, fields: Mapping[str, str]) -> None:
         """fields (Mapping[str, str]): The names of a record's fields, with the types of
         their values."""
         for name, kind in fields.items():
-            known = self._fields.setdefault(name, _Field())
+            if name not in self._fields:
+                self._fields[name] = _Field({*self._earlier_types})
+            known = self._fields[name]
             known.count += 1
             known.types.add(kind)
         if len(self._fields) > _MOST_COUNTED:
             self._fields = self._choose(_MOST_COUNTED // 2)
+            self._earlier_types = {"other"}
 
     @property
     def chosen(self) -> dict[str, set[str]]:
         """RETURNS (Dict[str, Set[str]]): The types of at most `MOST_COLUMNS` fields, in
         the order in which they occur. Of equally frequent ones, the first."""
-        return {name: field.types for name, field in self._choose(MOST_COLUMNS).items()}
+        chosen = self._choose(MOST_COLUMNS)
+        return {name: known.types for name, known in chosen.items()}
 
     def _choose(self, most: int) -> dict[str, _Field]:
         def rank(name: str) -> tuple[bool, int]:
             return name != self._text_key, -self._fields[name].count
 
         names = set(sorted(self._fields, key=rank)[:most])
-        return {name: of for name, of in self._fields.items() if name in names}
+        return {name: self._fields[name] for name in self._fields if name in names}
 
 
 def keep_fields(records: Iterable[Record], names: Collection[str]) -> Iterator[Record]:

@@ -20,7 +20,7 @@ from .record import BATCH, Record, Source
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-_PACKAGES = ("spacy-duoguard", "spacy", "torch", "tokenizers")
+_PACKAGES = ("spacy-duoguard", "spacy", "torch", "tokenizers", "tiktoken")
 _FUNCTIONS = ("sents", "span_getter", "span_context", "views")
 
 

@@ -108,7 +108,7 @@ class JsonLinesWriter:
     ) -> None:
         """results (Sequence[dict]): The next results.
         is_full (bool): Whether they are those of a full batch.
-        is_last (bool): Whether the run stops after them: they are written in any case.
+        is_last (bool): Whether the run stops after them. They are written in any case.
         RAISES (SettingsError): The file holds other results for these records."""
         lines = deque(to_line(result) for result in results)
         while lines and self._to_verify:

@@ -4,7 +4,8 @@ Files written at different times differ: a column comes later, a number is wider
 types are combined before anything is scored, or the folder is refused.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-# Where rows have different columns.
+# A table whose rows have different fields has no more columns than this.
 MOST_COLUMNS = 1000
 
 
@@ -96,11 +97,21 @@ def unify_schemas(
             known[field.name] = (first, as_stored, combined)
         widest = max(widest, len(schema))
         check_width(len(known), name=str(file.parent), most=widest)
-    if required is not None and _TURNS.issubset(known) and required not in _TURNS:
-        first, _, kind = known[required]
-        if _is_text(pa, kind):
-            raise SettingsError(Errors.E340.format(path=first, column=required))
+    if required is not None:
+        _check_not_json(known[required], required, known)
     return pa.schema([pa.field(name, kind) for name, (*_, kind) in known.items()])
+
+
+def _check_not_json(
+    column: tuple[Path, Any, Any], name: str, names: Iterable[str]
+) -> None:
+    """RAISES (SettingsError): The column has texts, and also what was no text when
+    results were written."""
+    file, _, kind = column
+    earlier = {re.sub("^(input_)+", "", other) for other in names}
+    is_transcript = re.sub("^(input_)+", "", name) in _TURNS
+    if earlier >= _TURNS and not is_transcript and _is_text(load_pyarrow(), kind):
+        raise SettingsError(Errors.E340.format(path=file, column=name))
 
 
 def _decoded(pa: Any, kind: Any) -> Any:

@@ -30,21 +30,24 @@ def is_too_long(row: "pyarrow.RecordBatch | pyarrow.Table") -> bool:
 
 def size_of_rows(rows: "pyarrow.RecordBatch | pyarrow.Table") -> int:
     """rows (Union[pyarrow.RecordBatch, pyarrow.Table]): Some rows.
-    RETURNS (int): About how many bytes they take."""
+    RETURNS (int): About how many bytes they take, here or as lines of JSON."""
     batches = rows.to_batches() if hasattr(rows, "to_batches") else [rows]
-    n_items = sum(_count_items(c) for batch in batches for c in batch.columns)
-    return int(rows.nbytes + _ITEM * n_items)
+    items = sum(_size_of_items(c) for batch in batches for c in batch.columns)
+    return int(rows.nbytes + items)
 
 
-def _count_items(array: Any) -> int:
-    """How many values an array has, with those inside of lists and structs."""
+def _size_of_items(array: Any) -> int:
+    """What the values of an array count besides their own bytes, with those inside of
+    lists and structs, and with the names of these."""
     types, kind = load_pyarrow().types, array.type
     lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
     if types.is_struct(kind):
-        return int(sum(map(_count_items, array.flatten())))
+        names = sum(len(field.name.encode()) + _ITEM for field in kind)
+        return int(len(array) * names + sum(map(_size_of_items, array.flatten())))
+    size = _ITEM * len(array)
     if types.is_map(kind):
         start, stop = array.offsets[0].as_py(), array.offsets[-1].as_py()
-        return len(array) + _count_items(array.items.slice(start, stop - start))
+        return size + _size_of_items(array.items.slice(start, stop - start))
     if any(is_kind(kind) for is_kind in lists):
-        return len(array) + _count_items(array.flatten())
-    return len(array)
+        return size + _size_of_items(array.flatten())
+    return size

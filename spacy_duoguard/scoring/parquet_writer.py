@@ -59,7 +59,7 @@ class ParquetWriter:
         self.path = path
         self.written = 0
         self._n_parts = 0
-        self._continues = bool(earlier.records or earlier.finished)
+        self._n_earlier = 0
         self._digest = sha256()
         self._parts: dict[Path, tuple[tuple[int, int] | None, int]] = {}
         self._mode: int | None = None
@@ -67,7 +67,7 @@ class ParquetWriter:
         self._result_size = 0
         self._kept = self._last = (0, 0)  # as in `Mark`
         self._to_verify: list[dict] = []
-        if self._continues:
+        if earlier.records or earlier.finished:
             self._keep_full_parts(earlier)
         self.start = self._last[0]
 
@@ -84,11 +84,10 @@ class ParquetWriter:
 
     def open(self) -> None:
         """Begin to write, after the parts that are kept. Others are removed, except for
-        the last one of the run that is continued: its results stay until they are
-        written again."""
+        the last one of a finished run, or of one that `strict` stopped: it isn't full,
+        but its results stay until they are written again."""
         parts = sorted(self.path.glob("part-*.parquet"))
-        n_kept = self._n_parts + self._continues
-        kept = {self._part(i) for i in range(n_kept)}.intersection(parts)
+        kept = {self._part(i) for i in range(self._n_earlier)}
         if parts:  # others may not read what they could not read before
             self._mode = stat.S_IMODE(parts[0].stat().st_mode)
         for file in [*self.path.glob(".part-*"), *parts]:
@@ -102,7 +101,7 @@ class ParquetWriter:
     ) -> None:
         """results (Sequence[dict]): The next results.
         is_full (bool): Whether they are those of a full batch.
-        is_last (bool): Whether the run stops after them, finished or not.
+        is_last (bool): Whether the run stops after them, without being finished.
         RAISES (SettingsError): The folder holds other results for these records."""
         if self._to_verify:
             rows = to_table(results, self._schema).to_pylist()
@@ -157,6 +156,7 @@ class ParquetWriter:
         is_more = bool(set(self.path.glob("part-*.parquet")) - names)
         if digest.hexdigest() != earlier.output or (earlier.finished and is_more):
             raise SettingsError(Errors.E173.format(path=self.path))
+        self._n_earlier = earlier.size
         if n_full:
             table = self._pa.parquet.read_table(self._part(n_full - 1))
             if not table.schema.equals(self._schema):
@@ -165,14 +165,11 @@ class ParquetWriter:
             self._to_verify = table.slice(table.num_rows - n_rows).to_pylist()
 
     def _other_columns(self, earlier: "pyarrow.Schema") -> SettingsError:
-        fields = [field for field in self._schema if field not in earlier]
-        fields += [field for field in earlier if field not in self._schema]
-        for field in fields:
-            message = Errors.E344.format(
-                path=self.path, column=field.name, kind=field.type
-            )
-            return SettingsError(message)
-        return self._differs(self.written)  # in another order
+        added = (field for field in self._schema if field not in earlier)
+        if (field := next(added, None)) is None:
+            return self._differs(self.written)
+        message = Errors.E344.format(path=self.path, column=field.name, kind=field.type)
+        return SettingsError(message)
 
     def _differs(self, number: int) -> SettingsError:
         return SettingsError(Errors.E131.format(path=self.path, number=number))

@@ -53,7 +53,7 @@ class ResultWriter(Protocol):
     ) -> None:
         """results (Sequence[dict]): The next results.
         is_full (bool): Whether they are those of a full batch.
-        is_last (bool): Whether the run stops after them, finished or not."""
+        is_last (bool): Whether the run stops after them, without being finished."""
 
     def sync(self) -> None:
         """Wait until what is written is on disk, and check that it still is there.

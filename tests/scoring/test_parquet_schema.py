@@ -27,7 +27,8 @@ from spacy_duoguard.scoring.parquet import (  # noqa: E402
 )
 from spacy_duoguard.scoring.parquet_schema import unify_schemas  # noqa: E402
 from spacy_duoguard.scoring.parquet_size import (  # noqa: E402
-    _count_items,
+    _ITEM,
+    _size_of_items,
     is_too_long,
     size_of_rows,
 )
@@ -383,7 +384,31 @@ def test_names_without_end_are_counted_in_bounded_memory(monkeypatch):
     for i in range(1000):
         counts.add({f"{i} {j}": "int" for j in range(30)} | {"id": "int"})
         assert len(counts._fields) <= 100
-    assert "id" in counts.chosen
+    assert counts.chosen["id"] >= {"int"}
+
+
+def test_a_name_that_was_forgotten_may_have_had_any_type(monkeypatch):
+    monkeypatch.setattr(fields_module, "_MOST_COUNTED", 10)
+    counts = FieldCounts("text")
+    for i in range(20):
+        counts.add({f"{i} {j}": "int" for j in range(9)})
+        counts.add({"id": "str" if i < 10 else "int"})
+        counts.add({f"{i} {j} more": "int" for j in range(9)})
+    for _ in range(20):
+        counts.add({"id": "int"})
+    assert counts.chosen["id"] > {"int"}
+
+
+def test_messages_are_no_texts_in_results_of_results_either(run, tmp_path):
+    source = tmp_path / "in.jsonl"
+    call = [{"role": "assistant", "tool_calls": [{"id": "1"}]}]
+    messages = [{"role": "user", "content": "I will kill you."}]
+    rows = [{"text": messages}, {"text": call}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    run(source, tmp_path / "1.parquet")
+    run(tmp_path / "1.parquet", tmp_path / "2.parquet", text_key="scored_text")
+    with pytest.raises(SettingsError, match=r"E340.*column 'text'"):
+        run(tmp_path / "2.parquet", tmp_path / "3.jsonl")
 
 
 def test_columns_that_differ_without_end_are_refused(tmp_path):
@@ -404,6 +429,9 @@ def test_columns_that_differ_without_end_are_refused(tmp_path):
 def test_numbers_of_a_row_count_as_much_as_in_a_line(value):
     """The line that `score` writes must not be too long for a reader."""
     rows = pa.table({"x": [[value] * 1000]})
+    (row,) = to_rows(rows)
+    assert size_of_rows(rows) >= len(to_line(row)) - len(b'{"x": []}')
+    rows = pa.table({"x": [[{"a long name": value, "b": [value]}] * 1000]})
     (row,) = to_rows(rows)
     assert size_of_rows(rows) >= len(to_line(row)) - len(b'{"x": []}')
 
@@ -428,6 +456,7 @@ def test_a_row_of_many_nulls_is_too_long(value, kind):
 def test_items_are_counted_in_their_row():
     pairs = pa.array([[("a", 1)], [("b", 1), ("c", 2)]], pa.map_("string", "int64"))
     fixed = pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2))
-    assert [_count_items(pairs.slice(i, 1)) for i in range(2)] == [2, 3]
-    assert _count_items(fixed.slice(1, 1)) == 3
-    assert _count_items(pa.array([{"a": [1, 2], "b": 1}])) == 4
+    assert [_size_of_items(pairs.slice(i, 1)) // _ITEM for i in range(2)] == [2, 3]
+    assert _size_of_items(fixed.slice(1, 1)) == 3 * _ITEM
+    names = 2 * _ITEM + len("a" + "bcd")
+    assert _size_of_items(pa.array([{"a": [1, 2], "bcd": 1}])) == 4 * _ITEM + names

@@ -165,6 +165,21 @@ def test_a_strict_run_changes_nothing_of_a_finished_one(run, tmp_path, name, odd
     assert len(results_of(out)) == 310
 
 
+def test_a_part_of_records_that_are_gone_is_removed(start, run, tmp_path, small_parts):
+    """The input of a run grows, the run is killed, and the input shrinks again."""
+    source, out = write_odd(tmp_path / "in.jsonl", 300, 400), tmp_path / "out.parquet"
+    run(source, out)
+    write_odd(source, 400, 400)
+    steps = start(source, out, resume=True)
+    next(steps)
+    steps.close()
+    write_odd(source, 2 * BATCH, 400)
+    run(source, out, resume=True)
+    run(source, tmp_path / "fresh.parquet")
+    assert contents(out) == contents(tmp_path / "fresh.parquet")
+    run(source, out, resume=True)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_results_stay_when_a_strict_run_meets_a_broken_record(run, tmp_path, name):
     if not name.endswith(("jsonl", "gz")):

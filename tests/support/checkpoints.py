@@ -2,7 +2,6 @@
 
 import json
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,7 @@ def make_tokenizer(*, added: list[str] | None = None, bos: bool = False) -> Toke
 def without_tiktoken(tokenizer: TextTokenizer) -> TextTokenizer:
     """The same tokenizer, but that all texts are left to `tokenizers`."""
     other = copy(tokenizer)
-    other.batches = replace(tokenizer.batches, pairs=None)
+    other._pairs = None
     return other
 
 

@@ -22,7 +22,7 @@ from .windows import WindowedText
 _LEAST = 32
 
 # Characters that it's given at once, unless they are one text: what is left when the
-# texts are asked for is tokenized on all cores.
+# texts are asked for is tokenized by the caller.
 _MOST_CHARS = 2**15
 
 Begin = Callable[[Sequence[str]], list[BegunBatch]]

@@ -1,7 +1,7 @@
 """Tokenizing several texts at once, in two steps: what works without Python's lock,
 while other threads go on, and what needs it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -19,8 +19,8 @@ from .tokens import Locate, Tokens, join_ids, read_offsets
 # Texts of more characters may have to be tokenized in parts.
 MOST_AT_ONCE = 2**14
 
-# Characters that are tokenized at once: encodings take several times the memory of
-# tokens. Enough for all cores, of which some have to wait for the longest text.
+# Characters that are tokenized at once: encodings of `tokenizers` take several times
+# the memory of tokens. Enough for all its threads: some wait for the longest text.
 _MAX_CHARS = 2**18
 
 
@@ -73,21 +73,11 @@ class BatchTokenizer:
             elif in_threads:
                 needed = self.counts is None or offsets(text)
                 (located if needed else others).append(text)
-        steps: tuple[tuple[Callable[[Sequence[str]], BegunBatch], list[str]], ...] = (
-            (self._encode_pairs, by_pairs),
-            (partial(self._encode_located, least), located),
-            (self._encode, others),
-        )
-        begun: list[BegunBatch] = []
-        for step, members in steps:
-            for group in divide(members, len, most=_MAX_CHARS):
-                try:
-                    begun.append(step(group))
-                except BaseException as e:
-                    if not isinstance(e, Exception) and not is_panic(e):
-                        raise
-                    continue  # whoever needs these texts meets it again
-        return begun
+        return [
+            *_in_groups(self._encode_pairs, by_pairs),
+            *_in_groups(partial(self._encode_located, least), located),
+            *_in_groups(self._encode, others),
+        ]
 
     def _encode_pairs(self, texts: Sequence[str]) -> BegunBatch:
         assert self.pairs is not None
@@ -145,6 +135,19 @@ class BatchTokenizer:
 
     def _locate(self, text: str, _: np.ndarray) -> np.ndarray:
         return self.encode(text).offsets
+
+
+def _in_groups(
+    encode: Callable[[Sequence[str]], BegunBatch], texts: Iterable[str]
+) -> Iterator[BegunBatch]:
+    """Tokenize texts in groups, and leave out one that fails: whoever needs its texts
+    meets the error again."""
+    for group in divide(texts, len, most=_MAX_CHARS):
+        try:
+            yield encode(group)
+        except BaseException as e:
+            if not isinstance(e, Exception) and not is_panic(e):
+                raise
 
 
 def _checked(tokens: Tokens) -> Tokens | Exception:

@@ -18,6 +18,7 @@ import tiktoken
 from tokenizers.pre_tokenizers import ByteLevel
 
 from .lossless import flatten_steps, has_many_marks
+from .parallel import no_fork
 
 # How Qwen2 and Qwen2.5 split a text. Both libraries find the same words with it, which
 # their dialects of regular expressions don't promise for others.
@@ -35,8 +36,11 @@ _TO_BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
 
 # Settings of BPE that do something else than merge pairs.
 _OTHER_STEPS = (
-    *("dropout", "continuing_subword_prefix", "end_of_word_suffix"),
-    *("byte_fallback", "ignore_merges"),
+    "dropout",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "byte_fallback",
+    "ignore_merges",
 )
 
 _SEPARATOR = "\ufdd0"  # not a character, so that no text with it is stable
@@ -73,6 +77,7 @@ class BytePairs:
         if not all_reached(pairs):
             return None
         to_bytes = {ord(character): byte for byte, character in enumerate(alphabet)}
+        _unstable()  # so that each fork needn't make it
         spelled = "\uffff".join(ranks).translate(to_bytes).split("\uffff")
         encoding = tiktoken.Encoding(
             "byte pairs",
@@ -91,11 +96,12 @@ class BytePairs:
         RAISES (ValueError): They aren't stable.
         RAISES (BaseException): What `tiktoken` raises for any of the texts.
         """
-        ranks = self.encoding.encode_to_numpy(
-            _SEPARATOR.join(texts),
-            allowed_special={_SEPARATOR},
-            disallowed_special=(),
-        )
+        with no_fork():
+            ranks = self.encoding.encode_to_numpy(
+                _SEPARATOR.join(texts),
+                allowed_special={_SEPARATOR},
+                disallowed_special=(),
+            )
         is_separator = ranks == len(self.id_by_rank)
         ends = np.append(np.flatnonzero(is_separator), len(ranks))
         if len(ends) != len(texts):
@@ -191,6 +197,8 @@ def _read_merges(
     ranks = {character: rank for rank, character in enumerate(alphabet)}
     pairs = []
     for merge in merges:
+        if isinstance(merge, str) and merge.startswith("#version"):
+            raise ValueError("`tokenizers` skips this merge")
         left, right = merge.split(" ") if isinstance(merge, str) else merge
         token = left + right
         if token in ranks:

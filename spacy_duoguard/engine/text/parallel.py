@@ -7,6 +7,7 @@ children tokenize one text after another.
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tokenizers import Encoding, Tokenizer
@@ -15,7 +16,8 @@ Item = TypeVar("Item")
 
 _VARIABLE = "TOKENIZERS_PARALLELISM"
 
-# Held while the pool works, and across a fork, so that no child inherits it at work.
+# Held while texts are tokenized, and across a fork, so that no child inherits the pool
+# or `tiktoken` at work.
 _working = threading.RLock()
 _started = False  # whether this process, or its parent before the fork, used the pool
 _is_fork = False
@@ -25,6 +27,13 @@ _hides_warning = False
 def can_share() -> bool:
     """RETURNS (bool): Whether the pool can be used in this process."""
     return not _is_fork
+
+
+@contextmanager
+def no_fork() -> Iterator[None]:
+    """Let forks wait until a block is left, and other threads that tokenize."""
+    with _working:
+        yield
 
 
 def encode_all(

@@ -57,9 +57,12 @@ class TextTokenizer:
             self._check_added(added)
         except ScoringError as e:
             raise self._error(f"it fails on plain text: {e}") from e
-        pairs = BytePairs.of(backend) if self._bytes is not None else None
-        # Tokenizes several texts at once.
-        self.batches = BatchTokenizer(self._backend, self._bytes, pairs, self.encode)
+        self._pairs = BytePairs.of(backend) if self._bytes is not None else None
+
+    @property
+    def batches(self) -> BatchTokenizer:
+        """RETURNS (BatchTokenizer): Tokenizes several texts at once."""
+        return BatchTokenizer(self._backend, self._bytes, self._pairs, self.encode)
 
     @property
     def n_special(self) -> int:
@@ -104,7 +107,7 @@ class TextTokenizer:
         offsets (Callable): Whether the offsets of a text will be read. They can be read
             in any case, but the text is then tokenized again.
         least (int): How many tokens a text has at least if they will be read.
-        in_threads (bool): Tokenize on all cores what takes long.
+        in_threads (bool): Let `tokenizers` use all cores for texts that are left to it.
         RETURNS (List[Union[Tokens, Exception]]): For each text what `encode` returns or
             raises.
         """
