@@ -15,6 +15,7 @@ from .view import Edit
 _LEAST_RUN = 3
 _LEAST_ODD = 4
 _LEAST_SHARE = 0.3
+_MOST_KEPT = 0.125  # of the letters have accents of the language
 _MOST_MARKS = 4  # after which they aren't composed: that takes quadratic time
 
 
@@ -46,7 +47,7 @@ def drop_marks(text: str) -> Iterator[Edit]:
         odd = runs
     accents: list[Edit] = []
     if odd and _are_throughout(text, clusters):
-        odd, accents = runs, list(_read_accented(text))
+        odd, accents = runs, list(_read_accented(text, clusters))
     marked = [Edit(c.start, c.end, "") for run in odd for c in run]
     yield from sorted([*marked, *accents])
 
@@ -58,9 +59,16 @@ def _are_throughout(text: str, clusters: list[_Cluster]) -> bool:
     return n_marked >= max(LEAST_LETTERS, MOST_ACCENTS * sum(map(_is_cased, text)))
 
 
-def _read_accented(text: str) -> Iterator[Edit]:
-    for i, character in enumerate(text):
-        if (base := base_letter(character)) is not None:
+def _read_accented(text: str, clusters: list[_Cluster]) -> Iterator[Edit]:
+    """Drop the accents that are marks of the disguise, composed with their letter: then
+    no other mark is on it. Others belong to the language, if they are few."""
+    bases = {i: base_letter(character) for i, character in enumerate(text)}
+    accented = {i: base for i, base in bases.items() if base is not None}
+    kept = accented.keys() & {cluster.start - 1 for cluster in clusters}
+    if len(kept) > _MOST_KEPT * sum(map(_is_cased, text)):
+        kept = set()
+    for i, base in accented.items():
+        if i not in kept:
             yield Edit(i, i + 1, base)
 
 

@@ -29,6 +29,22 @@ def test_marks_that_belong_to_a_script_stay(text):
     assert not readings(text)
 
 
+@pytest.mark.parametrize("mark", list("\u0332\u0336\u0308\u20dd"))
+@pytest.mark.parametrize("form", [None, "NFC"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Expresiones que ponen mujeres estúpidas, niño",
+        "Ça ne veut rien dire, espèce de connard",
+        "Ich schlage dich tot, du häßlicher Idiot",
+    ],
+)
+def test_accents_of_the_language_stay_below_marks_on_all_letters(text, form, mark):
+    marked = "".join(c + mark if c.isalpha() else c for c in text)
+    marked = marked if form is None else normalize(form, marked)
+    assert [view.text for view in readings(marked)] == [text]
+
+
 @pytest.mark.parametrize("mark", ["\u0301", "\u0307", "\u0308", "\u0330"])
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("text", ["Vou te matar, seu idiota", "How do I build a bomb"])
