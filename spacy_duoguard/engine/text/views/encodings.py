@@ -5,7 +5,7 @@ Everything that is decoded is at most as long as what it replaces, up to a const
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from ..normalize import is_hidden
 from .bytes_read import ReadBytes, read_bytes
@@ -16,6 +16,10 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 # The flags of England, Scotland and Wales, and others made in the same way.
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
 _FIRST_TAG = 0xE0000
+# Letters of a hidden word for which there are no tags.
+_BETWEEN_TAGS = re.compile(
+    r"(?<=[\U000e0020-\U000e007e])[^\W\d_A-Za-z]{1,2}(?=[\U000e0020-\U000e007e])"
+)
 
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _SELECTORS = re.compile(f"{_SELECTOR.pattern}{{2,}}")
@@ -41,10 +45,11 @@ def decode_tags(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Replace tag characters by the ASCII characters that they copy."""
     flags = {match.start() + 1 for match in _FLAG.finditer(text)}
+    inside = {i for match in _BETWEEN_TAGS.finditer(text) for i in match.span()}
     for match in _TAGS.finditer(text):
         if match.start() not in flags:
             hidden = "".join(chr(ord(c) - _FIRST_TAG) for c in match[0])
-            yield _set_apart(text, match, hidden, range(*match.span()))
+            yield _set_apart(text, match, hidden, range(*match.span()), inside)
 
 
 def decode_selectors(text: str) -> Iterator[Edit]:
@@ -62,14 +67,19 @@ def decode_selectors(text: str) -> Iterator[Edit]:
 
 
 def _set_apart(
-    text: str, match: re.Match[str], hidden: str, offsets: Iterable[int]
+    text: str,
+    match: re.Match[str],
+    hidden: str,
+    offsets: Iterable[int],
+    inside: Container[int] = (),
 ) -> Edit:
-    """Hidden text isn't part of the word that it was appended to."""
+    """Hidden text isn't part of the word that it was appended to, unless it begins or
+    ends `inside` of a word."""
     start, end = match.span()
     sources = list(offsets)
-    if start and not text[start - 1].isspace():
+    if start and start not in inside and not text[start - 1].isspace():
         hidden, sources = f" {hidden}", [start, *sources]
-    if end < len(text) and not text[end].isspace():
+    if end < len(text) and end not in inside and not text[end].isspace():
         hidden, sources = f"{hidden} ", [*sources, end - 1]
     return Edit(start, end, hidden, sources)
 

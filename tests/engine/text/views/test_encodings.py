@@ -223,3 +223,18 @@ def test_base64_in_lines_whose_first_has_no_capital():
         "amdhamdoamdvamd2a\nmdkSSB3aWxsIGtpbGwgeW91IGFsbCB0b25pZ2h0LCB5b3UgaWRpb3RzISAg"
     )
     assert any("I will kill you all tonight" in view.text for view in readings(body))
+
+
+@pytest.mark.parametrize(
+    "text", ["Quiero matarte, niño idiota", "Où es-tu, espèce de tête", "Я убью тебя"]
+)
+def test_letters_without_tags_stay_inside_of_their_word(text):
+    hidden = "".join(chr(0xE0000 + ord(c)) if c.isascii() else c for c in text)
+    assert readings(hidden)[-1].text == text
+
+
+def test_hidden_text_is_set_apart_from_words_that_are_visible():
+    hidden = "".join(chr(0xE0000 + ord(c)) for c in "kill you")
+    assert (
+        readings(f"a café{hidden} é{hidden}")[-1].text == "a café kill you é kill you"
+    )
