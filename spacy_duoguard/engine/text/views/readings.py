@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..normalize import collapse_spaces, compose, is_hidden
-from .encodings import DECODERS
+from .encodings import DECODERS, decode_selectors, decode_tags
 from .leet import read_digits
 from .letters import read_small_capitals, read_symbols, turn_letters
 from .lookalikes import read_lookalikes
@@ -94,12 +94,21 @@ def _decode(view: View) -> View | None:
     without disguises. Where a disguise divides what is encoded, more of it is decoded
     without: then it isn't decoded as it is. None if nothing is encoded in it."""
     steps = (_as_it_is, _compose, _without_disguises)
-    best, most = _decode_in(view, steps)
+    visible = _read_hidden(view)
+    best, most = _decode_in(visible, steps)
     for i in range(1, len(steps)) if best is not None else ():
-        read, size = _decode_in(view, steps[i:])
+        read, size = _decode_in(visible, steps[i:])
         if size > most:
             best, most = read, size
-    return best
+    return visible if best is None and visible is not view else best
+
+
+def _read_hidden(view: View) -> View:
+    """What a view reads with what is hidden decoded. It would be dropped without
+    disguises, however much else is decoded then."""
+    for decode in (decode_tags, decode_selectors):
+        view = view.edit(release(view.text, list(decode(view.text))))
+    return view
 
 
 def _decode_in(

@@ -238,3 +238,20 @@ def test_hidden_text_is_set_apart_from_words_that_are_visible():
     assert (
         readings(f"a café{hidden} é{hidden}")[-1].text == "a café kill you é kill you"
     )
+
+
+@pytest.mark.parametrize("payload", ["suck my dick, bitch", "I will kill you tonight"])
+@pytest.mark.parametrize("before", [True, False])
+def test_hidden_text_is_read_beside_disguised_encodings(payload, before):
+    """Without disguises, invisible characters are dropped."""
+    safe = base64.b64encode(b"Good morning, how are you? The sun shines.").decode()
+    wide = "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in safe)
+    divided = safe[:9] + "\u200b" + safe[9:21] + "\u200b" + safe[21:]
+    tags = "".join(chr(0xE0000 + ord(c)) for c in payload)
+    selectors = "a" + "".join(chr(0xE0100 + ord(c) - 16) for c in payload)
+    for hidden in (tags, selectors):
+        for other in (wide, divided):
+            text = f"{hidden} {other}" if before else f"{other} {hidden}"
+            read = readings(text)[-1].text
+            assert payload in read
+            assert "how are you" in read
