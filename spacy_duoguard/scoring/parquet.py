@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Errors, SettingsError
@@ -11,7 +10,7 @@ from ..taxonomy import UNSAFE
 from .batches import BATCH_SIZE
 from .fields import FieldCounts
 from .inputs import read_text_file
-from .parquet_schema import align, damaged, load_pyarrow, unify_schemas
+from .parquet_schema import HAS_JSON, align, damaged, load_pyarrow, unify_schemas
 from .parquet_size import is_dense, is_too_long, size_of_rows
 from .record import BrokenRecordError, Row, Source, list_files
 from .results import NOTHING, Columns, to_plain
@@ -136,7 +135,7 @@ class InputColumns(NamedTuple):
     """The columns of an input."""
 
     fields: "list[pyarrow.Field]"
-    messages: bool  # whether there are conversations, or something else than texts
+    messages: bool  # whether there are conversations instead of texts
 
 
 def input_columns(source: Source) -> InputColumns:
@@ -163,11 +162,9 @@ def input_columns(source: Source) -> InputColumns:
         return InputColumns([pa.field(key, pa.string()) for key in names], False)
     messages, counts = False, FieldCounts(source.text_key)
     for record in read_text_file(source):
-        # In a column of strings, anything else than a text becomes JSON.
-        text = record.fields.get(source.text_key)
-        messages |= not isinstance(text, (str, NoneType))
+        messages |= record.conversation is not None
         counts.add({key: _type_name(value) for key, value in record.fields.items()})
-    fields = [pa.field(key, _column_type(pa, t)) for key, t in counts.chosen.items()]
+    fields = [_to_field(pa, key, types) for key, types in counts.chosen.items()]
     return InputColumns(fields, messages)
 
 
@@ -191,15 +188,16 @@ def _type_name(value: Any) -> str:
     return type(value).__name__
 
 
-def _column_type(pa: Any, names: set[str]) -> Any:
-    names = names - {"NoneType"}
-    if names == {"bool"}:
-        return pa.bool_()
-    if names == {"int"}:
-        return pa.int64()
-    if names in ({"float"}, {"int", "float"}):
-        return pa.float64()
-    return pa.string()
+def _to_field(pa: Any, name: str, types: set[str]) -> "pyarrow.Field":
+    types = types - {"NoneType"}
+    if types == {"bool"}:
+        return pa.field(name, pa.bool_())
+    if types == {"int"}:
+        return pa.field(name, pa.int64())
+    if types in ({"float"}, {"int", "float"}):
+        return pa.field(name, pa.float64())
+    metadata = HAS_JSON if types - {"str"} else None
+    return pa.field(name, pa.string(), metadata=metadata)
 
 
 def result_columns(

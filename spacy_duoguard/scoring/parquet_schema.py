@@ -4,8 +4,7 @@ Files written at different times differ: a column comes later, a number is wider
 types are combined before anything is scored, or the folder is refused.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 1000
 
 
-# Columns that results of conversations have.
-_TURNS = {"scored_text", "turns"}
+# Metadata of a column of strings in which other values have become JSON.
+HAS_JSON = {b"spacy-duoguard": b"JSON"}
 
 
 def check_width(count: int, *, name: str, most: int) -> None:
@@ -68,10 +67,11 @@ def unify_schemas(
     RAISES (SettingsError): There are too many columns that not all files have, a file
         is damaged, does not have the required column, has
         two columns of the same name, or one whose type doesn't go with that in another.
-        Or the required column holds messages as JSON.
+        Or the required column has something else than texts, such as messages, as JSON.
     """
     pa = load_pyarrow()
     known: dict[str, tuple[Path, Any, Any]] = {}
+    marked: dict[str, dict[bytes, bytes]] = {}
     widest = 0
     for file in files:
         try:
@@ -95,23 +95,19 @@ def unify_schemas(
                 )
                 raise SettingsError(message)
             known[field.name] = (first, as_stored, combined)
+            if HAS_JSON.items() <= (field.metadata or {}).items():
+                marked[field.name] = HAS_JSON
+                if field.name == required:
+                    message = Errors.E340.format(path=file, column=required)
+                    raise SettingsError(message)
         widest = max(widest, len(schema))
         check_width(len(known), name=str(file.parent), most=widest)
-    if required is not None:
-        _check_not_json(known[required], required, known)
-    return pa.schema([pa.field(name, kind) for name, (*_, kind) in known.items()])
-
-
-def _check_not_json(
-    column: tuple[Path, Any, Any], name: str, names: Iterable[str]
-) -> None:
-    """RAISES (SettingsError): The column has texts, and also what was no text when
-    results were written."""
-    file, _, kind = column
-    earlier = {re.sub("^(input_)+", "", other) for other in names}
-    is_transcript = re.sub("^(input_)+", "", name) in _TURNS
-    if earlier >= _TURNS and not is_transcript and _is_text(load_pyarrow(), kind):
-        raise SettingsError(Errors.E340.format(path=file, column=name))
+    return pa.schema(
+        [
+            pa.field(name, kind, metadata=marked.get(name))
+            for name, (*_, kind) in known.items()
+        ]
+    )
 
 
 def _decoded(pa: Any, kind: Any) -> Any:

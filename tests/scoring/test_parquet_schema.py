@@ -265,6 +265,17 @@ def test_a_pipe_is_not_read_twice(run, tmp_path):
     assert count_records(Source(str(pipe), "jsonl", "text")) is None
 
 
+def test_another_field_with_messages_is_no_text_either(run, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    call = [{"role": "assistant", "tool_calls": [{"id": "1"}]}]
+    source.write_text(json.dumps({"title": "a", "messages": call}) + "\n", "utf8")
+    run(source, out, text_key="title")
+    run(out, tmp_path / "again.parquet", text_key="title")
+    for results in (out, tmp_path / "again.parquet"):
+        with pytest.raises(SettingsError, match=r"E340.*column 'messages'"):
+            run(results, tmp_path / "last.jsonl", text_key="messages")
+
+
 @pytest.mark.parametrize("value", [5, True, ["a"], [], {"a": 1}, [{"role": "x"}]])
 def test_what_is_no_text_is_none_in_its_results_either(run, tmp_path, value):
     source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
