@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
-from .bytes_read import read_bytes
+from .bytes_read import ReadBytes, read_bytes
 from .view import Edit, View
 
 # A line break, and what may stand before each line, as in a list or a quotation.
@@ -21,6 +21,7 @@ _BASE64 = re.compile(
     r"|[A-Za-z0-9+/_-]{6,})(?![A-Za-z0-9+/_-])"
     r"(=*)(?=([A-Za-z0-9+/_-]?))"
 )
+_HEX_LINE = re.compile("[0-9a-f]{16,}|[0-9A-F]{16,}")
 _SIGNS = "+/_-"  # of base64, but also those of markup and addresses
 _SIGN = re.compile("[+/_-]+")
 _MOST_SIGNS = 8  # after which it may begin
@@ -72,23 +73,66 @@ def _decode_base64(text: str) -> Iterator[Edit]:
             encoded = encoded.rstrip("=")  # it belongs to what follows: key=value
         if encoded[-1] != "=" and _is_no_base64(encoded):
             continue
-        edit, _ = _read_base64(encoded, match.start())
-        if edit:
-            yield edit
-        elif _BREAK.search(encoded):
-            yield from _read_lines(encoded, match.start())
+        yield from _read_lines(encoded, match.start())
 
 
 def _read_lines(encoded: str, start: int) -> Iterator[Edit]:
-    """Read lines that don't belong together, or all but the last one do, whichever
+    """Read lines as one text, as one without the last line, or as several, whichever
     shows more."""
-    lines = list(_lines(encoded, start))
-    reads = [_read_base64(line, line_start) for line_start, line in lines]
-    end = lines[-2][0] + len(lines[-2][1])
-    joined = _read_base64(encoded[: end - start], start)
-    if joined[1] > sum(n_read for _, n_read in reads[:-1]):
-        reads[:-1] = [joined]
-    yield from (edit for edit, _ in reads if edit)
+    joined, most = _read_base64(encoded, start)
+    best = [joined] if joined else []
+    breaks = [line.span() for line in _BREAK.finditer(encoded)]
+    divisions = [_divide_lines(encoded, is_text=joined is not None)] if breaks else []
+    if breaks and not joined:
+        end, last = breaks[-1]
+        divisions.insert(0, iter([(0, end), (last, len(encoded))]))
+    for texts in divisions:
+        reads = [_read_base64(encoded[i:j], start + i) for i, j in texts]
+        n_read = sum(n for _, n in reads)
+        if not best or n_read > most:
+            best, most = [edit for edit, _ in reads if edit], n_read
+    yield from best
+
+
+def _divide_lines(encoded: str, *, is_text: bool) -> Iterator[tuple[int, int]]:
+    """Where each text in lines of base64 may begin and end: at a line that shows more
+    by itself than behind the rest of the line before, and at one in hex. Unless all of
+    them together are text, also at lines that show none, or have other lengths."""
+    begin = end = 0
+    rest, was_base64 = "", True
+    sizes: list[int] = []
+    for start, line in _lines(encoded, 0):
+        body = line.rstrip("=")
+        alone, behind = _count_text(body), _count_text(rest + body)
+        is_new = alone - max(behind, 0) > len(body) / 8
+        if sizes and not (is_text or rest or _is_no_base64(body)):
+            is_single = len(sizes) == 1 and len(line) != sizes[0]
+            is_new |= is_single or sizes[-1] != sizes[0]
+        is_base64 = is_text or (alone if is_new else behind) >= 0
+        is_base64 &= not _HEX_LINE.fullmatch(line)
+        if sizes and (is_new or is_base64 != was_base64):
+            yield begin, end
+            begin, rest, sizes = start, "", []
+        rest += body
+        rest = rest[len(rest) - len(rest) % 4 :]
+        sizes.append(len(line))
+        end, was_base64 = start + len(line), is_base64
+    yield begin, end
+
+
+def _count_text(body: str) -> int:
+    """How much of a part of base64 is text."""
+    data = _decode(body[: len(body) // 4 * 4])
+    return _n_text(data, ReadBytes.of(data))
+
+
+def _n_text(data: bytes, read: ReadBytes) -> int:
+    return len(data) - read.n_left_out - _COST_OF_INVALID * read.n_invalid
+
+
+def _decode(body: str) -> bytes:
+    standard = body.translate({ord("-"): "+", ord("_"): "/"})
+    return base64.b64decode(standard + "=" * (-len(body) % 4))
 
 
 def _lines(encoded: str, start: int) -> Iterator[tuple[int, str]]:
@@ -142,8 +186,7 @@ def _read_run(encoded: str, start: int) -> tuple[Edit | None, int]:
     body = "".join(line for _, line in lines).rstrip("=")
     if len(body) % 4 == 1 or body.islower() or body.isdigit():
         return None, 0
-    standard = body.translate({ord("-"): "+", ord("_"): "/"})
-    data = base64.b64decode(standard + "=" * (-len(body) % 4))
+    data = _decode(body)
     is_word = body.isalpha() and (body.isupper() or body[1:].islower())
     read = read_bytes(data, is_plain=is_word)
     if read is None:
@@ -152,8 +195,8 @@ def _read_run(encoded: str, start: int) -> tuple[Edit | None, int]:
     if len(lines) > 1:
         visible = [i + j for i, line in lines for j in range(len(line))]
         offsets = [visible[i * 4 // 3] for i in read.offsets]
-    n_read = len(data) - read.n_left_out - _COST_OF_INVALID * read.n_invalid
-    return Edit(start, start + len(encoded), read.text, offsets), n_read
+    edit = Edit(start, start + len(encoded), read.text, offsets)
+    return edit, _n_text(data, read)
 
 
 def decode_hex(text: str) -> Iterator[Edit]:

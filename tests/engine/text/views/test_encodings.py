@@ -154,6 +154,37 @@ def test_base64_in_lines_with_other_ends(end, length):
     assert read(f"Hi{end}{end.join(lines)}").endswith(LONG)
 
 
+@pytest.mark.parametrize("form", ["{}", "> {}", "- {}", "{}\r"])
+@pytest.mark.parametrize("size", [40, 41, 42])
+def test_texts_in_base64_one_below_the_other(form, size):
+    texts = (LONG[:size], TEXT, LONG[: size + 1], LONG[1:size])
+    data = [base64.b64encode(text.encode()).decode().rstrip("=") for text in texts]
+    result = read("\n".join(form.format(encoded) for encoded in data))
+    assert all(text.strip() in result for text in texts)
+
+
+@pytest.mark.parametrize("length", [38, 57, 76])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Sicherheitsvorkehrungen", "internationalization", "file-name-with-dashes"),
+        *("9e107d9d372bb6826bd81d3542a419d6", "DA39A3EE5E6B4B0D3255BFEF95601890"),
+    ],
+)
+def test_base64_in_lines_beside_another_line(line, length):
+    text = LONG.strip()
+    encoded = base64.b64encode(text.encode()).decode().rstrip("=")
+    lines = [encoded[i : i + length] for i in range(0, len(encoded), length)]
+    assert text in read("\n".join([line, *lines]))
+    assert text in read("\n".join([*lines, line]))
+
+
+@pytest.mark.parametrize("size", [60, 61, 62])
+def test_hex_below_base64(size):
+    encoded = base64.b64encode(LONG[:size].encode()).decode().rstrip("=")
+    assert read(f"{encoded}\n{b'kill them'.hex()}") == f"{LONG[:size]}\nkill them"
+
+
 def test_base64_whose_last_line_is_one_character():
     encoded = base64.b64encode(LONG[:41].encode()).decode()[:-1]  # of 56
     lines = [encoded[i : i + 18] for i in range(0, 54, 18)]
