@@ -4,7 +4,7 @@ Fullwidth, mathematical and circled letters aren't here: NFKC knows them."""
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import cache, lru_cache
 from string import ascii_letters, ascii_lowercase, ascii_uppercase
 
@@ -134,7 +134,7 @@ def turn_letters(text: str) -> Iterator[Edit]:
             body = line[first:stop]
             read = "".join(known.get(character, character) for character in body)
             order = range(start + first, start + stop)
-            is_reversed = _is_reversed(body, read)
+            is_reversed = _is_reversed(body, read, turned)
             if is_reversed:
                 reading, sources = read[::-1], [*order[::-1]]
             else:
@@ -148,17 +148,23 @@ def turn_letters(text: str) -> Iterator[Edit]:
         start += len(line)
 
 
-def _is_reversed(body: str, read: str) -> bool | None:
+def _is_reversed(body: str, read: str, turned: Container[str]) -> bool | None:
     """Whether upside-down words stand in the order in which they are seen when the page
-    is turned. Signs that end a sentence tell, and capitals, which begin words. None if
-    there is neither, for several words, or for one at the end of a sentence, whose sign
-    may not belong to it. `read` is the body with its letters turned."""
+    is turned. Signs that end a sentence tell, and capitals, which begin words: those at
+    the beginning of a word only if it has upside-down letters, as "Hi" may stand there
+    as it is. None if there is neither, for several words, or for one at the end of a
+    sentence, whose sign may not belong to it. `read` is the body with its letters
+    turned."""
     is_end = body[-1] in _ENDS
-    if body[0] in _STOPS or (body[-1] in _STOPS and not is_end):
-        return body[0] in _STOPS
-    words = [word for word in _WORD.findall(read) if len(word) > 1]
-    n_first = sum(word[0].isupper() for word in words) + read[:2].istitle()
-    n_last = sum(word[-1].isupper() for word in words) + read[:-3:-1].istitle()
+    tokens = [token for token in body.split() if any(c in turned for c in token)]
+    for first, last in ((body[0], body[-1]), (tokens[0][0], tokens[-1][-1])):
+        if first in _STOPS or (last in _STOPS and last not in _ENDS):
+            return first in _STOPS
+    words = [word.span() for word in _WORD.finditer(read) if len(word[0]) > 1]
+    odd = [i for i, j in words if any(c in turned for c in body[i:j])]
+    n_first = sum(read[i].isupper() for i in odd)
+    n_first += body[0] in turned and read[:2].istitle()
+    n_last = sum(read[j - 1].isupper() for _, j in words) + read[:-3:-1].istitle()
     if n_first == n_last and (len(words) > 1 or is_end):
         return None
     return n_first <= n_last

@@ -75,6 +75,16 @@ def test_upside_down_capitals_of_lisu():
     assert read("\ua4d8ill this i\ua4f7iot") == ["Kill this iDiot"]
 
 
+@pytest.mark.parametrize("stop", ["", "˙"])
+@pytest.mark.parametrize(
+    "form",
+    ["Hi {}", "No, {}", "So {}", "Lol {}", "I {}", "@Bob {}", "{} - Ann", "{} Bob"],
+)
+def test_words_that_can_stand_as_they_are_beside_upside_down_ones(form, stop):
+    (reading,) = read(form.format(f"{stop}ɥɔʇᴉq 'ʞɔᴉp ʎɯ ʞɔns"))
+    assert "suck my dick, bitch" in reading
+
+
 @pytest.mark.parametrize(
     "text",
     [
