@@ -9,10 +9,11 @@ import numpy as np
 
 from ..errors import Errors, SettingsError
 from .checkpoint.bundle import Bundle, load_bundle, write_bundle
-from .conversation import read_messages
+from .conversation import offsets_of, read_messages
 from .launched import (
     MOST_WAITING,
     LaunchedQueries,
+    divide_by_views,
     divide_queries,
     launch_queries,
 )
@@ -194,17 +195,18 @@ class Classifier:
         known = {query for launched in waiting for query in launched.queries}
         scores: dict[Query, TextScores] = {}
         others = [query for query in dict.fromkeys(queries) if query not in known]
-        for part in divide_queries(others, self.decoder.device):
-            texts = split_all(
-                [query.text for query in part],
-                *(self.tokenizer, self.settings, limits),
-                device=self.decoder.device,
-                offsets=_need_offsets(part),
-                ahead=ahead,
-            )
-            waiting.append(launch_queries(self.runner, part, texts))
-            while len(waiting) > MOST_WAITING:
-                scores.update(waiting.popleft().read())
+        for group, of_group in divide_by_views(others, limits):
+            for part in divide_queries(group, self.decoder.device):
+                texts = split_all(
+                    [query.text for query in part],
+                    *(self.tokenizer, self.settings, of_group),
+                    device=self.decoder.device,
+                    offsets=_need_offsets(part),
+                    ahead=ahead if of_group is limits else None,
+                )
+                waiting.append(launch_queries(self.runner, part, texts))
+                while len(waiting) > MOST_WAITING:
+                    scores.update(waiting.popleft().read())
         for launched in waiting:
             scores.update(launched.read())
         return unshared(scores[query] for query in queries)
@@ -235,7 +237,7 @@ class Classifier:
         turns (Iterable[Union[str, Mapping[str, Any]]]): The turns, in order: texts, or
             messages as for `read_messages`.
         normalize (bool), views (Optional[Mapping[str, Callable]]): As in `analyze`, for
-            the conversation as a whole.
+            each message by itself.
         RETURNS (ndarray): Probabilities, (n_turns, n_labels), float32: row i scores the
             conversation up to the end of turn i, with the spaces that join the turns.
             An empty turn adds one, unless it's the first. 1.0 for a turn that
@@ -245,8 +247,11 @@ class Classifier:
         """
         conversation = read_messages(turns)
         text = conversation.text
-        (scores,) = self.analyze([text], normalize=normalize, views=views, curve=True)
-        return score_spans(text, conversation.spans, scores)
+        spans = conversation.spans
+        query = Query(text, curve=True, messages=offsets_of(spans))
+        checked = check_views(views)
+        (scores,) = self.answer([query], normalize=normalize, views=checked)
+        return score_spans(text, spans, scores)
 
     def check_causal(self) -> None:
         """Check that the output at a token is the score of the text up to it.

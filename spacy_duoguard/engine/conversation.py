@@ -44,6 +44,12 @@ class TurnSpan(NamedTuple):
     end: int
 
 
+def offsets_of(spans: Iterable[TurnSpan]) -> tuple[tuple[int, int], ...]:
+    """spans (Iterable[TurnSpan]): The turns of a conversation.
+    RETURNS (Tuple[Tuple[int, int], ...]): Where each begins and ends."""
+    return tuple((span.start, span.end) for span in spans)
+
+
 @dataclass(frozen=True)
 class Conversation:
     """The turns of a conversation, in order."""

@@ -2,7 +2,7 @@
 ones before."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -10,6 +10,8 @@ from .network.device import computes_apart
 from .prefix_scores import Query, QueryBatch, QueryPlan
 from .runner import Launch, Runner
 from .text.parallel import divide
+from .text.split import Limits
+from .text.views.messages import views_of_messages
 from .text.windows import WindowedText
 from .text_scores import TextScores, read_scores
 
@@ -72,3 +74,29 @@ def divide_queries(
         yield from divide(queries, lambda query: len(query.text), most=PART_CHARS)
     elif queries:
         yield list(queries)
+
+
+def divide_by_views(
+    queries: Sequence[Query], limits: Limits
+) -> Iterator[tuple[list[Query], Limits]]:
+    """queries (Sequence[Query]): Queries.
+    limits (Limits): What to read of them.
+    YIELDS (Tuple[List[Query], Limits]): Queries whose texts are read in the same way:
+        those of texts, and those of conversations, whose messages are read one by one.
+    """
+    chats = [query for query in queries if query.messages and limits.normalize]
+    if len(chats) < len(queries):
+        rest = set(chats)
+        yield [query for query in queries if query not in rest], limits
+    groups: list[tuple[dict[str, tuple[tuple[int, int], ...]], list[Query]]] = []
+    for query in chats:
+        for messages, members in groups:
+            # The same text can be that of several conversations.
+            if messages.setdefault(query.text, query.messages) == query.messages:
+                members.append(query)
+                break
+        else:
+            groups.append(({query.text: query.messages}, [query]))
+    for messages, members in groups:
+        views = views_of_messages(messages, limits.views)
+        yield members, replace(limits, views=views)

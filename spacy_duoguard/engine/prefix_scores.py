@@ -60,6 +60,7 @@ class Query(NamedTuple):
     text: str
     spans: tuple[tuple[int, int], ...] = ()  # in context; character offsets
     curve: bool = False  # score every prefix
+    messages: tuple[tuple[int, int], ...] = ()  # of a conversation, each read by itself
 
 
 class SpanInWindow(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc, Span
 
-from ..engine.conversation import TurnSpan
+from ..engine.conversation import TurnSpan, offsets_of
 from ..engine.prefix_scores import Curve, Query, SpanScores
 from ..engine.text_scores import Coverage, TextScores, WindowScores
 from ..engine.turn_scores import ScoredTurn, score_turns
@@ -108,12 +108,15 @@ class DocQueries:
         chats = chats or Chats([None] * len(texts))
         # The curve tells what a text scores up to the end of each turn.
         curves = [curve or turns is not None for turns in chats.turns]
+        messages = [offsets_of(turns or ()) for turns in chats.turns]
+        queries = [
+            Query(text, curve=with_curve, messages=of_chat)
+            for text, with_curve, of_chat in zip(texts, curves, messages, strict=True)
+        ]
         if in_context:
-            rows = zip(texts, groups, curves, strict=True)
-            queries = [query_in_context(t, g, curve=c) for t, g, c in rows]
+            pairs = zip(queries, groups, strict=True)
+            queries = [query._replace(spans=_offsets(group)) for query, group in pairs]
             return cls(queries, groups, [slice(0)] * len(texts), chats, curve)
-        pairs = zip(texts, curves, strict=True)
-        queries = [Query(text, curve=with_curve) for text, with_curve in pairs]
         if spans is None:
             return cls(queries, groups, [slice(0)] * len(texts), chats, curve)
         isolated = []
@@ -144,15 +147,15 @@ class DocQueries:
         return scores
 
 
-def query_in_context(
-    text: str, spans: Sequence[Span] | None, *, curve: bool = False
-) -> Query:
+def query_in_context(text: str, spans: Sequence[Span] | None) -> Query:
     """text (str): The text of a doc.
     spans (Optional[Sequence[Span]]): Spans of the doc to score in its pass.
-    curve (bool): Whether to score it up to each token.
     RETURNS (Query): The query to the engine."""
-    offsets = tuple((span.start_char, span.end_char) for span in spans or ())
-    return Query(text, offsets, curve)
+    return Query(text, _offsets(spans))
+
+
+def _offsets(spans: Sequence[Span] | None) -> tuple[tuple[int, int], ...]:
+    return tuple((span.start_char, span.end_char) for span in spans or ())
 
 
 def _read_doc(

@@ -14,7 +14,7 @@ from .view import TEXT, View
 
 # From a text to another reading, and for each of its characters the offset in the text
 # that it comes from. None where the text has no other reading.
-ViewFunction = Callable[[str], tuple[str, Sequence[int]] | None]
+ViewFunction = Callable[[str], tuple[str, Sequence[int] | np.ndarray] | None]
 
 ViewFunctions = tuple[tuple[str, ViewFunction], ...]  # with the name of each view
 

@@ -1,0 +1,70 @@
+"""The views of a conversation: each message is read by itself, so that what one leaves
+open, such as a word in separated letters, doesn't go on in the next."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from .functions import ViewFunctions, read_views
+from .readings import DECODED, FOLDED, READINGS
+from .view import View
+
+_Reading = tuple[str, np.ndarray]  # and where its characters come from
+
+
+def views_of_messages(
+    messages: Mapping[str, Sequence[tuple[int, int]]], views: ViewFunctions
+) -> ViewFunctions:
+    """messages (Mapping[str, Sequence[Tuple[int, int]]]): For the text of each
+        conversation, where its messages begin and end.
+    views (Tuple[Tuple[str, Callable], ...]): From `check_views`.
+    RETURNS (Tuple[Tuple[str, Callable], ...]): The functions of the same views, for
+        these texts: the messages as each reads alone, and what is between them."""
+    given = [name for name, _ in views]
+    names = [*(name for name in READINGS if name not in given), *given]
+    known: dict[str, dict[str, _Reading]] = {}
+
+    def read(name: str, text: str) -> _Reading | None:
+        if text not in known:
+            known[text] = _read_messages(text, messages[text], views, names)
+        return known[text].get(name)
+
+    return tuple((name, partial(read, name)) for name in names)
+
+
+def _read_messages(
+    text: str,
+    messages: Sequence[tuple[int, int]],
+    views: ViewFunctions,
+    names: Sequence[str],
+) -> dict[str, _Reading]:
+    alone = [
+        {view.name: view for view in read_views(text[start:end], views)}
+        for start, end in messages
+    ]
+    found = [name for name in names if any(name in of_one for of_one in alone)]
+    return {name: _join(text, messages, alone, name) for name in found}
+
+
+def _join(
+    text: str,
+    messages: Sequence[tuple[int, int]],
+    alone: Sequence[Mapping[str, View]],
+    name: str,
+) -> _Reading:
+    parts: list[str] = []
+    sources: list[np.ndarray] = []
+    done = 0
+    for (start, end), views in zip(messages, alone, strict=True):
+        parts.append(text[done:start])
+        sources.append(np.arange(done, start))
+        # A view that reads like another one of the message was left out.
+        view = views.get(name, views.get(FOLDED) if name == DECODED else None)
+        view = View.of(text[start:end]) if view is None else view
+        parts.append(view.text)
+        sources.append(view.starts[:-1] + start)
+        done = end
+    parts.append(text[done:])
+    sources.append(np.arange(done, len(text)))
+    return "".join(parts), np.concatenate(sources)
