@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -91,18 +90,8 @@ def _make_view(name: str, text: str, result: Any) -> View:
         or not ((starts >= 0) & (starts < len(text))).all()
     ):
         raise ScoringError(Errors.E211.format(name=name))
-    bounds = np.append(starts.astype(np.int64), len(text))
-    view = View(name, reading, bounds).whole(name)
-    return replace(view, stops=_before_space(text, view))
-
-
-def _before_space(text: str, view: View) -> np.ndarray:
-    """RETURNS (ndarray): Where the characters of a view end, without the whitespace
-    that no character comes from: what is read of a message ends with it."""
-    visible = np.array([not character.isspace() for character in text], dtype=bool)
-    after = np.where(visible, np.arange(1, len(text) + 1), 0)
-    stops = np.maximum.accumulate(after)[view.ends - 1]
-    return np.maximum(stops, view.starts[:-1] + 1)
+    ends = np.append(starts.astype(np.int64), len(text))
+    return View(name, reading, ends).whole(name)
 
 
 def _read_offsets(sources: Any, size: int) -> np.ndarray | None:

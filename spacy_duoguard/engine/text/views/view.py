@@ -42,7 +42,6 @@ class View:
     # (len(text) + 1,) int64: where in the original each character comes from, and last
     # the length of the original.
     starts: np.ndarray
-    stops: np.ndarray | None = None  # (len(text),), if not as `ends` finds out
 
     @classmethod
     def of(cls, text: str, *, name: str = TEXT) -> "View":
@@ -55,8 +54,6 @@ class View:
     def ends(self) -> np.ndarray:
         """RETURNS (ndarray): (len(text),), where in the original each character ends,
         including what was dropped after it. Characters with the same start share it."""
-        if self.stops is not None:
-            return self.stops
         ordered = np.unique(self.starts)
         return ordered[np.searchsorted(ordered, self.starts[:-1], side="right")]
 

@@ -37,29 +37,6 @@ def test_a_view_in_another_order_points_into_the_text():
     assert [view.char_span(i, i + 1) for i in range(3)] == [(2, 3), (1, 2), (0, 1)]
 
 
-@pytest.mark.parametrize("place", ["first", "linear"])
-def test_what_a_view_reads_of_a_message_ends_with_it(place):
-    """Not where the next one begins, after the space between them."""
-    text, words = (
-        "uno dos.  tres cuatro. ",
-        {"uno dos.": "one", "tres cuatro.": "three"},
-    )
-
-    def translate(text):
-        reading, offsets = "", []
-        for source, word in words.items():
-            start = text.index(source)
-            last = len(source) - 1 if place == "linear" else 0
-            reading += word
-            offsets += [start + last * i // (len(word) - 1) for i in range(len(word))]
-        return reading, offsets
-
-    (view,) = read_views(text, check_views({"translated": translate}))
-    assert view.text == "onethree"
-    assert view.char_span(0, 3) == (0, 8)
-    assert view.char_span(3, 8) == (10, 22)
-
-
 @pytest.mark.parametrize(
     "result",
     [
