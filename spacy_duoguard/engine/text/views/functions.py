@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import Errors, ScoringError, SettingsError
-from .readings import READINGS, readings
+from .readings import READINGS, all_readings, readings
 from .view import TEXT, View
 
 # From a text to another reading, and for each of its characters the offset in the text
@@ -62,19 +62,28 @@ def read_views(text: str, views: ViewFunctions = ()) -> list[View]:
     """
     if not views:
         return readings(text)
-    names = {name for name, _ in views}
-    found = readings(text) if not names.issuperset(READINGS) else []
-    found = [view for view in found if view.name not in names]
-    for name, function in views:
-        result = function(text)
-        if result is not None:
-            found.append(_make_view(name, text, result))
+    found = read_all_views(text, views)
     distinct = {view.text: view for view in reversed(found)}
     return [
         view
         for view in found
         if view.text not in ("", text) and distinct[view.text] is view
     ]
+
+
+def read_all_views(text: str, views: ViewFunctions = ()) -> list[View]:
+    """text (str), views (Tuple[Tuple[str, Callable], ...]): As for `read_views`.
+    RETURNS (List[View]): As `read_views`, also those that read like the text or like
+        another one, or like nothing.
+    RAISES (ScoringError): As `read_views`."""
+    names = {name for name, _ in views}
+    found = all_readings(text) if not names.issuperset(READINGS) else []
+    found = [view for view in found if view.name not in names]
+    for name, function in views:
+        result = function(text)
+        if result is not None:
+            found.append(_make_view(name, text, result))
+    return found
 
 
 def _make_view(name: str, text: str, result: Any) -> View:

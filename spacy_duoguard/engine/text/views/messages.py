@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from .functions import ViewFunctions, read_views
+from .functions import ViewFunctions, read_all_views
 from .readings import DECODED, FOLDED, READINGS
 from .view import View
 
@@ -39,8 +39,10 @@ def _read_messages(
     views: ViewFunctions,
     names: Sequence[str],
 ) -> dict[str, _Reading]:
+    # Whitespace at the end of a message can be in one token with that of the next.
+    messages = [(s, s + len(text[s:e].rstrip())) for s, e in messages]
     alone = [
-        {view.name: view for view in read_views(text[start:end], views)}
+        {view.name: view for view in read_all_views(text[start:end], views)}
         for start, end in messages
     ]
     found = [name for name in names if any(name in of_one for of_one in alone)]
@@ -59,7 +61,7 @@ def _join(
     for (start, end), views in zip(messages, alone, strict=True):
         parts.append(text[done:start])
         sources.append(np.arange(done, start))
-        # A view that reads like another one of the message was left out.
+        # A message in which nothing is encoded is folded in the decoded view, too.
         view = views.get(name, views.get(FOLDED) if name == DECODED else None)
         view = View.of(text[start:end]) if view is None else view
         parts.append(view.text)

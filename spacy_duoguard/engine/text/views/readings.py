@@ -52,15 +52,22 @@ def readings(text: str) -> list[View]:
         "decoded". None for a text that has nothing to fold or decode, and none that
         reads like the text or like the other one.
     """
+    views = all_readings(text)
+    if len(views) > 1 and views[0].text == views[1].text:
+        views.pop()
+    return [view for view in views if view.text and view.text != text]
+
+
+def all_readings(text: str) -> list[View]:
+    """text (str): Any text.
+    RETURNS (List[View]): As `readings`, also those that read like the text or like the
+        other one, or like nothing."""
     to_fold, to_decode = may_differ(text)
     made = (
         folded(text) if to_fold else None,
         decoded(text) if to_fold or to_decode else None,  # a disguise can hide a code
     )
-    views = [view for view in made if view is not None]
-    if len(views) > 1 and views[0].text == views[1].text:
-        views.pop()
-    return [view for view in views if view.text and view.text != text]
+    return [view for view in made if view is not None]
 
 
 def folded(text: str) -> View | None:

@@ -59,6 +59,26 @@ def test_a_view_of_one_message_has_the_others_as_they_read():
     assert read(["Hello.", "Hi."]) == {}
 
 
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\x7f", "\u00ad", "\u3164"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_message_of_which_nothing_is_read_hides_no_other(classifier, hidden, at):
+    turns = ["You idiot, I will kill you"]
+    turns.insert(at, hidden * 300)
+    for view in read(turns).values():
+        assert view.text.strip() == turns[1 - at]
+    rows = classifier.score_turns(turns, normalize=True)
+    assert rows[-1].max() > 0.8
+
+
+def test_a_view_of_users_is_used_for_each_message():
+    def plain(text):
+        kept = [i for i, c in enumerate(text) if c != "\u200b"]
+        return "".join("i" if text[i] == "§" else text[i] for i in kept), kept
+
+    views = read(["y\u200bou", "§diot"], (("plain", plain),))
+    assert views["plain"].text == "you idiot"
+
+
 def test_views_of_users_read_each_message():
     seen = []
 
@@ -87,13 +107,21 @@ def test_characters_of_a_message_come_from_it(turns):
 
 
 @pytest.mark.parametrize(
-    "first", ["you are a b i t c h", "you are a \u202ehctib", HIDDEN]
+    "first",
+    ["you are a b i t c h", "you are a \u202ehctib", HIDDEN],
 )
 def test_a_turn_scores_as_the_last_one(classifier, first):
     alone = classifier.score_turns([first], normalize=True)[0]
     for answer in ("I can't help with that.", "\x7f" * 40 + "What a lovely day."):
         rows = classifier.score_turns([first, answer], normalize=True)
         np.testing.assert_allclose(rows[0], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("answer", [" a", "\u00a0ok", "\x85ok", "  ok"])
+def test_a_turn_that_ends_with_whitespace_has_its_reading(classifier, answer):
+    """It's in one token with that of the next turn."""
+    rows = classifier.score_turns(["Hi. \u202etoidi uoY ", answer], normalize=True)
+    assert rows[0].max() > 0.9
 
 
 def test_turns_of_docs_are_read_one_by_one():
