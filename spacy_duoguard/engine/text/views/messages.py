@@ -3,6 +3,7 @@ open, such as a word in separated letters, doesn't go on in the next."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from .readings import DECODED, FOLDED, READINGS
 from .view import View
 
 _Reading = tuple[str, np.ndarray]  # and where its characters come from
+
+# Whitespace between two messages, which is read as one space if there is more.
+_LONGEST_GAP = 8
 
 
 def views_of_messages(
@@ -39,14 +43,25 @@ def _read_messages(
     views: ViewFunctions,
     names: Sequence[str],
 ) -> dict[str, _Reading]:
-    # Whitespace at the end of a message can be in one token with that of the next.
-    messages = [(s, s + len(text[s:e].rstrip())) for s, e in messages]
+    # Whitespace at the ends of messages isn't theirs: it can all be in one token.
+    messages = [_without_space(text, start, end) for start, end in messages]
     alone = [
         {view.name: view for view in read_all_views(text[start:end], views)}
         for start, end in messages
     ]
     found = [name for name in names if any(name in of_one for of_one in alone)]
+    bounds = [0, *chain.from_iterable(messages), len(text)]
+    gaps = [stop - start for start, stop in zip(bounds[::2], bounds[1::2], strict=True)]
+    if max(gaps) > _LONGEST_GAP and FOLDED in names and FOLDED not in found:
+        found.append(FOLDED)
     return {name: _join(text, messages, alone, name) for name in found}
+
+
+def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
+    message = text[start:end]
+    if not message.strip():
+        return start, start
+    return end - len(message.lstrip()), start + len(message.rstrip())
 
 
 def _join(
@@ -58,15 +73,14 @@ def _join(
     parts: list[str] = []
     sources: list[np.ndarray] = []
     done = 0
-    for (start, end), views in zip(messages, alone, strict=True):
-        parts.append(text[done:start])
-        sources.append(np.arange(done, start))
+    nothing: Mapping[str, View] = {}
+    after_all = ((len(text), len(text)), nothing)
+    for (start, end), views in [*zip(messages, alone, strict=True), after_all]:
+        space = text[done:start] if start - done <= _LONGEST_GAP else " "
         # A message in which nothing is encoded is folded in the decoded view, too.
         view = views.get(name, views.get(FOLDED) if name == DECODED else None)
         view = View.of(text[start:end]) if view is None else view
-        parts.append(view.text)
-        sources.append(view.starts[:-1] + start)
+        parts += space, view.text
+        sources += np.arange(done, done + len(space)), view.starts[:-1] + start
         done = end
-    parts.append(text[done:])
-    sources.append(np.arange(done, len(text)))
     return "".join(parts), np.concatenate(sources)

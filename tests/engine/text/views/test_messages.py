@@ -70,6 +70,22 @@ def test_a_message_of_which_nothing_is_read_hides_no_other(classifier, hidden, a
     assert rows[-1].max() > 0.8
 
 
+@pytest.mark.parametrize("space", [" ", "\n", "\u00a0", "\u3000", "\t \n"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("{}", "You idiot"), ("Hi{}", "You idiot"), ("Hi", "{}You idiot")],
+)
+def test_long_gaps_between_messages_are_read_as_a_space(
+    classifier, space, before, after
+):
+    gap = space * 100
+    turns = [before.format(gap), after.format(gap)]
+    (view,) = read(turns).values()
+    assert view.text == f"{before.format('')} You idiot"
+    assert classifier.score_turns(turns, normalize=True)[-1].max() > 0.9
+    assert read(["Hi\n", " You say so. "]) == {}
+
+
 def test_a_view_of_users_is_used_for_each_message():
     def plain(text):
         kept = [i for i, c in enumerate(text) if c != "\u200b"]
