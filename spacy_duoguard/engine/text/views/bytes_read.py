@@ -24,7 +24,7 @@ _ENCODED = re.compile(
 _LEAST_LETTERS = 0.6  # the share of letters and spaces in a few bytes
 # In as many bytes, a text with as many characters can hold anything else, but for bytes
 # that are no characters: by chance, almost half of them are such.
-_MANY_BYTES = 16
+MANY_BYTES = 16
 _MANY_CHARACTERS = 8
 _MOST_INVALID = 0.2
 
@@ -67,13 +67,23 @@ class ReadBytes:
         return cls("".join(characters), offsets, n_left_out, n_invalid)
 
 
+def is_utf8(data: bytes) -> bool:
+    """data (bytes): Any bytes.
+    RETURNS (bool): Whether all of them belong to characters."""
+    try:
+        data.decode("utf8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def read_bytes(data: bytes, *, is_plain: bool) -> ReadBytes | None:
     """data (bytes): Bytes that may be text.
     is_plain (bool): Whether what encodes them may be a word or a number instead.
     RETURNS (Optional[ReadBytes]): The text; None unless it has words, or something
         encoded once more, and isn't chance."""
     n_invalid = len(data) - len(data.decode("utf8", "ignore").encode("utf8"))
-    if n_invalid and (is_plain or len(data) < _MANY_BYTES):
+    if n_invalid and (is_plain or len(data) < MANY_BYTES):
         return None
     if n_invalid > _MOST_INVALID * len(data):
         return None
@@ -85,7 +95,7 @@ def read_bytes(data: bytes, *, is_plain: bool) -> ReadBytes | None:
     least = _LEAST_LETTERS * (len(visible) + read.n_left_out)
     if not n_invalid and n_letters >= least:
         return None if is_plain and read.n_left_out else read
-    if is_plain or len(data) < _MANY_BYTES or len(read.text) < _MANY_CHARACTERS:
+    if is_plain or len(data) < MANY_BYTES or len(read.text) < _MANY_CHARACTERS:
         return None
     return read
 

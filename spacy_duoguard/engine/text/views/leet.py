@@ -9,15 +9,15 @@ _LETTERS = dict(zip("0123456789@$!", "oizeasgtbgasi", strict=True))
 _COMMON = "013457@$!"  # those that are read anywhere
 
 _TOKEN = re.compile(r"(?<![^\W_])(?:[^\W_]|[@$!](?=[^\W_@$!]|[$]))+[$]*")
-_INSIDE = re.compile(rf"(?<=[^\W\d_])([{_COMMON}])\1?(?=[^\W\d_])")
+SIGN_INSIDE = re.compile(rf"(?<=[^\W\d_])([{_COMMON}])\1?(?=[^\W\d_])")
 _DOMAIN = re.compile(r"\.\w")
 _LEAST_LETTERS = 2
 _LONGEST_WORD = 16  # longer ones are keys and codes
 
 # Where this many words, and this share of all, mix letters and digits, digits are
 # letters in all words.
-_LEAST_WORDS = 3
-_LEAST_SHARE = 0.3
+LEAST_WORDS = 3
+LEAST_SHARE = 0.3
 _LEAST_INSIDE = 1 / 8  # the share of these with a digit between letters
 _LEAST_INSIDE_CAPITALS = 0.4  # the same for words in capitals
 _LONGEST_NUMBER = 3  # digits; longer ones aren't words
@@ -30,7 +30,7 @@ def read_digits(text: str) -> Iterator[Edit]:
     YIELDS (Edit): Replace digits and signs inside words by the letters that they look
         like. Numbers, and names such as mp3, covid19 or H2O, stay, except in texts that
         are written like this throughout."""
-    if not _INSIDE.search(text):
+    if not SIGN_INSIDE.search(text):
         return
     tokens = list(_TOKEN.finditer(text))
     words = [token[0] for token in tokens]
@@ -48,8 +48,8 @@ def _is_style(tokens: Sequence[str]) -> bool:
     """Whether a text is written with digits for letters throughout. Names in capitals
     have digits, too."""
     mixed = [t for t in tokens if any(map(str.isdigit, t)) and any(map(str.islower, t))]
-    n_inside = sum(_INSIDE.search(token) is not None for token in tokens)
-    least = max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+    n_inside = sum(SIGN_INSIDE.search(token) is not None for token in tokens)
+    least = max(LEAST_WORDS, LEAST_SHARE * len(tokens))
     return len(mixed) >= least and n_inside >= _LEAST_INSIDE * len(mixed)
 
 
@@ -57,10 +57,10 @@ def _is_capital_style(tokens: Sequence[str]) -> bool:
     """The same for a text in capitals. Names and codes seldom have digits between
     letters."""
     mixed = [t for t in tokens if any(map(str.isdigit, t)) and t.isupper()]
-    n_inside = sum(_INSIDE.search(token) is not None for token in mixed)
+    n_inside = sum(SIGN_INSIDE.search(token) is not None for token in mixed)
     letters = "".join(mixed)
     return (
-        len(mixed) >= max(_LEAST_WORDS, _LEAST_SHARE * len(tokens))
+        len(mixed) >= max(LEAST_WORDS, LEAST_SHARE * len(tokens))
         and n_inside >= _LEAST_INSIDE_CAPITALS * len(mixed)
         and 2 * sum(map(str.isalpha, letters)) > len(letters)
     )
@@ -73,7 +73,7 @@ def _read_inside(token: str) -> str | None:
     n_letters = sum(map(str.isalpha, token))
     if n_letters < _LEAST_LETTERS or (token.isupper() and n_letters == _LEAST_LETTERS):
         return None
-    word = _INSIDE.sub(_replace, token)
+    word = SIGN_INSIDE.sub(_replace, token)
     if word == token or any(map(str.isdigit, word)):
         return None
     return word.replace("$", "s")

@@ -13,8 +13,8 @@ from .spacing import BRAILLE_BLANK
 # Spaces in a line, but not after a sentence, before a comment, at a line's end or in a
 # table, beside its lines.
 _GAP = re.compile(r"(?<=[^\s.!?:;|])[^\S\n\r]{2,}(?=[^\s|])")
-_LONGEST_GAP = 8
-_MOST_GAPS = 0.1  # of all words
+LONGEST_GAP = 8
+MOST_GAPS = 0.1  # of all words
 _LONGEST_SPACE = 64
 
 _MOST_JOINERS = 1 / 3  # of all letters without upper and lower case
@@ -56,7 +56,7 @@ def has_odd_spaces(text: str) -> bool:
     for gap in _GAP.finditer(text):
         longest = max(longest, len(gap[0]))
         n_gaps += 1
-    if longest > _LONGEST_GAP or n_gaps > max(1, _MOST_GAPS * len(text.split())):
+    if longest > LONGEST_GAP or n_gaps > max(1, MOST_GAPS * len(text.split())):
         return True
     n_other = len(_OTHER_BETWEEN.findall(text))
     if n_other >= _LEAST_OTHER and 2 * n_other > len(_BETWEEN.findall(text)):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
-from .bytes_read import ReadBytes, read_bytes
+from .bytes_read import MANY_BYTES, ReadBytes, is_utf8, read_bytes
 from .view import Edit, View
 
 # A line break, and what may stand before each line, as in a list or a quotation.
@@ -59,6 +59,22 @@ def has_no_capital(text: str) -> bool:
     """text (str): ASCII characters.
     RETURNS (bool): Whether there is no capital, so that unpadded base64 isn't read."""
     return text == text.lower()
+
+
+def is_no_text(text: str) -> bool:
+    """text (str): A word in one line, of letters, digits and signs of base64.
+    RETURNS (bool): Whether it's known at once that no text is read in it, if it isn't
+        padded."""
+    if not (text.isascii() and text.isalnum()):
+        return False
+    if len(text) % 4 == 1:
+        return True
+    data = _decode(text)
+    return not is_utf8(data) and (len(data) < MANY_BYTES or _is_word(text))
+
+
+def _is_word(body: str) -> bool:
+    return body.isalpha() and (body.isupper() or body[1:].islower())
 
 
 def _is_no_base64(unpadded: str) -> bool:
@@ -187,8 +203,7 @@ def _read_run(encoded: str, start: int) -> tuple[Edit | None, int]:
     if len(body) % 4 == 1 or body.islower() or body.isdigit():
         return None, 0
     data = _decode(body)
-    is_word = body.isalpha() and (body.isupper() or body[1:].islower())
-    read = read_bytes(data, is_plain=is_word)
+    read = read_bytes(data, is_plain=_is_word(body))
     if read is None:
         return None, 0
     offsets = [start + i * 4 // 3 for i in read.offsets]

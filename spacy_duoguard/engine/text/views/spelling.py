@@ -29,7 +29,7 @@ _LEAST_SWAPPED = 0.75
 # The share of words with letters that have no case.
 _MOST_CASELESS = 0.25
 # The share of words in which each letter is repeated.
-_LEAST_REPEATED = 0.6
+LEAST_REPEATED = 0.6
 _MOST_TIMES = 9
 LONGEST_WORD = 24  # letters; longer ones are codes
 # The share of letters with an accent. Vietnamese has a third.
@@ -95,7 +95,7 @@ def read_repeats(text: str) -> Iterator[Edit]:
     words = [word for word in words if len(word[0]) > 1]
     times = [_times(word[0]) for word in words]
     repeated = [count for count in times if count > 1]
-    least = max(_LEAST_WORDS, _LEAST_REPEATED * len(words))
+    least = max(_LEAST_WORDS, LEAST_REPEATED * len(words))
     if len(repeated) < least:
         yield from _read_unequal(
             [word for word in words if _is_repeated(word[0])], least

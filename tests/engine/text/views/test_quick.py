@@ -1,5 +1,6 @@
 """What the quick check calls plain reads as it is, and plain texts cost little."""
 
+import base64
 import importlib
 import random
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import spacy_duoguard.engine.text.views.readings as module
 from spacy_duoguard.disguises.suite import SUITE
 from spacy_duoguard.engine.text.views.quick import may_differ
+from spacy_duoguard.engine.text.views.radix import decode_base64, is_no_text
 from spacy_duoguard.engine.text.views.readings import decoded, folded, readings
 
 WORDS = [
@@ -18,6 +20,7 @@ WORDS = [
     *("h.a.t.e", "n'y a-t-il", "\u00e9\u00e8", "kkiillll", "aabbcc", "uSER", "%41"),
     *("\u0434\u0430", "\u0441\u043e\u0441\u043e", "\u0435", "\u6f22\u5b57", "\uff04"),
     *("\u30ab\u529b\u30ab", "\u0939\u093f\u0928\u094d\u0926\u0940", "\u2026", "\xa0"),
+    *("0x68 0x61 0x74 0x65 0x20 0x6d", "aGF0ZSB5b3U", "aGF0ZQ==", "\\n", "x=1", "k1ll"),
     *("\\x41", "&amp;", "&#104;", "X" * 26, "y" * 30, "  ", "\n\n", "\u203c", "\xb4"),
 ]
 CHARACTERS = (
@@ -64,7 +67,7 @@ def test_the_quick_check_misses_nothing_that_the_steps_read(text):
 
 def test_the_quick_check_misses_nothing_in_seeded_texts():
     draw = random.Random(4)
-    for _ in range(1_000):
+    for _ in range(2_000):
         units = draw.choices(
             [*CHARACTERS, *WORDS] if draw.random() < 0.5 else WORDS,
             k=draw.randint(0, 15),
@@ -72,6 +75,28 @@ def test_the_quick_check_misses_nothing_in_seeded_texts():
         text = draw.choice(["", " "]).join(units)
         views = [view.text for view in readings(text)]
         assert views == [reading for _, reading, _ in read(text)]
+
+
+@settings(deadline=None)
+@given(
+    data=st.text(st.sampled_from("hate you\u00e9\u6f22\x00"), min_size=6).map(
+        str.encode
+    )
+    | st.text(min_size=6).map(lambda text: text.encode("utf8", "replace"))
+    | st.binary(min_size=6),
+    size=st.integers(0, 3),
+)
+def test_a_word_is_known_as_no_base64_only_if_no_text_is_read_in_it(data, size):
+    word = base64.b64encode(data).decode().rstrip("=")
+    word = word[: len(word) - size]
+    if is_no_text(word):
+        assert not list(decode_base64(word))
+
+
+@pytest.mark.parametrize("word", ["Unfortunately", "TWVycnkgQ2hyaXN0bWFz"])
+def test_which_words_are_known_as_no_base64(word):
+    reads = [edit.text for edit in decode_base64(word)]
+    assert (reads, is_no_text(word)) in [([], True), (["Merry Christmas"], False)]
 
 
 @pytest.mark.parametrize("language", ["en", "es", "fr", "hi", "ru", "tr", "vi"])
