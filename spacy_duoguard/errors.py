@@ -447,10 +447,10 @@ class Errors:
         "with --component."
     )
     E340 = (
-        "[E340] The column '{column}' of {path} has values that were no strings, such "
-        "as messages, as JSON: `score` wrote it so, and would score it as plain text. "
-        "Score the input of that run again, or its results in JSON lines, which keep "
-        "messages as they are."
+        "[E340] The column '{column}' of {path} holds JSON, such as messages, which "
+        "`score` would score as plain text. If `score` wrote it, score the input of "
+        "that run again, or its results in JSON lines, which keep messages as they "
+        "are. Else make it a list of structs."
     )
     E341 = (
         "[E341] Something follows the corpus in {path}, such as a second corpus, and "

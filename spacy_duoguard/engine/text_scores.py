@@ -68,13 +68,17 @@ class Coverage:
         if not self.truncated:
             return
         needed = np.fromiter(map(needs_token, text), dtype=bool, count=len(text))
-        left_out = needed.copy()
+        is_kept = np.zeros(len(text), dtype=bool)
         for window in scores.windows:
             if window.view == TEXT:
-                left_out[window.start : window.end] = False
+                is_kept[window.start : window.end] = True
+        left_out = needed & ~is_kept
+        # What is invisible may be read in a view.
+        is_space = np.fromiter(map(str.isspace, text), dtype=bool, count=len(text))
         # How many characters there are before each offset.
-        self._needed = np.concatenate(([0], needed.cumsum()))
-        self._left_out = np.concatenate(([0], left_out.cumsum()))
+        self._written = _count_before(~is_space)
+        self._kept = _count_before(~is_space & is_kept)
+        self._left_out = _count_before(left_out)
         # A window of a view that a limit left out isn't known, nor is one of the text
         # whose tokens are all in its neighbours: it could concern any part.
         views = any(window.view != TEXT for window in scores.windows)
@@ -91,12 +95,15 @@ class Coverage:
 
     def covers_none(self, start: int, end: int) -> bool:
         """start (int), end (int): As in `covers`.
-        RETURNS (bool): Whether the part needs tokens, and none of them is in a
+        RETURNS (bool): Whether there is something in the part, and nothing of it in a
             window."""
-        if not self.truncated:
+        if not self.truncated or self._written[end] == self._written[start]:
             return False
-        needed = self._needed[end] - self._needed[start]
-        return bool(0 < needed == self._left_out[end] - self._left_out[start])
+        return bool(self._kept[end] == self._kept[start])
+
+
+def _count_before(characters: np.ndarray) -> np.ndarray:
+    return np.concatenate(([0], characters.cumsum()))
 
 
 def unshared(scores: Iterable[TextScores]) -> list[TextScores]:

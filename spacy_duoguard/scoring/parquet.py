@@ -1,6 +1,5 @@
 """Parquet: read rows, and settle the columns of results before scoring starts."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,10 +9,18 @@ from ..taxonomy import UNSAFE
 from .batches import BATCH_SIZE
 from .fields import FieldCounts
 from .inputs import read_text_file
-from .parquet_schema import HAS_JSON, align, damaged, load_pyarrow, unify_schemas
+from .json_cells import read_cell, write_cell
+from .parquet_schema import (
+    HAS_JSON,
+    align,
+    damaged,
+    has_json,
+    load_pyarrow,
+    unify_schemas,
+)
 from .parquet_size import is_dense, is_too_long, size_of_rows
 from .record import BrokenRecordError, Row, Source, list_files
-from .results import NOTHING, Columns, to_plain
+from .results import NOTHING, Columns
 from .text_files import too_long
 
 if TYPE_CHECKING:
@@ -112,8 +119,10 @@ def to_rows(batch: "pyarrow.RecordBatch | pyarrow.Table") -> Iterator[Row]:
     if batch.num_rows == 1 and is_too_long(batch):
         yield too_long("row")
         return
+    cells = [field.name for field in batch.schema if has_json(field)]
     try:
-        yield from batch.to_pylist()
+        for row in batch.to_pylist():
+            yield {**row, **{name: read_cell(row[name]) for name in cells}}
     except (ValueError, OverflowError) as e:
         # A string that isn't UTF-8, a date after the year 9999, a struct with a name
         # twice: the other rows can be read.
@@ -265,18 +274,16 @@ def to_table(
     RETURNS (pyarrow.Table): The table, null where a result does not have a field.
     """
     pa = load_pyarrow()
-    strings = [field.name for field in columns if pa.types.is_string(field.type)]
+    strings = [field for field in columns if pa.types.is_string(field.type)]
     rows = [
-        {**result, **{name: _to_string(result.get(name)) for name in strings}}
+        {**result, **{of.name: _to_cell(result.get(of.name), of) for of in strings}}
         for result in results
     ]
     return pa.Table.from_pylist(rows, pa.schema(columns))
 
 
-def _to_string(value: Any) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        value = json.dumps(to_plain(value), ensure_ascii=False)
+def _to_cell(value: Any, field: "pyarrow.Field") -> str | None:
+    is_plain = isinstance(value, str) and not has_json(field)
+    cell = value if is_plain else write_cell(value)
     # Parquet cannot hold unpaired surrogates.
-    return value.encode("utf8", "replace").decode("utf8")
+    return None if cell is None else cell.encode("utf8", "replace").decode("utf8")

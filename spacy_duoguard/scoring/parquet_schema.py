@@ -23,6 +23,12 @@ MOST_COLUMNS = 1000
 HAS_JSON = {b"spacy-duoguard": b"JSON"}
 
 
+def has_json(field: "pyarrow.Field") -> bool:
+    """field (pyarrow.Field): A column.
+    RETURNS (bool): Whether other values than strings have become JSON in it."""
+    return HAS_JSON.items() <= (field.metadata or {}).items()
+
+
 def check_width(count: int, *, name: str, most: int) -> None:
     """Check the number of columns of a table whose rows differ.
 
@@ -95,11 +101,12 @@ def unify_schemas(
                 )
                 raise SettingsError(message)
             known[field.name] = (first, as_stored, combined)
-            if HAS_JSON.items() <= (field.metadata or {}).items():
+            if has_json(field):
                 marked[field.name] = HAS_JSON
-                if field.name == required:
-                    message = Errors.E340.format(path=file, column=required)
-                    raise SettingsError(message)
+            if field.name == required and (
+                has_json(field) or _is_json(pa, file, field)
+            ):
+                raise SettingsError(Errors.E340.format(path=file, column=required))
         widest = max(widest, len(schema))
         check_width(len(known), name=str(file.parent), most=widest)
     return pa.schema(
@@ -108,6 +115,19 @@ def unify_schemas(
             for name, (*_, kind) in known.items()
         ]
     )
+
+
+def _is_json(pa: Any, file: Path, field: "pyarrow.Field") -> bool:
+    """Whether the values are JSON, as Parquet says."""
+    if getattr(field.type, "extension_name", None) == "arrow.json":
+        return True
+    columns = pa.parquet.read_metadata(file).schema
+    kinds = (
+        columns.column(i).logical_type.type
+        for i in range(len(columns))
+        if columns.column(i).path == field.name
+    )
+    return "JSON" in kinds
 
 
 def _decoded(pa: Any, kind: Any) -> Any:

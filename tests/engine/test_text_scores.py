@@ -57,6 +57,15 @@ def test_a_part_is_covered_if_all_that_is_visible_is_in_a_window(
     assert coverage.covers_none(*part) is covers_none
 
 
+@pytest.mark.parametrize("hidden", ["\U000e0041", "\u200b", "\ufe01"])
+def test_invisible_characters_are_left_out_too(hidden):
+    """They need no token, but a view may read them."""
+    coverage = scored((0, 2), (7, 9)).coverage(f"ab {hidden * 3} ab")
+    assert coverage.covers_none(3, 6) is True
+    assert coverage.covers_none(2, 3) is False
+    assert coverage.covers_none(0, 6) is False
+
+
 @pytest.mark.parametrize(
     ("windows", "view"),
     [([(0, 9)], False), ([(3, 9), (0, 2)], False), ([(0, 2)], True)],

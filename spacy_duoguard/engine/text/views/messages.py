@@ -9,6 +9,7 @@ import numpy as np
 
 from .functions import ViewFunctions, read_all_views
 from .readings import DECODED, FOLDED, READINGS
+from .spacing import BRAILLE_BLANK
 from .view import View
 
 _Reading = tuple[str, np.ndarray]  # and where its characters come from
@@ -44,7 +45,8 @@ def _read_messages(
     names: Sequence[str],
 ) -> dict[str, _Reading]:
     # Whitespace at the ends of messages isn't theirs: it can all be in one token.
-    messages = [_without_space(text, start, end) for start, end in messages]
+    stripped = (_without_space(text, start, end) for start, end in messages)
+    messages = [(start, end) for start, end in stripped if start < end]
     alone = [
         {view.name: view for view in read_all_views(text[start:end], views)}
         for start, end in messages
@@ -58,9 +60,7 @@ def _read_messages(
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
-    message = text[start:end]
-    if not message.strip():
-        return start, start
+    message = text[start:end].replace(BRAILLE_BLANK, " ")
     return end - len(message.lstrip()), start + len(message.rstrip())
 
 
@@ -72,15 +72,24 @@ def _join(
 ) -> _Reading:
     parts: list[str] = []
     sources: list[np.ndarray] = []
+    space: list[int] = []  # where what is between two of them comes from
     done = 0
     nothing: Mapping[str, View] = {}
     after_all = ((len(text), len(text)), nothing)
     for (start, end), views in [*zip(messages, alone, strict=True), after_all]:
-        space = text[done:start] if start - done <= _LONGEST_GAP else " "
+        space += range(done, start)
+        done = end
         # A message in which nothing is encoded is folded in the decoded view, too.
         view = views.get(name, views.get(FOLDED) if name == DECODED else None)
         view = View.of(text[start:end]) if view is None else view
-        parts += space, view.text
-        sources += np.arange(done, done + len(space)), view.starts[:-1] + start
-        done = end
+        if start < end and not view.text.strip():
+            continue  # nothing is read of it
+        is_long = len(space) > _LONGEST_GAP
+        parts += " " if is_long else [text[i] for i in space]
+        parts.append(view.text)
+        sources += (
+            np.array(space[: 1 if is_long else None], int),
+            view.starts[:-1] + start,
+        )
+        space = []
     return "".join(parts), np.concatenate(sources)

@@ -86,6 +86,25 @@ def test_long_gaps_between_messages_are_read_as_a_space(
     assert read(["Hi\n", " You say so. "]) == {}
 
 
+@pytest.mark.parametrize("count", [10, 50, 300])
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\n", "\t" * 7, "\u200b", "\u202e", "\x7f", "\u3164", "\u2800"]
+)
+def test_long_gaps_are_read_as_a_space_however_they_are_divided(
+    classifier, blank, count
+):
+    turns = ["Hi", *[blank] * count, "You idiot"]
+    (view,) = read(turns).values()
+    assert view.text == "Hi You idiot"
+    assert view.char_span(3, 12)[1] == len(read_messages(turns).text)
+    assert classifier.score_turns(turns, normalize=True)[-1].max() > 0.9
+
+
+def test_invisible_messages_leave_the_space_that_is_around_them():
+    (view,) = read(["Hi", "\u200b" * 9, "you \u200bidiot"]).values()
+    assert view.text == "Hi  you idiot"
+
+
 def test_a_view_of_users_is_used_for_each_message():
     def plain(text):
         kept = [i for i, c in enumerate(text) if c != "\u200b"]
@@ -104,7 +123,7 @@ def test_views_of_users_read_each_message():
 
     views = read(["a b", "", "c"], (("louder", louder),))
     assert views["louder"].text == "A B  C"
-    assert seen == ["a b", "", "c"]
+    assert seen == ["a b", "c"]
 
 
 @settings(max_examples=100, deadline=None)
