@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 
 from .functions import ViewFunctions, read_all_views
+from .ordinary import BYTE_ORDER_MARK
 from .readings import DECODED, FOLDED, READINGS
 from .spacing import BRAILLE_BLANK
 from .view import View
@@ -16,6 +17,10 @@ _Reading = tuple[str, np.ndarray]  # and where its characters come from
 
 # Whitespace between two messages, which is read as one space if there is more.
 _LONGEST_GAP = 8
+
+# What belongs to it besides whitespace. A byte order mark is only one at the start of a
+# text.
+_BLANKS = str.maketrans(dict.fromkeys((BRAILLE_BLANK, BYTE_ORDER_MARK), " "))
 
 
 def views_of_messages(
@@ -54,13 +59,14 @@ def _read_messages(
     found = [name for name in names if any(name in of_one for of_one in alone)]
     bounds = [0, *chain.from_iterable(messages), len(text)]
     gaps = [stop - start for start, stop in zip(bounds[::2], bounds[1::2], strict=True)]
-    if max(gaps) > _LONGEST_GAP and FOLDED in names and FOLDED not in found:
+    is_odd = max(gaps) > _LONGEST_GAP or text.find(BYTE_ORDER_MARK, 1) > 0
+    if is_odd and FOLDED in names and FOLDED not in found:
         found.append(FOLDED)
     return {name: _join(text, messages, alone, name) for name in found}
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
-    message = text[start:end].replace(BRAILLE_BLANK, " ")
+    message = text[start:end].translate(_BLANKS)
     return end - len(message.lstrip()), start + len(message.rstrip())
 
 
@@ -77,7 +83,7 @@ def _join(
     nothing: Mapping[str, View] = {}
     after_all = ((len(text), len(text)), nothing)
     for (start, end), views in [*zip(messages, alone, strict=True), after_all]:
-        space += range(done, start)
+        space += (i for i in range(done, start) if not i or text[i] != BYTE_ORDER_MARK)
         done = end
         # A message in which nothing is encoded is folded in the decoded view, too.
         view = views.get(name, views.get(FOLDED) if name == DECODED else None)

@@ -25,7 +25,7 @@ _JOINERS = "\u200b\u200c\u200d"
 _MICRO = "\xb5"  # NFKC makes it a Greek letter
 _KEYCAP = "\u20e3"
 _FARTHEST = 4  # characters from an invisible one to a visible one
-_BYTE_ORDER_MARK = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 # Those that hardly anybody types between words.
@@ -73,7 +73,7 @@ def has_odd_hidden(text: str, hidden: str) -> bool:
     n_joiners = 0
     for match in re.finditer(f"[{re.escape(hidden)}]", text):
         i = match.start()
-        if i in flags or (i == 0 and match[0] == _BYTE_ORDER_MARK):
+        if i in flags or (i == 0 and match[0] == BYTE_ORDER_MARK):
             continue
         if match[0] in _DIRECTION and may_be_direction:
             if _is_inside_word(text, i):

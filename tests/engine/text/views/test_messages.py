@@ -88,7 +88,8 @@ def test_long_gaps_between_messages_are_read_as_a_space(
 
 @pytest.mark.parametrize("count", [10, 50, 300])
 @pytest.mark.parametrize(
-    "blank", ["", " ", "\n", "\t" * 7, "\u200b", "\u202e", "\x7f", "\u3164", "\u2800"]
+    "blank",
+    ["", " ", "\n", "\t" * 7, "\u200b", "\u202e", "\x7f", "\u3164", "\u2800", "\ufeff"],
 )
 def test_long_gaps_are_read_as_a_space_however_they_are_divided(
     classifier, blank, count
@@ -98,6 +99,13 @@ def test_long_gaps_are_read_as_a_space_however_they_are_divided(
     assert view.text == "Hi You idiot"
     assert view.char_span(3, 12)[1] == len(read_messages(turns).text)
     assert classifier.score_turns(turns, normalize=True)[-1].max() > 0.9
+
+
+@pytest.mark.parametrize("turns", [["Hi", "\ufeffyou", "\ufeff", "\ufeffidiot"]])
+def test_a_byte_order_mark_is_one_at_the_start_only(turns):
+    (view,) = read(turns).values()
+    assert view.text == "Hi you  idiot"
+    assert read(["\ufeffHi", "you"]) == {}
 
 
 def test_invisible_messages_leave_the_space_that_is_around_them():
