@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import spacy
 import torch
+from hypothesis import settings
 from spacy.language import Language
 from support.checkpoints import LLAMA, QWEN2, make_tokenizer, write_checkpoint
 from support.failures import BAD
@@ -20,6 +21,10 @@ from spacy_duoguard.engine.text_scores import TextScores
 
 # The models are too small to gain from a second thread.
 torch.set_num_threads(1)
+
+# Each run draws the same examples, however busy the machine is.
+settings.register_profile("seeded", deadline=None, derandomize=True)
+settings.load_profile("seeded")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from .functions import ViewFunctions, read_all_views
-from .ordinary import BYTE_ORDER_MARK
+from .ordinary import BYTE_ORDER_MARK, OTHER_SPACE
 from .readings import DECODED, FOLDED, READINGS
 from .spacing import BRAILLE_BLANK
 from .view import View
@@ -58,11 +58,16 @@ def _read_messages(
     ]
     found = [name for name in names if any(name in of_one for of_one in alone)]
     bounds = [0, *chain.from_iterable(messages), len(text)]
-    gaps = [stop - start for start, stop in zip(bounds[::2], bounds[1::2], strict=True)]
-    is_odd = max(gaps) > _LONGEST_GAP or text.find(BYTE_ORDER_MARK, 1) > 0
-    if is_odd and FOLDED in names and FOLDED not in found:
+    gaps = [text[i:j] for i, j in zip(bounds[::2], bounds[1::2], strict=True)]
+    if any(map(_is_odd, gaps)) and FOLDED in names and FOLDED not in found:
         found.append(FOLDED)
     return {name: _join(text, messages, alone, name) for name in found}
+
+
+def _is_odd(gap: str) -> bool:
+    """Whether what is between two messages may hide that they go on."""
+    has_blank = gap.translate(_BLANKS).count(" ") > gap.count(" ")
+    return has_blank or len(gap) > _LONGEST_GAP or OTHER_SPACE.search(gap) is not None
 
 
 def _without_space(text: str, start: int, end: int) -> tuple[int, int]:
@@ -83,19 +88,17 @@ def _join(
     nothing: Mapping[str, View] = {}
     after_all = ((len(text), len(text)), nothing)
     for (start, end), views in [*zip(messages, alone, strict=True), after_all]:
-        space += (i for i in range(done, start) if not i or text[i] != BYTE_ORDER_MARK)
+        space += (i for i in range(done, start) if text[i] != BYTE_ORDER_MARK)
         done = end
         # A message in which nothing is encoded is folded in the decoded view, too.
         view = views.get(name, views.get(FOLDED) if name == DECODED else None)
         view = View.of(text[start:end]) if view is None else view
         if start < end and not view.text.strip():
             continue  # nothing is read of it
-        is_long = len(space) > _LONGEST_GAP
-        parts += " " if is_long else [text[i] for i in space]
-        parts.append(view.text)
-        sources += (
-            np.array(space[: 1 if is_long else None], int),
-            view.starts[:-1] + start,
-        )
+        gap = "".join(text[i] for i in space)
+        if len(gap) > _LONGEST_GAP or gap.strip(" \n"):
+            gap = " "
+        parts += gap, view.text
+        sources += np.array(space[: len(gap)], int), view.starts[:-1] + start
         space = []
     return "".join(parts), np.concatenate(sources)

@@ -105,7 +105,16 @@ def test_long_gaps_are_read_as_a_space_however_they_are_divided(
 def test_a_byte_order_mark_is_one_at_the_start_only(turns):
     (view,) = read(turns).values()
     assert view.text == "Hi you  idiot"
-    assert read(["\ufeffHi", "you"]) == {}
+
+
+@pytest.mark.parametrize("blank", ["\u2800", "\xa0", "\u3000", "\u2028", "\ufeff"])
+@pytest.mark.parametrize("words", ["{}You {}idiot", "You{} idiot{}", "{}You{} {}idiot"])
+def test_blanks_at_the_ends_of_messages_are_read_as_spaces(classifier, blank, words):
+    turns = words.format(*[blank] * 3).split(" ")
+    (view,) = read(turns).values()
+    assert view.text.strip() == "You idiot"
+    assert classifier.score_turns(turns, normalize=True)[-1].max() > 0.9
+    assert read(["You \n", "say so.\t"]) == {}
 
 
 def test_invisible_messages_leave_the_space_that_is_around_them():
