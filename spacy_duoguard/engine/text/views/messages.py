@@ -15,8 +15,10 @@ from .view import View
 
 _Reading = tuple[str, np.ndarray]  # and where its characters come from
 
-# Whitespace between two messages, which is read as one space if there is more.
+# Whitespace between two messages, which hides that they go on if there is more. In a
+# view, it's read as one space if there is more than a space and a line break.
 _LONGEST_GAP = 8
+_LONGEST_KEPT = 2
 
 # What belongs to it besides whitespace. A byte order mark is only one at the start of a
 # text.
@@ -61,7 +63,8 @@ def _read_messages(
     gaps = [text[i:j] for i, j in zip(bounds[::2], bounds[1::2], strict=True)]
     if any(map(_is_odd, gaps)) and FOLDED in names and FOLDED not in found:
         found.append(FOLDED)
-    return {name: _join(text, messages, alone, name) for name in found}
+    joined = {name: _join(text, messages, alone, name) for name in found}
+    return {name: view for name, view in joined.items() if view[0].strip()}
 
 
 def _is_odd(gap: str) -> bool:
@@ -96,7 +99,7 @@ def _join(
         if start < end and not view.text.strip():
             continue  # nothing is read of it
         gap = "".join(text[i] for i in space)
-        if len(gap) > _LONGEST_GAP or gap.strip(" \n"):
+        if len(gap) > _LONGEST_KEPT or gap.strip(" \n"):
             gap = " "
         parts += gap, view.text
         sources += np.array(space[: len(gap)], int), view.starts[:-1] + start

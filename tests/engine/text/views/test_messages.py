@@ -117,6 +117,16 @@ def test_blanks_at_the_ends_of_messages_are_read_as_spaces(classifier, blank, wo
     assert read(["You \n", "say so.\t"]) == {}
 
 
+@pytest.mark.parametrize("space", [" " * 8, "\n" * 5, "\u2003" * 4, "\t\t"])
+def test_whitespace_around_a_message_is_read_as_a_space(space):
+    for view in read([f"{space}{HIDDEN}{space}", f"{space}Hi"]).values():
+        assert view.text == f" {THREAT if view.name == 'decoded' else HIDDEN} Hi"
+
+
+def test_blank_messages_alone_have_no_reading():
+    assert read(["\n\n\u200b", "", "\u2800" * 9, "\ufeff"]) == {}
+
+
 def test_invisible_messages_leave_the_space_that_is_around_them():
     (view,) = read(["Hi", "\u200b" * 9, "you \u200bidiot"]).values()
     assert view.text == "Hi  you idiot"
