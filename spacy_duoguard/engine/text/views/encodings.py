@@ -5,7 +5,7 @@ Everything that is decoded is at most as long as what it replaces, up to a const
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from ..normalize import is_hidden
 from .bytes_read import ReadBytes, read_bytes
@@ -16,6 +16,8 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 # The flags of England, Scotland and Wales, and others made in the same way.
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
 _FIRST_TAG = 0xE0000
+_MOST_TAGS_IN_WORD = 3  # beside a letter; more are hidden text behind the word
+_DELETIONS = "\b\x7f"
 # Letters of a hidden word for which there are no tags.
 _BETWEEN_TAGS = re.compile(
     r"(?<=[\U000e0020-\U000e007e])[^\W\d_A-Za-z]{1,2}(?=[\U000e0020-\U000e007e])"
@@ -44,12 +46,41 @@ _LONG_BYTES = re.compile(r"(?<!\\)\\+x(?=((?:[0-9A-Fa-f]{2}){6,})(?![0-9A-Za-z])
 def decode_tags(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Replace tag characters by the ASCII characters that they copy."""
-    flags = {match.start() + 1 for match in _FLAG.finditer(text)}
     inside = {i for match in _BETWEEN_TAGS.finditer(text) for i in match.span()}
+    for tags in _tag_runs(text):
+        hidden = "".join(chr(ord(text[i]) - _FIRST_TAG) for i in tags)
+        start, end = tags[0], tags[-1] + 1
+        is_short = len(tags) <= _MOST_TAGS_IN_WORD
+        if is_short and _next_visible(text, range(start - 1, -1, -1)).isalnum():
+            inside.add(start)
+        if is_short and _next_visible(text, range(end, len(text))).isalnum():
+            inside.add(end)
+        yield _set_apart(text, start, end, hidden, tags, inside)
+
+
+def _tag_runs(text: str) -> Iterator[Sequence[int]]:
+    """The offsets of tags in a row, maybe with other invisible characters between
+    them, but for those of flags."""
+    flags = {match.start() + 1 for match in _FLAG.finditer(text)}
+    tags: list[int] = []
     for match in _TAGS.finditer(text):
-        if match.start() not in flags:
-            hidden = "".join(chr(ord(c) - _FIRST_TAG) for c in match[0])
-            yield _set_apart(text, match, hidden, range(*match.span()), inside)
+        if match.start() in flags:
+            continue
+        if tags and _next_visible(text, range(tags[-1] + 1, match.start())):
+            yield tags
+            tags = []
+        tags += range(*match.span())
+    if tags:
+        yield tags
+
+
+def _next_visible(text: str, offsets: range) -> str:
+    """The first character at some offsets that is visible, deletes one or is a tag."""
+    for i in offsets:
+        is_tag = _TAGS.match(text, i)
+        if is_tag or not is_hidden(text[i]) or text[i] in _DELETIONS:
+            return text[i]
+    return ""
 
 
 def decode_selectors(text: str) -> Iterator[Edit]:
@@ -62,20 +93,20 @@ def decode_selectors(text: str) -> Iterator[Edit]:
             data = bytes(c - (0xFE00 if c < 0xE0100 else 0xE0100 - 16) for c in codes)
             if read := read_bytes(data, is_plain=False):
                 offsets = [start + i for i in read.offsets]
-                yield _set_apart(text, match, read.text, offsets)
+                yield _set_apart(text, *match.span(), read.text, offsets)
                 break
 
 
 def _set_apart(
     text: str,
-    match: re.Match[str],
+    start: int,
+    end: int,
     hidden: str,
     offsets: Iterable[int],
     inside: Container[int] = (),
 ) -> Edit:
     """Hidden text isn't part of the word that it was appended to, unless it begins or
     ends `inside` of a word."""
-    start, end = match.span()
     sources = list(offsets)
     if start and start not in inside and not text[start - 1].isspace():
         hidden, sources = f" {hidden}", [start, *sources]
@@ -157,8 +188,8 @@ def _hides(character: str) -> bool:
 
 
 DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (
+    decode_selectors,  # before tags, between which others are dropped
     decode_tags,
-    decode_selectors,
     decode_entities,
     decode_percent,
     decode_escapes,

@@ -184,8 +184,24 @@ FOLDED = (
 THROUGHOUT = (blanks, upside_down, case, repeated, accents)
 
 
-def tags(draw, text):
+def to_tags(text):
     return "".join(chr(0xE0000 + ord(c)) for c in text)
+
+
+def tags(draw, text):
+    def some(word):
+        i = draw.randrange(len(word) - 2)
+        j = i + draw.randint(1, 3)
+        return word[:i] + to_tags(word[i:j]) + word[j:]
+
+    forms = [
+        lambda: to_tags(text),
+        lambda: "".join(
+            c + draw.choice(INVISIBLE) * (draw.random() < 0.4) for c in to_tags(text)
+        ),
+        lambda: in_words(draw, text, some, 4, all_words=draw.random() < 0.5),
+    ]
+    return draw.choice(forms)()
 
 
 def selectors(draw, text):
