@@ -218,10 +218,8 @@ def _may_be_apart(data: bytes, words: bytes) -> bool:
 def _may_repeat(codes: np.ndarray, words: bytes, rest: bytes) -> bool:
     """Whether there may be words in which each letter is repeated."""
     pairs = codes[1:] == codes[:-1]
-    if np.count_nonzero(pairs[2:] & pairs[:-2]) < LEAST_WORDS:
-        return False
     pairs &= np.frombuffer(words, dtype=np.uint8)[:-1] != ord(" ")
-    if np.count_nonzero(pairs[2:] & pairs[:-2]) < LEAST_WORDS:
+    if not (pairs[2:] & pairs[:-2]).any():
         return False
     n_words = sum(len(word) > 1 for word in words.split()) - _count(rest, _DIGITS)
     return int(np.count_nonzero(pairs)) >= LEAST_REPEATED * n_words

@@ -168,8 +168,9 @@ def case(draw, text):
 
 
 def repeated(draw, text):
-    times = draw.choice((2, 3, 5, 9))
-    return "".join(c * times if c.isalpha() else c for c in text)
+    times = draw.choice([(2,), (3,), (5,), (9,), (2, 3), (3, 4), (4, 7), (2, 9)])
+    change = lambda word: "".join(c * n for n in [draw.choice(times)] for c in word)  # noqa: E731
+    return in_words(draw, text, change, 1, all_words=True)
 
 
 def accents(draw, text):
