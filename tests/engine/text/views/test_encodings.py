@@ -228,6 +228,28 @@ def test_hex_beside_a_number():
     assert read("6D 75 72 64 65 72 17:30") == "murder0"
 
 
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [
+        ("66,75, 63, 6b,20,79,6f,75", "fuck you"),
+        ("6675 63 6b2079 6f75 206e 6f 77", "fuck you now"),
+        ("6e6f77 6b696c6c20796f75", "now kill you"),
+        ("6b696c6c 796f75 6e6f77", "kill you now"),
+    ],
+)
+def test_spaces_in_hex_are_spaces_unless_the_bytes_have_fewer_of_them(
+    encoded, expected
+):
+    assert read(encoded) == expected
+
+
+@pytest.mark.parametrize("escape", [r"\n", r"\t", r"\r\n", r"\\n"])
+@pytest.mark.parametrize("separator", ["", " ", r"\n"])
+def test_hex_behind_and_between_escaped_line_breaks(escape, separator):
+    encoded = separator.join(f"{byte:02x}" for byte in b"kill you")
+    assert read(f"Hi{escape}{encoded}{escape}ok") == f"Hi{escape}kill you{escape}ok"
+
+
 @pytest.mark.parametrize("name", ["base64", "hex", "spaced hex"])
 @pytest.mark.parametrize(
     "disguise",
