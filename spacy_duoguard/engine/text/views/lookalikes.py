@@ -68,7 +68,8 @@ def read_lookalikes(text: str) -> list[Edit]:
     words = _sort(text)
     edits = []
     for word, scripts in words.mixed:
-        targets = [LATIN, *(name for name, _ in scripts.most_common(2))]
+        n_targets = 2 if words.is_foreign else 1
+        targets = [LATIN, *(name for name, _ in scripts.most_common(n_targets))]
         if words.is_foreign:
             targets.sort(key=lambda name: (-scripts[name], name == LATIN))
         read = next(filter(None, (_read_word(word[0], name) for name in targets)), None)
@@ -144,8 +145,10 @@ def _read_bars(word: str, letters: list[str]) -> list[str]:
 @lru_cache(maxsize=2**16)
 def script(character: str) -> str | None:
     """character (str): One character.
-    RETURNS (Optional[str]): The script of a letter; None for other characters."""
-    if unicodedata.category(character)[0] != "L":
+    RETURNS (Optional[str]): The script of a letter; None for other characters, also
+        for those that modify letters, most of which several scripts have."""
+    category = unicodedata.category(character)
+    if category[0] != "L" or category == "Lm":
         return None
     return unicodedata.name(character, "").partition(" ")[0]
 

@@ -1,4 +1,4 @@
-"""Look-alikes of I and l: which of them a word means."""
+"""Look-alikes of I and l, and letters that look like none."""
 
 import pytest
 
@@ -26,3 +26,17 @@ def test_capitals_in_words_in_capitals(bar):
     assert [view.text for view in readings(disguised)] == [
         "Kill the IDIOT and the MAFIA"
     ]
+
+
+@pytest.mark.parametrize("sign", [*"\u02bc\u02bb\u02d0\u30fc\u0640"])
+def test_letters_that_modify_others_belong_to_no_script(sign):
+    disguised = f"I will k\u0456ll{sign} you, {sign}idi\u043et"
+    expected = f"I will kill{sign} you, {sign}idiot"
+    assert readings(disguised)[0].text == expected
+    assert readings(expected) == []
+
+
+def test_words_of_latin_letters_with_one_that_looks_like_none_stay():
+    assert readings("I will kill\u0436 you") == []
+    (view,) = readings("I w\u200bill kill\u0436 you")
+    assert view.text == "I will kill\u0436 you"
