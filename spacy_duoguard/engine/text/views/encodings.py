@@ -16,15 +16,14 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 # The flags of England, Scotland and Wales, and others made in the same way.
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
 _FIRST_TAG = 0xE0000
-_MOST_TAGS_IN_WORD = 3  # beside a letter; more are hidden text behind the word
+_MOST_IN_WORD = 3  # hidden letters beside visible ones; more are a text behind them
 _DELETIONS = "\b\x7f"
 # Letters of a hidden word for which there are no tags.
 _BETWEEN_TAGS = re.compile(
     r"(?<=[\U000e0020-\U000e007e])[^\W\d_A-Za-z]{1,2}(?=[\U000e0020-\U000e007e])"
 )
 
-_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-_SELECTORS = re.compile(f"{_SELECTOR.pattern}{{2,}}")
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
 
 _ENTITY = re.compile(
     "&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"
@@ -47,31 +46,41 @@ def decode_tags(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Replace tag characters by the ASCII characters that they copy."""
     inside = {i for match in _BETWEEN_TAGS.finditer(text) for i in match.span()}
-    for tags in _tag_runs(text):
-        hidden = "".join(chr(ord(text[i]) - _FIRST_TAG) for i in tags)
-        start, end = tags[0], tags[-1] + 1
-        is_short = len(tags) <= _MOST_TAGS_IN_WORD
-        if is_short and _next_visible(text, range(start - 1, -1, -1)).isalnum():
-            inside.add(start)
-        if is_short and _next_visible(text, range(end, len(text))).isalnum():
-            inside.add(end)
-        yield _set_apart(text, start, end, hidden, tags, inside)
-
-
-def _tag_runs(text: str) -> Iterator[Sequence[int]]:
-    """The offsets of tags in a row, maybe with other invisible characters between
-    them, but for those of flags."""
     flags = {match.start() + 1 for match in _FLAG.finditer(text)}
-    tags: list[int] = []
-    for match in _TAGS.finditer(text):
-        if match.start() in flags:
-            continue
-        if tags and _next_visible(text, range(tags[-1] + 1, match.start())):
-            yield tags
-            tags = []
-        tags += range(*match.span())
-    if tags:
-        yield tags
+    spans = (match.span() for match in _TAGS.finditer(text))
+    for run in _join_hidden(text, (span for span in spans if span[0] not in flags)):
+        hidden = "".join(chr(ord(text[i]) - _FIRST_TAG) for i in run)
+        yield _set_apart(text, run, hidden, run, inside)
+
+
+def decode_selectors(text: str) -> Iterator[Edit]:
+    """text (str): A text.
+    YIELDS (Edit): Replace variation selectors by the text whose bytes they stand for.
+    """
+    spans = (match.span() for match in _SELECTORS.finditer(text))
+    for run in _join_hidden(text, spans):
+        for first in (0, 1) if len(run) > 1 else ():  # the first one may be real
+            codes = (ord(text[i]) for i in run[first:])
+            data = bytes(c - (0xFE00 if c < 0xE0100 else 0xE0100 - 16) for c in codes)
+            if read := read_bytes(data, is_plain=False):
+                sources = [run[first + i] for i in read.offsets]
+                yield _set_apart(text, run, read.text, sources)
+                break
+
+
+def _join_hidden(
+    text: str, spans: Iterable[tuple[int, int]]
+) -> Iterator[Sequence[int]]:
+    """The offsets of hidden text in a row, maybe with other invisible characters
+    between what is in the spans."""
+    run: list[int] = []
+    for start, end in spans:
+        if run and _next_visible(text, range(run[-1] + 1, start)):
+            yield run
+            run = []
+        run += range(start, end)
+    if run:
+        yield run
 
 
 def _next_visible(text: str, offsets: range) -> str:
@@ -83,34 +92,26 @@ def _next_visible(text: str, offsets: range) -> str:
     return ""
 
 
-def decode_selectors(text: str) -> Iterator[Edit]:
-    """text (str): A text.
-    YIELDS (Edit): Replace variation selectors by the text whose bytes they stand for.
-    """
-    for match in _SELECTORS.finditer(text):
-        for start in (match.start(), match.start() + 1):  # the first one may be real
-            codes = map(ord, text[start : match.end()])
-            data = bytes(c - (0xFE00 if c < 0xE0100 else 0xE0100 - 16) for c in codes)
-            if read := read_bytes(data, is_plain=False):
-                offsets = [start + i for i in read.offsets]
-                yield _set_apart(text, *match.span(), read.text, offsets)
-                break
-
-
 def _set_apart(
     text: str,
-    start: int,
-    end: int,
+    run: Sequence[int],
     hidden: str,
-    offsets: Iterable[int],
+    sources: Sequence[int],
     inside: Container[int] = (),
 ) -> Edit:
-    """Hidden text isn't part of the word that it was appended to, unless it begins or
-    ends `inside` of a word."""
-    sources = list(offsets)
-    if start and start not in inside and not text[start - 1].isspace():
+    """Hidden text isn't part of the word that it was appended to, unless it's short, or
+    begins or ends `inside` of a word. `run` are the offsets that stand for it."""
+    start, end = run[0], run[-1] + 1
+    before = start - 1 if start and start not in inside else None
+    after = end if end < len(text) and end not in inside else None
+    if len(hidden) <= _MOST_IN_WORD:
+        if _next_visible(text, range(start - 1, -1, -1)).isalnum():
+            before = None
+        if _next_visible(text, range(end, len(text))).isalnum():
+            after = None
+    if before is not None and not text[before].isspace():
         hidden, sources = f" {hidden}", [start, *sources]
-    if end < len(text) and end not in inside and not text[end].isspace():
+    if after is not None and not text[after].isspace():
         hidden, sources = f"{hidden} ", [*sources, end - 1]
     return Edit(start, end, hidden, sources)
 

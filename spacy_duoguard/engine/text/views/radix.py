@@ -104,7 +104,7 @@ def _read_lines(encoded: str, start: int) -> Iterator[Edit]:
     best = [joined] if joined else []
     breaks = [line.span() for line in _BREAK.finditer(encoded)]
     divisions = [_divide_lines(encoded, is_text=joined is not None)] if breaks else []
-    if breaks and not joined:
+    if breaks:
         end, last = breaks[-1]
         divisions.insert(0, iter([(0, end), (last, len(encoded))]))
     for texts in divisions:

@@ -206,7 +206,11 @@ def tags(draw, text):
 
 
 def selectors(draw, text):
-    return draw.choice(("", "\U0001f600", "a")) + to_selectors(text)
+    parts = [text]
+    if draw.random() < 0.4:
+        parts = re.findall(f".{{1,{draw.randint(1, 9)}}}", text)
+    hidden = draw.choice("\u200b\u2060\xad").join(map(to_selectors, parts))
+    return draw.choice(("", "\U0001f600", "a")) + hidden
 
 
 def references(draw, text):
