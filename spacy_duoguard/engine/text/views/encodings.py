@@ -102,16 +102,14 @@ def _set_apart(
     """Hidden text isn't part of the word that it was appended to, unless it's short, or
     begins or ends `inside` of a word. `run` are the offsets that stand for it."""
     start, end = run[0], run[-1] + 1
-    before = start - 1 if start and start not in inside else None
-    after = end if end < len(text) and end not in inside else None
-    if len(hidden) <= _MOST_IN_WORD:
-        if _next_visible(text, range(start - 1, -1, -1)).isalnum():
-            before = None
-        if _next_visible(text, range(end, len(text))).isalnum():
-            after = None
-    if before is not None and not text[before].isspace():
+    sides = range(start - 1, -1, -1), range(end, len(text))
+    if len(hidden) <= _MOST_IN_WORD and any(
+        _next_visible(text, side).isalnum() for side in sides
+    ):
+        return Edit(start, end, hidden, sources)
+    if start and start not in inside and not text[start - 1].isspace():
         hidden, sources = f" {hidden}", [start, *sources]
-    if after is not None and not text[after].isspace():
+    if end < len(text) and end not in inside and not text[end].isspace():
         hidden, sources = f"{hidden} ", [*sources, end - 1]
     return Edit(start, end, hidden, sources)
 

@@ -110,7 +110,9 @@ def read_repeats(text: str) -> Iterator[Edit]:
         lengths = [len(list(run)) for word in repeated for _, run in groupby(word[0])]
         usual, times = statistics.median(lengths), [1] * len(times)
     for word, count in zip(repeated, times, strict=True):
-        letters, offsets = _read_once(word[0], count if count > 1 else usual)
+        is_letter = len(set(word[0])) == 1 and len(word[0]) in times
+        number = count if count > 1 else len(word[0]) if is_letter else usual
+        letters, offsets = _read_once(word[0], number)
         yield Edit(*word.span(), letters, [word.start() + i for i in offsets])
 
 

@@ -31,7 +31,7 @@ def test_invisible_characters_between_tags_separate_no_words(invisible):
     [
         ("f[u]ck y[ou]", "fuck you"),
         ("[f]uck yo\u200b[u]", "fuck you"),
-        ("stu[pid] wor[thless]", "stupid wor thless"),
+        ("stu[pid], wor[thless]", "stupid, wor thless"),
         ("I[ ]w[i]l[l] [k]i[l]l[ ]y[o]u", "I will kill you"),
         ("I['m] 1[8]", "I'm 18"),
         ("ok![no]", "ok! no"),

@@ -51,7 +51,7 @@ def test_letters_repeated_unequally(seed):
         ("uuu aaarrreee aaa sssllluuuttt", "u are a slut"),
         ("the KKKKKK hhaattee uu tthheenn", "the KKK hate u then"),
         ("YYoouu aaarrreee ssstttuuupppiiiddd, aaallllll!", "You are stupid, all!"),
-        ("YYoouu aaaaaaaarrrrrrrreeeeeeee bbbaaaddd", "You are bad"),
+        ("YYoouu aaaaaaaarrrrrrrreeeeeeee aaaaaaaa bbbaaaddd", "You are a bad"),
         (
             "YYoouu aarree aallll ssttuuppiidd bbaaadd ffoollkk",
             "You are all stupid baad folk",

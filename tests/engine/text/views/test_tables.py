@@ -149,7 +149,8 @@ def digits(draw, text):
 
 
 def deleted(draw, text):
-    wrong = lambda: draw.choice("xyz\u1ea1") + draw.choice("\b\x7f")  # noqa: E731
+    some = ("x", "z\u0323", "\u1ea1", "\U0001f1e9\U0001f1ea")
+    wrong = lambda: draw.choice(some) + draw.choice("\b\x7f")  # noqa: E731
     return between(draw, text, wrong, draw.randint(1, 9))
 
 
@@ -197,9 +198,7 @@ def tags(draw, text):
 
     forms = [
         lambda: to_tags(text),
-        lambda: "".join(
-            c + draw.choice(INVISIBLE) * (draw.random() < 0.4) for c in to_tags(text)
-        ),
+        lambda: draw.choice(INVISIBLE).join(map(to_tags, re.findall("..?", text))),
         lambda: in_words(draw, text, some, 4, all_words=draw.random() < 0.5),
     ]
     return draw.choice(forms)()
@@ -251,9 +250,10 @@ def in_base64(draw, text):
 
 
 def in_hex(draw, text):
-    separator = draw.choice(("", " ", ":", ",", "-", ", ", "|", "\n", "_", "*# ", "♥"))
-    prefix = draw.choice(("", "0x"))
-    return separator.join(f"{prefix}{byte:02x}" for byte in text.encode())
+    one = draw.choice(["", " ", ":", ", ", "|", "\n", "_", "*# ", "♥", r"\n"])
+    between = ["", ":", ",", "-", "--"] if draw.random() < 0.4 else [one]
+    pairs = (f"{draw.choice(('', '0x'))}{byte:02x}" for byte in text.encode())
+    return "".join(draw.choice(between) + pair for pair in pairs)
 
 
 DECODED = (tags, selectors, references, percent, escapes, in_base64, in_hex)
@@ -276,7 +276,7 @@ def test_encodings_of_the_table(row):
     for _ in range(N_TEXTS):
         text = draw.choice(TEXTS)
         encoded = draw.choice(BEFORE) + row(draw, text) + draw.choice(AFTER)
-        assert is_read(text, encoded), ascii(encoded)
+        assert any(text in v.text for v in readings(encoded)), ascii(encoded)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 1])
