@@ -68,8 +68,7 @@ def read_lookalikes(text: str) -> list[Edit]:
     words = _sort(text)
     edits = []
     for word, scripts in words.mixed:
-        n_targets = 2 if words.is_foreign else 1
-        targets = [LATIN, *(name for name, _ in scripts.most_common(n_targets))]
+        targets = [LATIN, *(name for name, _ in scripts.most_common(2))]
         if words.is_foreign:
             targets.sort(key=lambda name: (-scripts[name], name == LATIN))
         read = next(filter(None, (_read_word(word[0], name) for name in targets)), None)

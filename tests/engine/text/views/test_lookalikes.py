@@ -36,7 +36,9 @@ def test_letters_that_modify_others_belong_to_no_script(sign):
     assert readings(expected) == []
 
 
-def test_words_of_latin_letters_with_one_that_looks_like_none_stay():
-    assert readings("I will kill\u0436 you") == []
-    (view,) = readings("I w\u200bill kill\u0436 you")
-    assert view.text == "I will kill\u0436 you"
+def test_a_word_is_read_in_the_script_of_its_only_letter_that_looks_like_no_latin_one():
+    text = "Merci beaucoup \u0436a\u043b\u043a\u0438\u0439 ypo\u0434"
+    expected = (
+        "Merci beaucoup \u0436\u0430\u043b\u043a\u0438\u0439 \u0443\u0440\u043e\u0434"
+    )
+    assert readings(text)[0].text == expected
