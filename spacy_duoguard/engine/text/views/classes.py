@@ -98,7 +98,9 @@ def _classify_letter(character: str) -> int:
     if not character.isalpha() or not starts_cluster(character):
         return _ODD
     name = script(character)
-    if name == LATIN:
+    if name is None:
+        offset = 2  # in a word of any script
+    elif name == LATIN:
         offset = 1 if base_letter(character) is not None else 0
     else:
         offset = 2 if lookalike(character, LATIN) is not None else 3

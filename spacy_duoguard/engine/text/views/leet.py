@@ -22,6 +22,7 @@ _LEAST_INSIDE = 1 / 8  # the share of these with a digit between letters
 _LEAST_INSIDE_CAPITALS = 0.4  # the same for words in capitals
 _LONGEST_NUMBER = 3  # digits; longer ones aren't words
 _VOWELS = "aeiouyAEIOUY"
+_LIKE_ONE = ("i", "I")  # which hardly ever stands beside another one
 _BEFORE_L = "bcfgkpsBCFGKPS"
 
 
@@ -112,7 +113,7 @@ def _ones(match: re.Match[str]) -> str:
     if not before:
         is_l = is_vowel
     elif before in _VOWELS:
-        is_l = is_vowel or not after
+        is_l = is_vowel or not after or before in _LIKE_ONE
     else:
-        is_l = is_vowel and before in _BEFORE_L
+        is_l = (is_vowel and before in _BEFORE_L) or after in _LIKE_ONE
     return "l" if is_l else "i"

@@ -25,6 +25,7 @@ _TOKEN = re.compile(r"\S+")
 
 _LEAST_TURNED = 3
 _LEAST_SMALL = 2
+_PHONETIC = "\u026a\u028f\u029f\u0274\u0280\u0262\u0299\u029c"  # of the IPA
 
 # Upside-down letters whose Unicode name says something else, by what they stand for.
 _LOOKS_TURNED = {
@@ -99,6 +100,7 @@ def read_small_capitals(text: str) -> Iterator[Edit]:
     capitals = small_capitals()
     if capitals.keys().isdisjoint(text):
         return
+    n_odd = sum(text.count(character) for character in capitals.keys() - {*_PHONETIC})
     words, others = list[Edit](), list[Edit]()
     longest = n_all = n_letters = 0
     for word in _WORD.finditer(text):
@@ -106,7 +108,7 @@ def read_small_capitals(text: str) -> Iterator[Edit]:
         letters = [capitals.get(character, character) for character in word[0]]
         is_plain = all(c in ascii_letters or base_letter(c) for c in letters)
         n_all, n_letters = n_all + n_small, n_letters + len(letters)
-        if is_plain and n_small:
+        if n_small and (is_plain or n_odd >= _LEAST_SMALL):
             of_capitals = len(letters) <= 2 * n_small
             edit = Edit(*word.span(), "".join(letters))
             (words if of_capitals else others).append(edit)

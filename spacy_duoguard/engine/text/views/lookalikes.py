@@ -144,8 +144,10 @@ def _read_bars(word: str, letters: list[str]) -> list[str]:
 @lru_cache(maxsize=2**16)
 def script(character: str) -> str | None:
     """character (str): One character.
-    RETURNS (Optional[str]): The script of a letter; None for other characters."""
-    if unicodedata.category(character)[0] != "L":
+    RETURNS (Optional[str]): The script of a letter; None for other characters, also
+        for those that modify letters, most of which several scripts have."""
+    category = unicodedata.category(character)
+    if category[0] != "L" or category == "Lm":
         return None
     return unicodedata.name(character, "").partition(" ")[0]
 

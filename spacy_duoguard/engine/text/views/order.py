@@ -3,11 +3,13 @@
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from ..normalize import is_hidden, starts_cluster
 from .view import Edit
 
 _DELETIONS = "\b\x7f"
+_REGIONS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
 _LEAST_KEPT = 0.2  # the share of the other characters
 _OVERRIDES = "\u202d\u202e"  # LRO and RLO
 _CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -26,15 +28,22 @@ def apply_deletions(text: str) -> list[Edit]:
         deletions are dropped: they hide the text."""
     if not any(character in text for character in _DELETIONS):
         return []
-    kept: list[int] = []
+    clusters: list[list[int]] = []
+    is_half = False  # of a flag
     for i, character in enumerate(text):
-        if character not in _DELETIONS:
-            kept.append(i)
-            continue
-        while kept:
-            deleted = text[kept.pop()]
-            if starts_cluster(deleted) and not is_hidden(deleted):
-                break
+        is_region = character in _REGIONS
+        if character in _DELETIONS:
+            del clusters[-1:]
+            is_half = False
+        elif clusters and (is_hidden(character) or not starts_cluster(character)):
+            clusters[-1].append(i)
+        elif is_half and is_region:
+            clusters[-1].append(i)
+            is_half = False
+        else:
+            clusters.append([i])
+            is_half = is_region
+    kept = list(chain.from_iterable(clusters))
     others = [i for i, character in enumerate(text) if character not in _DELETIONS]
     if len(kept) < _LEAST_KEPT * len(others):
         kept = others

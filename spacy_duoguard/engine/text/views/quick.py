@@ -218,10 +218,8 @@ def _may_be_apart(data: bytes, words: bytes) -> bool:
 def _may_repeat(codes: np.ndarray, words: bytes, rest: bytes) -> bool:
     """Whether there may be words in which each letter is repeated."""
     pairs = codes[1:] == codes[:-1]
-    if np.count_nonzero(pairs[2:] & pairs[:-2]) < LEAST_WORDS:
-        return False
     pairs &= np.frombuffer(words, dtype=np.uint8)[:-1] != ord(" ")
-    if np.count_nonzero(pairs[2:] & pairs[:-2]) < LEAST_WORDS:
+    if not (pairs[2:] & pairs[:-2]).any():
         return False
     n_words = sum(len(word) > 1 for word in words.split()) - _count(rest, _DIGITS)
     return int(np.count_nonzero(pairs)) >= LEAST_REPEATED * n_words
@@ -265,17 +263,16 @@ def _decoders(text: str, data: bytes, rest: bytes) -> list[_Step]:
         steps += [step for sign, step in named if sign in rest]
         if b"\\" in rest:
             steps.append(decode_escapes)
+    is_json = b"\\" in rest and any(escape in data for escape in _JSON)
     may_be_hex = _LEAST_HEX in data.translate(_HEX, _IN_HEX)
-    if may_be_hex and _HEX_BYTES.search(data.translate(_HEX_IN_WORDS)):
+    if is_json or (may_be_hex and _HEX_BYTES.search(data.translate(_HEX_IN_WORDS))):
         steps.append(decode_hex)
-    if _may_have_base64(text, data, rest):
+    if is_json or _may_have_base64(text, data, rest):
         steps.append(decode_base64)
     return steps
 
 
 def _may_have_base64(text: str, data: bytes, rest: bytes) -> bool:
-    if b"\\" in rest and any(escape in data for escape in _JSON):
-        return True
     longest = data.translate(_LONG)
     if b"=" in rest and _LEAST_PADDED in longest:
         return True

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
 
 from .bytes_read import MANY_BYTES, ReadBytes, is_utf8, read_bytes
@@ -44,12 +44,17 @@ _LEAST_HEX = 6  # bytes, if any isn't a small letter
 def decode_base64(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Replace base64 that stands for readable text."""
+    return _decode_json(text, _decode_base64)
+
+
+def _decode_json(text: str, decode: Callable[[str], Iterator[Edit]]) -> Iterator[Edit]:
+    """What is decoded in a text whose line breaks, tabs and slashes may be escapes."""
     if "\\" not in text:
-        yield from _decode_base64(text)
+        yield from decode(text)
         return
     view = View.of(text)
     read = view.edit(Edit(*m.span(), _MEANT[m[1]]) for m in _JSON.finditer(text))
-    for edit in _decode_base64(read.text):
+    for edit in decode(read.text):
         start, end = read.starts[edit.start], read.starts[edit.end]
         sources = [int(read.starts[i]) for i in edit.sources or ()]
         yield Edit(int(start), int(end), edit.text, sources)
@@ -99,7 +104,7 @@ def _read_lines(encoded: str, start: int) -> Iterator[Edit]:
     best = [joined] if joined else []
     breaks = [line.span() for line in _BREAK.finditer(encoded)]
     divisions = [_divide_lines(encoded, is_text=joined is not None)] if breaks else []
-    if breaks and not joined:
+    if breaks:
         end, last = breaks[-1]
         divisions.insert(0, iter([(0, end), (last, len(encoded))]))
     for texts in divisions:
@@ -217,6 +222,10 @@ def _read_run(encoded: str, start: int) -> tuple[Edit | None, int]:
 def decode_hex(text: str) -> Iterator[Edit]:
     """text (str): A text.
     YIELDS (Edit): Replace hexadecimal bytes that stand for readable text."""
+    return _decode_json(text, _decode_hex)
+
+
+def _decode_hex(text: str) -> Iterator[Edit]:
     for match in _HEX.finditer(text):
         pairs = list(_HEX_PAIR.finditer(match[0]))
         digits = "".join(pair[1] for pair in pairs)
@@ -243,6 +252,8 @@ def _divide_words(encoded: str, starts: Sequence[int], data: bytes) -> set[int]:
     groups but the last have the same size, and not all of them are words."""
     pairs = pairwise(starts)
     gaps = [i for i, (a, b) in enumerate(pairs, 1) if " " in encoded[a:b]]
+    if 0 < data.count(b" ") < len(gaps):
+        return set()  # the words have their own spaces
     groups = [data[a:b] for a, b in pairwise((0, *gaps, len(data)))]
     if 2 * sum(len(group) == 1 for group in groups) > len(groups):
         return set()

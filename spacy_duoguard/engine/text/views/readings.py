@@ -113,7 +113,7 @@ def _decode(view: View) -> View | None:
 def _read_hidden(view: View) -> View:
     """What a view reads with what is hidden decoded. It would be dropped without
     disguises, however much else is decoded then."""
-    for decode in (decode_tags, decode_selectors):
+    for decode in (decode_selectors, decode_tags):
         view = view.edit(release(view.text, list(decode(view.text))))
     return view
 

@@ -1,6 +1,7 @@
 """Texts in an odd spelling throughout: their case, each letter repeated, accents on
 most letters. A word or a sentence like that is ordinary, a whole text isn't."""
 
+import math
 import re
 import statistics
 import unicodedata
@@ -28,9 +29,11 @@ _LEAST_CAPITALS = 0.3
 _LEAST_SWAPPED = 0.75
 # The share of words with letters that have no case.
 _MOST_CASELESS = 0.25
-# The share of words in which each letter is repeated.
+# The share of words of several letters in which each letter is repeated.
 LEAST_REPEATED = 0.6
-_MOST_TIMES = 9
+_LEAST_EQUAL = (
+    0.8  # the share of these in which all are equally often; else it's chance
+)
 LONGEST_WORD = 24  # letters; longer ones are codes
 # The share of letters with an accent. Vietnamese has a third.
 MOST_ACCENTS = 0.55
@@ -93,54 +96,49 @@ def read_repeats(text: str) -> Iterator[Edit]:
         in a row."""
     words = [word for word in _TOKEN.finditer(text) if word[0].isalpha()]
     words = [word for word in words if len(word[0]) > 1]
-    times = [_times(word[0]) for word in words]
-    repeated = [count for count in times if count > 1]
-    least = max(_LEAST_WORDS, LEAST_REPEATED * len(words))
-    if len(repeated) < least:
-        yield from _read_unequal(
-            [word for word in words if _is_repeated(word[0])], least
-        )
+    repeated = [word for word in words if _is_repeated(word[0])]
+    several = [word for word in words if len(set(word[0])) > 1]
+    n_repeated = sum(len(set(word[0])) > 1 for word in repeated)
+    is_throughout = n_repeated and n_repeated >= LEAST_REPEATED * len(several)
+    if not is_throughout or len(repeated) < _LEAST_WORDS:
         return
-    step = min(repeated)
-    for word, count in zip(words, times, strict=True):
-        if count >= step or (count == 1 and len(set(word[0])) == 1):
-            sources = range(word.start(), word.end(), step)
-            yield Edit(*word.span(), word[0][::step], sources)
+    times = [_times(word[0]) for word in repeated]
+    equal = [count for count in times if count > 1]
+    if len(equal) >= _LEAST_EQUAL * n_repeated:
+        usual: float = statistics.median_low(equal)
+    else:
+        lengths = [len(list(run)) for word in repeated for _, run in groupby(word[0])]
+        usual, times = statistics.median(lengths), [1] * len(times)
+    for word, count in zip(repeated, times, strict=True):
+        is_letter = len(set(word[0])) == 1 and len(word[0]) in times
+        number = count if count > 1 else len(word[0]) if is_letter else usual
+        letters, offsets = _read_once(word[0], number)
+        yield Edit(*word.span(), letters, [word.start() + i for i in offsets])
 
 
 def _is_repeated(word: str) -> bool:
     return all(len(list(run)) > 1 for _, run in groupby(word))
 
 
-def _read_unequal(words: Sequence[re.Match[str]], least: float) -> Iterator[Edit]:
-    """Write letters once that are repeated, but not equally often; twice where there
-    are about twice as many as usual. `least` of the words have several letters."""
-    if sum(len(set(word[0])) > 1 for word in words) < least:
-        return
-    lengths = [len(list(run)) for word in words for _, run in groupby(word[0])]
-    usual = statistics.median(lengths)
-    for word in words:
-        letters, sources = list[str](), list[int]()
-        start = word.start()
-        for letter, run in groupby(word[0]):
-            size = len(list(run))
-            times = max(1, int(size / usual + 0.5))
-            letters += letter * times
-            sources += range(start, start + times)
-            start += size
-        yield Edit(*word.span(), "".join(letters), sources)
+def _read_once(word: str, usual: float) -> tuple[str, Sequence[int]]:
+    """Write each letter of a word once; twice where there are about twice as many as
+    usual. RETURNS (Tuple[str, Sequence[int]]): The letters, and the offset of each."""
+    letters, offsets = list[str](), list[int]()
+    start = 0
+    for letter, run in groupby(word):
+        size = len(list(run))
+        times = max(1, int(size / usual + 0.5))
+        letters += letter * times
+        offsets += [start + i * size // times for i in range(times)]
+        start += size
+    return "".join(letters), offsets
 
 
 def _times(word: str) -> int:
     """How often each letter of a word stands in a row: the greatest number of times
     that fits all of them; 1 if the word has a single letter."""
     lengths = [len(list(run)) for _, run in groupby(word)]
-    if len(lengths) == 1:
-        return 1
-    for count in range(min(*lengths, _MOST_TIMES), 1, -1):
-        if not any(length % count for length in lengths):
-            return count
-    return 1
+    return math.gcd(*lengths) if len(lengths) > 1 else 1
 
 
 def drop_accents(text: str) -> list[Edit]:

@@ -228,6 +228,28 @@ def test_hex_beside_a_number():
     assert read("6D 75 72 64 65 72 17:30") == "murder0"
 
 
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [
+        ("66,75, 63, 6b,20,79,6f,75", "fuck you"),
+        ("6675 63 6b2079 6f75 206e 6f 77", "fuck you now"),
+        ("6e6f77 6b696c6c20796f75", "now kill you"),
+        ("6b696c6c 796f75 6e6f77", "kill you now"),
+    ],
+)
+def test_spaces_in_hex_are_spaces_unless_the_bytes_have_fewer_of_them(
+    encoded, expected
+):
+    assert read(encoded) == expected
+
+
+@pytest.mark.parametrize("escape", [r"\n", r"\t", r"\r\n", r"\\n"])
+@pytest.mark.parametrize("separator", ["", " ", r"\n"])
+def test_hex_behind_and_between_escaped_line_breaks(escape, separator):
+    encoded = separator.join(f"{byte:02x}" for byte in b"kill you")
+    assert read(f"Hi{escape}{encoded}{escape}ok") == f"Hi{escape}kill you{escape}ok"
+
+
 @pytest.mark.parametrize("name", ["base64", "hex", "spaced hex"])
 @pytest.mark.parametrize(
     "disguise",
@@ -254,35 +276,3 @@ def test_base64_in_lines_whose_first_has_no_capital():
         "amdhamdoamdvamd2a\nmdkSSB3aWxsIGtpbGwgeW91IGFsbCB0b25pZ2h0LCB5b3UgaWRpb3RzISAg"
     )
     assert any("I will kill you all tonight" in view.text for view in readings(body))
-
-
-@pytest.mark.parametrize(
-    "text", ["Quiero matarte, niño idiota", "Où es-tu, espèce de tête", "Я убью тебя"]
-)
-def test_letters_without_tags_stay_inside_of_their_word(text):
-    hidden = "".join(chr(0xE0000 + ord(c)) if c.isascii() else c for c in text)
-    assert readings(hidden)[-1].text == text
-
-
-def test_hidden_text_is_set_apart_from_words_that_are_visible():
-    hidden = "".join(chr(0xE0000 + ord(c)) for c in "kill you")
-    assert (
-        readings(f"a café{hidden} é{hidden}")[-1].text == "a café kill you é kill you"
-    )
-
-
-@pytest.mark.parametrize("payload", ["suck my dick, bitch", "I will kill you tonight"])
-@pytest.mark.parametrize("before", [True, False])
-def test_hidden_text_is_read_beside_disguised_encodings(payload, before):
-    """Without disguises, invisible characters are dropped."""
-    safe = base64.b64encode(b"Good morning, how are you? The sun shines.").decode()
-    wide = "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in safe)
-    divided = safe[:9] + "\u200b" + safe[9:21] + "\u200b" + safe[21:]
-    tags = "".join(chr(0xE0000 + ord(c)) for c in payload)
-    selectors = "a" + "".join(chr(0xE0100 + ord(c) - 16) for c in payload)
-    for hidden in (tags, selectors):
-        for other in (wide, divided):
-            text = f"{hidden} {other}" if before else f"{other} {hidden}"
-            read = readings(text)[-1].text
-            assert payload in read
-            assert "how are you" in read

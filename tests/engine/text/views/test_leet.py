@@ -42,6 +42,14 @@ def test_names_and_codes_in_capitals_stay(text):
     assert read <= {text.lower()}  # a heading may be in small letters
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("ki1l you", "kill you"), ("fi1thy", "filthy"), ("that c1inic", "that clinic")],
+)
+def test_beside_an_i_the_digit_is_an_l(text, expected):
+    assert readings(text)[0].text.lower() == expected.lower()
+
+
 def test_the_capital_that_begins_a_word_is_the_only_one():
     (view,) = readings("L157 7h3 7h1n65 7h47 1 h473, 4nd 574y")
     assert view.text == "List the things that i hate, and stay"

@@ -1,4 +1,4 @@
-"""An override of the direction hides nothing below it."""
+"""Overrides of the direction hide nothing below them, and what is deleted."""
 
 import time
 
@@ -66,3 +66,13 @@ def test_time_is_linear_in_the_depth(opening):
 
     seconds(100)
     assert seconds(32_000) < 40 * max(seconds(2_000), 0.01)
+
+
+def test_a_flag_is_deleted_as_one_character():
+    text = "I w\U0001f1e9\U0001f1ea\bill k\U0001f1eb\U0001f1f7\x7fill \U0001f1e9\bhim"
+    assert readings(text)[0].text == "I will kill him"
+
+
+def test_of_two_flags_one_is_deleted():
+    flags = "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7"
+    assert readings(f"kill {flags}\bthem")[0].text == f"kill {flags[:2]}them"

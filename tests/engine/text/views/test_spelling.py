@@ -44,6 +44,32 @@ def test_letters_repeated_unequally(seed):
     assert read_once(result) == read_once(TEXT)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("II kkiillll uu", "I kill u"),
+        ("uuu aaarrreee aaa sssllluuuttt", "u are a slut"),
+        ("the KKKKKK hhaattee uu tthheenn", "the KKK hate u then"),
+        ("YYoouu aaarrreee ssstttuuupppiiiddd, aaallllll!", "You are stupid, all!"),
+        ("YYoouu aaaaaaaarrrrrrrreeeeeeee aaaaaaaa bbbaaaddd", "You are a bad"),
+        (
+            "YYoouu aarree aallll ssttuuppiidd bbaaadd ffoollkk",
+            "You are all stupid baad folk",
+        ),
+    ],
+)
+def test_words_of_one_letter_and_words_repeated_by_another_number(text, expected):
+    assert read(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["World War II, aa and mm", "the Acts II, III and XX", "aa bb cc dd", "Aa oo ee"],
+)
+def test_pairs_of_letters_alone_are_not_repeated(text):
+    assert read(text) == []
+
+
 def read_once(text):
     return "".join(a for a, b in zip(text, text[1:] + " ", strict=True) if a != b)
 

@@ -149,7 +149,8 @@ def digits(draw, text):
 
 
 def deleted(draw, text):
-    wrong = lambda: draw.choice("xyz\u1ea1") + draw.choice("\b\x7f")  # noqa: E731
+    some = ("x", "z\u0323", "\u1ea1", "\U0001f1e9\U0001f1ea")
+    wrong = lambda: draw.choice(some) + draw.choice("\b\x7f")  # noqa: E731
     return between(draw, text, wrong, draw.randint(1, 9))
 
 
@@ -168,8 +169,9 @@ def case(draw, text):
 
 
 def repeated(draw, text):
-    times = draw.choice((2, 3, 5, 9))
-    return "".join(c * times if c.isalpha() else c for c in text)
+    times = draw.choice([(2,), (3,), (5,), (9,), (2, 3), (3, 4), (4, 7), (2, 9)])
+    change = lambda word: "".join(c * n for n in [draw.choice(times)] for c in word)  # noqa: E731
+    return in_words(draw, text, change, 1, all_words=True)
 
 
 def accents(draw, text):
@@ -184,12 +186,30 @@ FOLDED = (
 THROUGHOUT = (blanks, upside_down, case, repeated, accents)
 
 
-def tags(draw, text):
+def to_tags(text):
     return "".join(chr(0xE0000 + ord(c)) for c in text)
 
 
+def tags(draw, text):
+    def some(word):
+        i = draw.randrange(len(word) - 2)
+        j = i + draw.randint(1, 3)
+        return word[:i] + to_tags(word[i:j]) + word[j:]
+
+    forms = [
+        lambda: to_tags(text),
+        lambda: draw.choice(INVISIBLE).join(map(to_tags, re.findall("..?", text))),
+        lambda: in_words(draw, text, some, 4, all_words=draw.random() < 0.5),
+    ]
+    return draw.choice(forms)()
+
+
 def selectors(draw, text):
-    return draw.choice(("", "\U0001f600", "a")) + to_selectors(text)
+    parts = [text]
+    if draw.random() < 0.4:
+        parts = re.findall(f".{{1,{draw.randint(1, 9)}}}", text)
+    hidden = draw.choice("\u200b\u2060\xad").join(map(to_selectors, parts))
+    return draw.choice(("", "\U0001f600", "a")) + hidden
 
 
 def references(draw, text):
@@ -230,9 +250,10 @@ def in_base64(draw, text):
 
 
 def in_hex(draw, text):
-    separator = draw.choice(("", " ", ":", ",", "-", ", ", "|", "\n", "_", "*# ", "♥"))
-    prefix = draw.choice(("", "0x"))
-    return separator.join(f"{prefix}{byte:02x}" for byte in text.encode())
+    one = draw.choice(["", " ", ":", ", ", "|", "\n", "_", "*# ", "♥", r"\n"])
+    between = ["", ":", ",", "-", "--"] if draw.random() < 0.4 else [one]
+    pairs = (f"{draw.choice(('', '0x'))}{byte:02x}" for byte in text.encode())
+    return "".join(draw.choice(between) + pair for pair in pairs)
 
 
 DECODED = (tags, selectors, references, percent, escapes, in_base64, in_hex)
@@ -255,7 +276,7 @@ def test_encodings_of_the_table(row):
     for _ in range(N_TEXTS):
         text = draw.choice(TEXTS)
         encoded = draw.choice(BEFORE) + row(draw, text) + draw.choice(AFTER)
-        assert is_read(text, encoded), ascii(encoded)
+        assert any(text in v.text for v in readings(encoded)), ascii(encoded)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 1])
