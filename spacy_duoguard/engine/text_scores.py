@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .prefix_scores import Curve, PrefixScores, QueryPlan, SpanScores
-from .text.lossless import needs_token
 from .text.views.view import TEXT
 from .text.windows import Window
 
@@ -67,17 +66,14 @@ class Coverage:
         self.truncated = scores.truncated
         if not self.truncated:
             return
-        needed = np.fromiter(map(needs_token, text), dtype=bool, count=len(text))
-        is_kept = np.zeros(len(text), dtype=bool)
+        # Also what is invisible: a model, or a view, may read it.
+        is_space = np.fromiter(map(str.isspace, text), dtype=bool, count=len(text))
+        left_out = ~is_space
         for window in scores.windows:
             if window.view == TEXT:
-                is_kept[window.start : window.end] = True
-        left_out = needed & ~is_kept
-        # What is invisible may be read in a view.
-        is_space = np.fromiter(map(str.isspace, text), dtype=bool, count=len(text))
+                left_out[window.start : window.end] = False
         # How many characters there are before each offset.
         self._written = _count_before(~is_space)
-        self._kept = _count_before(~is_space & is_kept)
         self._left_out = _count_before(left_out)
         # A window of a view that a limit left out isn't known, nor is one of the text
         # whose tokens are all in its neighbours: it could concern any part.
@@ -86,8 +82,8 @@ class Coverage:
 
     def covers(self, start: int, end: int) -> bool:
         """start (int), end (int): Character offsets of a part of the text.
-        RETURNS (bool): Whether all of the part that needs a token is in a window, and
-            no window that a limit left out can concern it."""
+        RETURNS (bool): Whether all of the part but whitespace is in a window, and no
+            window that a limit left out can concern it."""
         if not self.truncated:
             return True
         is_whole = bool(self._left_out[start] == self._left_out[end])
@@ -97,9 +93,10 @@ class Coverage:
         """start (int), end (int): As in `covers`.
         RETURNS (bool): Whether there is something in the part, and nothing of it in a
             window."""
-        if not self.truncated or self._written[end] == self._written[start]:
+        if not self.truncated:
             return False
-        return bool(self._kept[end] == self._kept[start])
+        written = self._written[end] - self._written[start]
+        return bool(0 < written == self._left_out[end] - self._left_out[start])
 
 
 def _count_before(characters: np.ndarray) -> np.ndarray:

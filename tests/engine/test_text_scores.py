@@ -6,7 +6,6 @@ import pytest
 from spacy_duoguard.engine import text_scores
 from spacy_duoguard.engine.conversation import Conversation, Turn
 from spacy_duoguard.engine.prefix_scores import Curve, Query
-from spacy_duoguard.engine.text.lossless import needs_token
 from spacy_duoguard.engine.text_scores import TextScores, WindowScores
 from spacy_duoguard.engine.turn_scores import is_scored, score_turns
 
@@ -93,17 +92,18 @@ def test_many_turns_take_no_longer_than_their_text(monkeypatch):
     curve = Curve(np.array([3, len(text)]), np.zeros((2, 12), np.float32))
     ends = ((0, 3), (len(text) - 4, len(text) - 1))
     windows = tuple(WindowScores(*end, ROW) for end in ends)
-    asked = []
+    counted = []
+    count_before = text_scores._count_before
 
-    def counted(character):
-        asked.append(character)
-        return needs_token(character)
+    def count(characters):
+        counted.append(len(characters))
+        return count_before(characters)
 
-    monkeypatch.setattr(text_scores, "needs_token", counted)
+    monkeypatch.setattr(text_scores, "_count_before", count)
     scores = TextScores(ROW, windows, truncated=True, curve=curve)
     statuses = {turn.status for turn in score_turns(text, spans, scores, None)}
     assert statuses == {"ok", "truncated"}  # the last one
-    assert len(asked) <= 2 * len(text)
+    assert sum(counted) <= 4 * len(text)
 
 
 def arrays(scores):
