@@ -37,6 +37,8 @@ _HEX = re.compile(
     rf"(?<![0-9A-Za-z])(?:{_PAIR}(?:[ :,-]{{0,2}}{_PAIR}){{3,}}"
     rf"|{_PAIR}([\W_]{{1,4}}){_PAIR}(?:\1{_PAIR}){{2,}})(?![0-9A-Za-z])"
 )
+# As PostgreSQL writes bytes: one prefix for all of them.
+LONG_BYTES = re.compile(r"(?<!\\)\\+x(?=((?:[0-9A-Fa-f]{2}){6,})(?![0-9A-Za-z]))")
 _HEX_PAIR = re.compile("(?:0[xX])?([0-9A-Fa-f]{2})")
 _LEAST_HEX = 6  # bytes, if any isn't a small letter
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..normalize import collapse_spaces, compose, is_hidden
-from .encodings import DECODERS, decode_selectors, decode_tags
+from .encodings import DECODERS
+from .hidden import decode_selectors, decode_tags
 from .leet import read_digits
 from .letters import read_small_capitals, read_symbols, turn_letters
 from .lookalikes import read_lookalikes

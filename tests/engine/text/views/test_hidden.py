@@ -103,3 +103,37 @@ def test_words_below_base64_are_no_part_of_it(word, before, safe):
     references = "".join(f"&#{ord(c)};" for c in word)
     for hidden in (to_tags(word), spaced, references):
         assert readings(encoded + hidden)[-1].text == safe + before + word
+
+
+@pytest.mark.parametrize("hide", [to_tags, to_selectors])
+@pytest.mark.parametrize("letters", ["x", "ab", "xyz"])
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        base64.b64encode(b"I will kill you").decode(),
+        base64.b64encode(b"I will kill you!").decode().rstrip("="),
+        b"I will kill you".hex(),
+        b"I will kill you".hex(" "),
+        "\\x" + b"I will kill you".hex(),
+    ],
+)
+def test_a_few_hidden_letters_hide_no_encoded_text(hide, letters, encoded):
+    hidden = hide(letters)
+    for i in (0, 2, len(encoded) // 2 + 1, len(encoded) - 1, len(encoded)):
+        text = f"See: {encoded[:i]}{hidden}{encoded[i:]} ok"
+        assert "I will kill you" in readings(text)[-1].text, i
+
+
+@pytest.mark.parametrize("hide", [to_tags, to_selectors])
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["I", "will", "kill", "you"], "I will kill you"),
+        (["I w", "ill k", "ill you"], "I will kill you"),
+        (["bi", "tc", "h!"], "bitch!"),
+        (["id", "io", "t"], "idiot"),
+    ],
+)
+def test_what_divides_hidden_text_without_spaces_are_words(hide, parts, expected):
+    text = "ok " + "\u200b".join(map(hide, parts)) + " ok"
+    assert readings(text)[-1].text == f"ok {expected} ok"
