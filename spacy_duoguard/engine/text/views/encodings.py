@@ -5,12 +5,10 @@ Everything that is decoded is at most as long as what it replaces, up to a const
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
 
 from ..normalize import is_hidden
 from .bytes_read import ReadBytes
-from .hidden import decode_selectors, decode_tags
-from .radix import LONG_BYTES, decode_base64, decode_hex
+from .radix import LONG_BYTES, decode_hex
 from .view import Edit
 
 _ENTITY = re.compile(
@@ -98,14 +96,3 @@ def _read_escaped_bytes(match: re.Match[str]) -> Edit:
 def _hides(character: str) -> bool:
     """Whether it is invisible, or a mark on another character."""
     return is_hidden(character) or unicodedata.category(character)[0] == "M"
-
-
-DECODERS: tuple[Callable[[str], list[Edit] | Iterator[Edit]], ...] = (
-    decode_selectors,  # before tags, between which others are dropped
-    decode_tags,
-    decode_entities,
-    decode_percent,
-    decode_escapes,
-    decode_base64,
-    decode_hex,
-)

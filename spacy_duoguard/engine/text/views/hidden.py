@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 
 from ..normalize import is_hidden
 from .bytes_read import read_bytes
+from .encodings import decode_entities, decode_escapes, decode_percent
 from .radix import LONG_BYTES, decode_base64, decode_hex
 from .view import Edit
 
@@ -87,21 +88,28 @@ def _next_visible(text: str, offsets: range) -> str:
 
 
 def _runs_in_code(text: str, runs: Sequence[Sequence[int]]) -> set[int]:
-    """The first offsets of short runs inside of base64 or hex or beside it, which would
-    be no letters of a word, but hide it."""
+    """The first offsets of short runs inside of what is encoded, or beside base64 or
+    hex: they would be no letters of a word, but hide it."""
     short = [run for run in runs if len(run) <= _MOST_IN_WORD]
     if not short:
         return set()
     dropped = set(chain.from_iterable(short))
     kept = [i for i in range(len(text)) if i not in dropped]
     plain = "".join(text[i] for i in kept)
-    edits = (edit for decode in (decode_base64, decode_hex) for edit in decode(plain))
-    spans = [(edit.start, edit.end) for edit in edits]
-    spans += [(match.start(), match.end(1)) for match in LONG_BYTES.finditer(plain)]
     is_code = bytearray(len(plain) + 1)
-    for start, end in spans:
-        is_code[start : end + 1] = b"\1" * (end + 1 - start)
+    for decode in (decode_entities, decode_percent, decode_escapes):
+        for edit in decode(plain):  # between two of them may be a letter
+            _mark(is_code, edit.start + 1, edit.end)
+    for decode_run in (decode_base64, decode_hex):
+        for edit in decode_run(plain):
+            _mark(is_code, edit.start, edit.end + 1)
+    for match in LONG_BYTES.finditer(plain):
+        _mark(is_code, match.start(), match.end(1) + 1)
     return {run[0] for run in short if is_code[bisect_left(kept, run[0])]}
+
+
+def _mark(offsets: bytearray, start: int, end: int) -> None:
+    offsets[start:end] = b"\1" * (end - start)
 
 
 def _divide(

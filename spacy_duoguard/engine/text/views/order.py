@@ -10,6 +10,8 @@ from .view import Edit
 
 _DELETIONS = "\b\x7f"
 _REGIONS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
+_COLORS = frozenset(map(chr, range(0x1F3FB, 0x1F400)))  # of emoji
+_JOINER = "\u200d"
 _LEAST_KEPT = 0.2  # the share of the other characters
 _OVERRIDES = "\u202d\u202e"  # LRO and RLO
 _CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -35,7 +37,7 @@ def apply_deletions(text: str) -> list[Edit]:
         if character in _DELETIONS:
             del clusters[-1:]
             is_half = False
-        elif clusters and (is_hidden(character) or not starts_cluster(character)):
+        elif clusters and _joins(character, text[clusters[-1][-1]]):
             clusters[-1].append(i)
         elif is_half and is_region:
             clusters[-1].append(i)
@@ -48,6 +50,16 @@ def apply_deletions(text: str) -> list[Edit]:
     if len(kept) < _LEAST_KEPT * len(others):
         kept = others
     return [_pick(text, kept)]
+
+
+def _joins(character: str, before: str) -> bool:
+    """Whether a character belongs to the one before it: a mark, the color of an emoji,
+    or what a joiner joins to one."""
+    if is_hidden(character) or not starts_cluster(character):
+        return True
+    if unicodedata.category(character)[0] == "M" or character in _COLORS:
+        return True
+    return before == _JOINER and not character.isalnum()
 
 
 def apply_overrides(text: str) -> list[Edit]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..normalize import collapse_spaces, compose, is_hidden
-from .encodings import DECODERS
+from .encodings import decode_entities, decode_escapes, decode_percent
 from .hidden import decode_selectors, decode_tags
 from .leet import read_digits
 from .letters import read_small_capitals, read_symbols, turn_letters
@@ -22,6 +22,7 @@ from .ordinary import (
     has_odd_spaces,
 )
 from .quick import may_differ
+from .radix import decode_base64, decode_hex
 from .spacing import OTHER, has_blanks_for_spaces, join_letters, read_blanks
 from .spelling import drop_accents, read_case, read_repeats
 from .view import Edit, View
@@ -41,6 +42,15 @@ _BEFORE_NFKC: tuple[_Step, ...] = (
     drop_marks,
 )
 _AFTER_NFKC: tuple[_Step, ...] = (join_letters, drop_accents, read_lookalikes)
+_DECODERS: tuple[_Step, ...] = (
+    decode_selectors,  # before tags, between which others are dropped
+    decode_tags,
+    decode_entities,
+    decode_percent,
+    decode_escapes,
+    decode_base64,
+    decode_hex,
+)
 # What is encoded would be lost in these.
 _SPELLINGS: tuple[_Step, ...] = (read_repeats, read_case, read_digits)
 
@@ -129,7 +139,7 @@ def _decode_in(
     for step in steps:
         size = n_parts = 0
         plain = read = step(view)
-        for decode in DECODERS:
+        for decode in _DECODERS:
             edits = list(decode(read.text))
             size += sum(edit.end - edit.start for edit in edits)
             n_parts += len(edits)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 from .view import Edit
 
@@ -62,8 +62,11 @@ def join_letters(text: str) -> Iterator[Edit]:
     YIELDS (Edit): Drop what separates the single letters of words. What separates the
         words stays, less the separators of the letters around it."""
     words = [word.span() for word in _WORD.finditer(text)]
-    for run in _single_letters(text, words):
-        gaps = [text[end:start] for (_, end), (start, _) in pairwise(run)]
+    runs = chain.from_iterable(
+        _divide(text, run) for run in _single_letters(text, words)
+    )
+    for run in runs:
+        gaps = _gaps(text, run)
         ((separator, _),) = Counter(gaps).most_common(1)
         if len(separator) > WIDEST or not _is_word(text, run, gaps, separator):
             continue
@@ -93,6 +96,36 @@ def _single_letters(
             run.append((start, end))
     if len(run) >= _LEAST:
         yield run
+
+
+def _gaps(text: str, run: Sequence[tuple[int, int]]) -> list[str]:
+    return [text[end:start] for (_, end), (start, _) in pairwise(run)]
+
+
+def _divide(
+    text: str, run: list[tuple[int, int]]
+) -> Iterator[Sequence[tuple[int, int]]]:
+    """Words with different separators, each with its own letters; the run as it is if
+    all have the same."""
+    rows: list[tuple[str, int, int]] = []  # with the first and the last letter
+    last = 0
+    for separator, row in groupby(_gaps(text, run)):
+        first, last = last, last + len(list(row))
+        if last - first > 1:
+            rows.append((separator, first, last))
+    if len({separator for separator, *_ in rows}) < 2:
+        yield run
+        return
+    # A letter between two rows belongs to the word whose separator is no space.
+    begins = {first for _, first, _ in rows}
+    ends = {last for separator, _, last in rows if not separator.isspace()}
+    for separator, same in groupby(rows, lambda row: row[0]):
+        (_, first, last), *more = same
+        last = more[-1][2] if more else last
+        first += first in ends
+        last -= separator.isspace() and last in begins
+        if last - first + 1 >= _LEAST:
+            yield run[first : last + 1]
 
 
 def _can_be_apart(character: str) -> bool:

@@ -126,6 +126,16 @@ def test_a_few_hidden_letters_hide_no_encoded_text(hide, letters, encoded):
 
 @pytest.mark.parametrize("hide", [to_tags, to_selectors])
 @pytest.mark.parametrize(
+    "encoded", ["%69%64%69%6f%74", "&#105;d&#105;ot", "\\u0069diot"]
+)
+def test_a_few_hidden_letters_divide_no_escape(hide, encoded):
+    for i in (1, 2):
+        text = f"you {encoded[:i]}{hide('ab')}{encoded[i:]}"
+        assert readings(text)[-1].text == "you idiot"
+
+
+@pytest.mark.parametrize("hide", [to_tags, to_selectors])
+@pytest.mark.parametrize(
     ("parts", "expected"),
     [
         (["I", "will", "kill", "you"], "I will kill you"),

@@ -76,3 +76,20 @@ def test_a_flag_is_deleted_as_one_character():
 def test_of_two_flags_one_is_deleted():
     flags = "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7"
     assert readings(f"kill {flags}\bthem")[0].text == f"kill {flags[:2]}them"
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\u0928\u093f",
+        "\u0e01\u0e34",
+        "1\ufe0f\u20e3",
+        "x\u0488",
+        "\U0001f44d\U0001f3fd",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\U0001f3f3\ufe0f\u200d\U0001f308",
+    ],
+)
+def test_a_character_is_deleted_with_what_belongs_to_it(character):
+    assert readings(f"I will ki{character}\bll you")[0].text == "I will kill you"
+    assert readings("I wa\u200dx\bill")[0].text == "I waill"  # no emoji
