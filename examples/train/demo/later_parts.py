@@ -68,14 +68,14 @@ all logits (`demo/shift.py`), which hardly changes an AUROC.
 The package's runs were started one by one, with interruptions, never as this one \
 command (2026-11-26 and 27), and what was added up had been rounded to bfloat16. \
 They leave out the rows with `i % 5 == 1`, but the labelled texts and the parts \
-before contain them. The weights of the fourth run were chosen among 18 on the held- \
-out rows and with disguises of held-out English texts, and those of the fifth and \
+before contain them. The weights of the fourth run were chosen among 18 on the \
+held-out rows and with disguises of held-out English texts, and those of the fifth and \
 what follows it among 11 on the held-out rows. Seven of these were also measured \
 with the disguises, and five on ToxicChat, which limited what is added to the \
 logits. That makes the figures too good.
 
-Without `normalize`, fullwidth letters hide nearly every unsafe text, and upside- \
-down text does in English and French. SECOND flagged them because it flagged nearly \
+Without `normalize`, fullwidth letters hide nearly every unsafe text, and upside-down \
+text does in English and French. SECOND flagged them because it flagged nearly \
 any such text: 94% to 96% of safe ones in fullwidth letters, 79% to 92% upside down \
 (`i % 5 == 1`).
 
