@@ -6,6 +6,7 @@ import random
 import sys
 
 import pytest
+import torch
 from support.paths import ROOT
 
 PROJECT = ROOT / "examples" / "train"
@@ -77,3 +78,36 @@ def evaluation_files(tmp_path_factory):
             path = folder / language / f"{name}.json"
             path.write_text(json.dumps(rows), encoding="utf8")
     return folder
+
+
+@pytest.fixture
+def small(load, evaluation_files, tmp_path):
+    """A checkpoint with random weights, which flags some texts."""
+    data, start = load("demo.data"), load("demo.start")
+    rows = data.read_rows(evaluation_files, "openai")
+    tokenizer = data.train_tokenizer((row.text for row in rows), n_tokens=300)
+    torch.manual_seed(0)
+    sizes = {"width": 16, "inner": 16, "layers": 1, "heads": 2, "kv_heads": 1}
+    decoder = start.make_decoder(tokenizer.get_vocab_size(), **sizes)
+    for parameter in decoder.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
+    folder = tmp_path / "small"
+    write = load("demo.checkpoint").write_checkpoint
+    write(decoder, tokenizer.to_str(), folder, dtype=torch.float32)
+    return folder
+
+
+@pytest.fixture
+def watched(load, monkeypatch):
+    """The items of each step of a training."""
+    items = []
+    training = load("demo.learn_noise").NoiseTraining
+    draw = training._draw
+
+    def watch(self):
+        items.append(drawn := draw(self))
+        return drawn
+
+    monkeypatch.setattr(training, "_draw", watch)
+    return items

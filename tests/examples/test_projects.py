@@ -29,15 +29,17 @@ def test_each_part_starts_from_what_the_one_before_has_written():
     project = load_project_config(ROOT / "examples" / "train")
     commands = {command["name"]: command for command in project["commands"]}
     exports = ["demo-export", "demo-export-disguised", "demo-export-documents"]
+    exports.append("demo-export-noise")
     written = [commands[name]["outputs_no_cache"] for name in exports]
     starts = [project["vars"][name] for name in ("start", "second")]
     assert [[start] for start in starts] == written[:2]
     assert starts[0] in commands["demo-disguise"]["deps"]
-    assert starts[1] in commands["demo-learn-documents"]["deps"]
+    for name in ("demo-learn-documents", "demo-learn-noise", "demo-learn-last"):
+        assert starts[1] in commands[name]["deps"]
     paths = [
         *(path for paths in written for path in paths),
         "../../spacy_duoguard/demo",
     ]
-    assert len(set(paths)) == 4
+    assert len(set(paths)) == 5
     workflow = project["workflows"]["demo-disguised"]
     assert workflow == ["demo-teach", "demo-disguise", "demo-export-disguised"]

@@ -527,3 +527,12 @@ def test_demo(project, evaluation_files):
     card = (folder / "README.md").read_text(encoding="utf8")
     assert "The third part continues" in card
     assert "stands among 3 to 15 safe ones" in card
+    # And one on noise, which continues from the second, too, and adds the third.
+    options += ("--vars.noise_start_steps", 20, "--vars.noise_steps", 20)
+    options += ("--vars.noise_third_steps", 20, "--vars.noise_last_steps", 20)
+    run(project, "-m", "spacy", "project", "run", "demo-noise", ".", *options)
+    folder = project / "training" / "demo-noise-checkpoint"
+    card = (folder / "README.md").read_text(encoding="utf8")
+    assert "The last part continues from the second one's checkpoint" in card
+    assert "third part" not in card
+    assert "| language | unsafe texts | pass | safe texts | flagged |" in card

@@ -5,9 +5,13 @@ import random
 import shlex
 import shutil
 
+import numpy as np
 import spacy
 from spacy.cli._util import app
+from spacy.tokens import DocBin
 from typer.testing import CliRunner
+
+from spacy_duoguard.calibration.thresholds import midpoint_threshold
 
 from .documents import DOCS, blocks, read
 from .paths import ROOT
@@ -73,8 +77,21 @@ def follow_the_page(folder, monkeypatch, capfd, correct):
     scores = json.loads((folder / "scores.json").read_text(encoding="utf8"))
     assert scores["duoguard_unsafe_auc"] > 0.95
     assert scores["duoguard_unsafe_f"] > 0.9
+    assert (folder / "corrected.precision-recall.png").stat().st_size > 10_000
     nlp = spacy.load(folder / "corrected")
-    assert nlp.get_pipe("duoguard").cfg["threshold"] != 0.5
+    guard, trained = (
+        of.get_pipe("duoguard") for of in (nlp, spacy.load("training/model-best"))
+    )
+    assert guard.cfg["threshold"] == _separator(trained, folder / "corpus/dev.spacy")
+
+
+def _separator(guard, corpus):
+    """The threshold with the best F1 for texts that a guard tells apart: it can be the
+    one of before."""
+    docs = list(DocBin().from_disk(corpus).get_docs(guard.vocab))
+    top = guard.classifier.score([doc.text for doc in docs]).max(axis=1)
+    unsafe = np.array([max(doc.cats.values()) > 0.5 for doc in docs])
+    return midpoint_threshold(float(top[~unsafe].max()), float(top[unsafe].min()))
 
 
 def check_comparison(command, capfd):

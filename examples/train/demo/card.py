@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from spacy.util import load_config
-
-from demo.documents import N_SAFE
 from demo.figures import Figure
+from demo.held_out import NoiseRates
+from demo.later_parts import describe_parts
 from demo.tables import (
     category_table,
     disguise_table,
     localisation_table,
+    noise_table,
     safe_table,
     unsafe_table,
 )
@@ -20,34 +20,12 @@ from spacy_duoguard.evaluation.disguised import DisguiseReport
 from spacy_duoguard.evaluation.rates import Rate
 from spacy_duoguard.taxonomy import CATEGORIES
 
-_SECOND = Path(__file__).parents[1] / "configs" / "demo_disguised.cfg"
+_NOISED = """
+With noise, drawn as for the last part, but on held-out texts, and with `normalize`: \
+unsafe texts of up to 400 characters that are scored above 0.6 and then pass, and safe \
+ones that are flagged, at 0.5:
 
-_DISGUISED = """\
-The second part continues from the checkpoint that the first one has written, with \
-new texts of the same kind (`configs/demo_disguised.cfg`):
-
-    python -m spacy project run demo-disguised . --vars.data FOLDER --vars.start FIRST
-
-{level:.0%} of these texts stand among safe ones, in the form of documents with span \
-gold, and {share:.0%} of all are disguised in the ways that no inverse undoes exactly. \
-The weights are the mean of those before and after this part. The package's came from \
-the checkpoint of 2026-11-24 (revision d8f49a2 of the repository) and took nine CPU \
-minutes. They were chosen among four on the held-out rows, which makes the figures \
-slightly too good.
-
-"""
-
-_DOCUMENTS = """\
-The third part continues from the second one's checkpoint (`demo/learn_documents.py`):
-
-    python -m spacy project run demo-documents . --vars.data FOLDER --vars.second SECOND
-
-It learns from texts alone and from documents in which an unsafe sentence stands among \
-{least} to {most} safe ones. The text up to the end of a sentence has what one of its \
-sentences has, and the score is meant to change most at the unsafe one. The labels \
-come from a teacher that was also fitted on each sentence of the safe training rows, \
-as a safe text. The weights are the mean of those before and after this part.
-
+{table}
 """
 
 _LOCALISATION = """
@@ -160,7 +138,7 @@ scores how a text reads without disguises, and decoded:
 Safe texts that are flagged at 0.5, and those that `normalize` adds:
 
 {safe}
-{localisation}
+{noise}{localisation}
 ## Weaknesses
 
 {goal}{undisguised}\
@@ -190,6 +168,7 @@ def write_card(
     localisation: Mapping[str, Mapping[str, float]] | None,
     *,
     parts: int,
+    noise: Mapping[str, NoiseRates] | None = None,
 ) -> None:
     """folder (Path): The folder for `README.md`.
     classifier (Classifier): The stored checkpoint.
@@ -202,6 +181,8 @@ def write_card(
         `measure_localisation`.
     parts (int): How many parts of the training it has been through: 2 with disguised
         texts, 3 with documents.
+    noise (Optional[Mapping[str, NoiseRates]]): From `measure_noise`, if it has also
+        been through the part on noise.
     """
     config = classifier.decoder.config
     counts = dict(zip(CATEGORIES, positives, strict=True))
@@ -220,9 +201,10 @@ def write_card(
         categories=category_table(of_categories),
         top=top,
         unread=" or code" if parts > 1 else ", code or obfuscated spellings",
-        disguised=_later_parts(parts),
+        disguised=describe_parts(parts, noise=bool(noise)),
         unused=_UNUSED[min(parts, 2)],
         undisguised=_UNDISGUISED if parts > 1 else "",
+        noise=_NOISED.format(table=noise_table(noise)) if noise else "",
         disguises=disguise_table(in_disguise.languages),
         **_disguise_figures(in_disguise),
         safe=safe_table(in_disguise.languages),
@@ -230,17 +212,6 @@ def write_card(
         goal=_goal(localisation) if localisation else "",
     )
     (folder / "README.md").write_text(card, encoding="utf8")
-
-
-def _later_parts(parts: int) -> str:
-    if parts == 1:
-        return ""
-    corpus = load_config(_SECOND)["corpora"]["train"]["corpus"]
-    share = corpus["augmenter"]["level"]
-    text = _DISGUISED.format(level=corpus["level"], share=share)
-    if parts > 2:
-        text += _DOCUMENTS.format(least=N_SAFE.start, most=N_SAFE.stop - 1)
-    return text
 
 
 def _disguise_figures(report: DisguiseReport) -> dict[str, object]:

@@ -43,3 +43,21 @@ def mix_weights(decoder: Decoder, start: Decoder, share: float) -> None:
         for name, value in trained.items()
     }
     decoder.load_state_dict(mean)
+
+
+def add_change(
+    decoder: Decoder, start: Decoder, trained: Decoder, share: float
+) -> None:
+    """Add what a training has changed in other weights: trainings of the same weights
+    that teach different things roughly add up (Ilharco et al. 2023).
+
+    decoder (Decoder): The decoder. It's changed.
+    start (Decoder): What the other training started from.
+    trained (Decoder): What it has made of it.
+    share (float): The share of the change."""
+    before, after = start.state_dict(), trained.state_dict()
+    total = {
+        name: value + share * (after[name] - before[name])
+        for name, value in decoder.state_dict().items()
+    }
+    decoder.load_state_dict(total)

@@ -19,7 +19,7 @@ from demo.figures import (
     measure_top_category,
     measure_unsafe,
 )
-from demo.held_out import measure_in_disguise, measure_localisation
+from demo.held_out import measure_in_disguise, measure_localisation, measure_noise
 from demo.teacher import Regressions
 from spacy_duoguard import Classifier
 from spacy_duoguard.engine.checkpoint.weights import WEIGHTS
@@ -34,15 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--parts", type=int, default=1, help="parts of the training: 1, 2 or 3"
     )
+    parser.add_argument(
+        "--noise", action="store_true", help="also trained by demo.learn_noise"
+    )
+    parser.add_argument(
+        "--other", type=Path, help="of another run: the mean of both is taken"
+    )
     parser.add_argument("--start", help="checkpoint that the training continued from")
     parser.add_argument(
         "--share", type=float, default=0.5, help="with --start: of the trained weights"
     )
     args = parser.parse_args(arguments)
-    trained = _load(args.trained)
-    if args.start:
-        start = Classifier.from_pretrained(args.start, precision="float32")
-        mix_weights(trained.decoder, start.decoder, args.share)
+    trained = mean_of(args.trained, args.other, start=args.start, share=args.share)
     write_checkpoint(
         trained.decoder,
         trained.tokenizer.data,
@@ -73,7 +76,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_in_disguise(args.data, classifier),
         measure_localisation(args.data, classifier),
         parts=args.parts,
+        noise=measure_noise(args.data, classifier) if args.noise else None,
     )
+
+
+def mean_of(
+    trained: str | Path,
+    other: str | Path | None = None,
+    *,
+    start: str | None = None,
+    share: float = 1.0,
+) -> Classifier:
+    """trained (str | Path): A pipeline or a checkpoint.
+    other (Optional[str | Path]): Another one, trained in the same way.
+    start (Optional[str]): The checkpoint that their training continued from.
+    share (float): Their share in the mean with it.
+    RETURNS (Classifier): With the mean of the weights."""
+    classifier = _load(Path(trained))
+    if other:
+        mix_weights(classifier.decoder, _load(Path(other)).decoder, 0.5)
+    if start:
+        before = Classifier.from_pretrained(start, precision="float32")
+        mix_weights(classifier.decoder, before.decoder, share)
+    return classifier
 
 
 def _load(folder: Path) -> Classifier:

@@ -1,21 +1,49 @@
-"""Figures on the held-out rows that other commands measure: texts in disguise, and the
-unsafe sentence of a document."""
+"""Figures on the held-out rows beside those of `figures.py`: texts in disguise and with
+noise, and the unsafe sentence of a document."""
 
 import importlib.util
 import json
+import random
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-from demo.data import HELD_OUT, LANGUAGES, N_PARTS, TOXIC_CHAT, TRAINED_ON
+from demo.data import (
+    HELD_OUT,
+    LANGUAGES,
+    N_PARTS,
+    TOXIC_CHAT,
+    TRAINED_ON,
+    Row,
+    read_rows,
+)
+from demo.figures import THRESHOLD
+from demo.noise import add_noise
 from spacy_duoguard import Classifier
-from spacy_duoguard.evaluation.disguised import DisguiseReport, measure_disguises
+from spacy_duoguard.evaluation.disguised import (
+    LEAST_SCORE,
+    MOST_CHARS,
+    DisguiseReport,
+    measure_disguises,
+)
+from spacy_duoguard.evaluation.rates import Rate
 from spacy_duoguard.evaluation.run import evaluate
 
 _N_TEXTS = 60  # to disguise in each language
 _N_CASES = 200
 _BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "find_sentence.py"
+
+
+@dataclass(frozen=True)
+class NoiseRates:
+    """What noise does to texts, with `normalize`."""
+
+    passed: Rate  # unsafe texts that aren't flagged
+    flagged: Rate  # safe texts with noise that are
+    flagged_plain: Rate  # the same texts without it
 
 
 def write_held_out(data: Path, folder: Path) -> None:
@@ -62,6 +90,47 @@ def measure_localisation(
         )
         for language in LANGUAGES
     }
+
+
+def measure_noise(data: Path, classifier: Classifier) -> dict[str, NoiseRates]:
+    """data (Path): The folder with the evaluation files.
+    classifier (Classifier): The classifier.
+    RETURNS (Dict[str, NoiseRates]): By language, what noise does on held-out rows."""
+    rows = [
+        row
+        for file in TRAINED_ON
+        for row in read_rows(data, file)
+        if row.part == HELD_OUT and len(row.text) <= MOST_CHARS
+    ]
+    return {
+        language: _measure_noise(
+            [r for r in rows if r.language == language], classifier
+        )
+        for language in LANGUAGES
+    }
+
+
+def _measure_noise(rows: Sequence[Row], classifier: Classifier) -> NoiseRates:
+    rng = random.Random(0)
+    noised = [add_noise(row.text, rng) for row in rows]
+    plain, changed = (
+        [
+            float(scores.probabilities.max(initial=0.0))
+            for scores in classifier.analyze(texts, normalize=True)
+        ]
+        for texts in ([row.text for row in rows], noised)
+    )
+    results = [
+        (bool(row.unsafe), one, other)
+        for row, one, other in zip(rows, plain, changed, strict=True)
+    ]
+    attacked = [other for unsafe, one, other in results if unsafe and one > LEAST_SCORE]
+    safe = [(one, other) for unsafe, one, other in results if not unsafe]
+    return NoiseRates(
+        Rate(sum(other <= THRESHOLD for other in attacked), len(attacked)),
+        Rate(sum(other > THRESHOLD for _, other in safe), len(safe)),
+        Rate(sum(one > THRESHOLD for one, _ in safe), len(safe)),
+    )
 
 
 def _load_benchmark() -> ModuleType:

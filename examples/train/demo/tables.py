@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from demo.data import OPENAI, RTP_LX, TOXIC_CHAT
 from demo.figures import Figure
+from demo.held_out import NoiseRates
 from spacy_duoguard.evaluation.disguised import ALL, LanguageDisguises
 from spacy_duoguard.evaluation.rates import Rate
 
@@ -74,6 +75,22 @@ def safe_table(languages: Sequence[LanguageDisguises]) -> str:
             cells = (flagged.total, flagged.count, added.count)
             row = " | ".join(map(str, (name, result.language, *cells)))
             lines.append(f"| {row} |")
+    return "\n".join(lines)
+
+
+def noise_table(rates: Mapping[str, NoiseRates]) -> str:
+    """rates (Mapping[str, NoiseRates]): From `measure_noise`.
+    RETURNS (str): A table in Markdown."""
+    lines = [
+        "| language | unsafe texts | pass | safe texts | flagged | without noise |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for language, of in rates.items():
+        cells = (
+            *(of.passed.total, _share(of.passed), of.flagged.total),
+            *(_share(of.flagged), _share(of.flagged_plain)),
+        )
+        lines.append(f"| {language} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
