@@ -29,6 +29,18 @@ def has_json(field: "pyarrow.Field") -> bool:
     return HAS_JSON.items() <= (field.metadata or {}).items()
 
 
+def check_no_json(field: "pyarrow.Field", *, path: Path | str) -> None:
+    """Check that the texts of a column aren't JSON, such as messages.
+
+    field (pyarrow.Field): The column.
+    path (Union[Path, str]): Where it is, for messages.
+    RAISES (SettingsError): They are.
+    """
+    kind = getattr(field.type, "extension_name", None)
+    if has_json(field) or kind == "arrow.json":
+        raise SettingsError(Errors.E340.format(path=path, column=field.name))
+
+
 def check_width(count: int, *, name: str, most: int) -> None:
     """Check the number of columns of a table whose rows differ.
 
@@ -103,10 +115,8 @@ def unify_schemas(
             known[field.name] = (first, as_stored, combined)
             if has_json(field):
                 marked[field.name] = HAS_JSON
-            if field.name == required and (
-                has_json(field) or _is_json(pa, file, field)
-            ):
-                raise SettingsError(Errors.E340.format(path=file, column=required))
+            if field.name == required:
+                _check_texts(pa, file, field)
         widest = max(widest, len(schema))
         check_width(len(known), name=str(file.parent), most=widest)
     return pa.schema(
@@ -117,17 +127,14 @@ def unify_schemas(
     )
 
 
-def _is_json(pa: Any, file: Path, field: "pyarrow.Field") -> bool:
-    """Whether the values are JSON, as Parquet says."""
-    if getattr(field.type, "extension_name", None) == "arrow.json":
-        return True
+def _check_texts(pa: Any, file: Path, field: "pyarrow.Field") -> None:
+    check_no_json(field, path=file)
+    # The type in the file, which Arrow doesn't always keep.
     columns = pa.parquet.read_metadata(file).schema
-    kinds = (
-        columns.column(i).logical_type.type
-        for i in range(len(columns))
-        if columns.column(i).path == field.name
-    )
-    return "JSON" in kinds
+    for i in range(len(columns)):
+        column = columns.column(i)
+        if column.path == field.name and column.logical_type.type == "JSON":
+            raise SettingsError(Errors.E340.format(path=file, column=field.name))
 
 
 def _decoded(pa: Any, kind: Any) -> Any:

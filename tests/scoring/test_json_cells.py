@@ -56,3 +56,17 @@ def test_texts_that_parquet_says_are_json_are_refused(run, tmp_path, store_schem
     with pytest.raises(SettingsError, match="E340"):
         run(tmp_path / "in.parquet", tmp_path / "out.jsonl")
     run(tmp_path / "in.parquet", tmp_path / "out.jsonl", text_key="id")
+
+
+@pytest.mark.filterwarnings("ignore:.W001")  # the model is the demo
+def test_a_dataset_of_ray_refuses_texts_that_are_json_too(run, tmp_path):
+    ray = pytest.importorskip("spacy_duoguard.scoring.ray.dataset")
+    messages = [{"role": "user", "content": "I will kill you."}]
+    rows = [{"id": "a", "messages": messages}, {"id": "b", "messages": "plain"}]
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf8")
+    run(source, out, text_key="id")
+    table = parquet.read_table(out)
+    options = {"model": "demo", "device": "cpu", "precision": "float32"}
+    with pytest.raises(SettingsError, match=r"E340.*'messages' of the dataset"):
+        ray.ScoreTexts(options, text_key="messages")(table)

@@ -15,7 +15,7 @@ import torch
 from ...errors import Errors, SettingsError
 from ..batches import make_batches
 from ..parquet import holds_messages, result_columns, to_table
-from ..parquet_schema import load_pyarrow
+from ..parquet_schema import check_no_json, load_pyarrow
 from ..pipelines import GuardOptions, load_guard
 from ..record import BATCH, check_columns
 from ..results import output_names
@@ -76,10 +76,11 @@ class ScoreTexts:
     def __call__(self, batch: "pyarrow.Table | Mapping[str, Any]") -> "pyarrow.Table":
         """batch (Union[pyarrow.Table, Mapping[str, ndarray]]): Some rows.
         RETURNS (pyarrow.Table): The same rows in the same order, with results.
-        RAISES (SettingsError): There is no column with the name `text_key`, or the
-            batch can't become a table."""
+        RAISES (SettingsError): There is no column with the name `text_key`, it holds
+            JSON, or the batch can't become a table."""
         table = _to_table(batch)
         check_columns(table.schema.names, self.text_key, name="The dataset")
+        check_no_json(table.schema.field(self.text_key), path="the dataset")
         rows = (
             row
             for part in table.to_batches()
