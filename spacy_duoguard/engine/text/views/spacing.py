@@ -20,6 +20,7 @@ _LEAST_LISTED = 7  # separated by commas and the like
 _LEAST_SHORT = 3  # where there are several such words
 
 _SIGN = re.compile(r"[^\w\s]")
+_SPACE = re.compile(r"\s")
 _LISTING = re.compile("[,;\n]")
 _CHOICE = re.compile("[/|]")  # also in "a/b/c/d" and "y/n/y/n", which are no words
 _LEAST_DISTINCT = 3
@@ -105,25 +106,26 @@ def _gaps(text: str, run: Sequence[tuple[int, int]]) -> list[str]:
 def _divide(
     text: str, run: list[tuple[int, int]]
 ) -> Iterator[Sequence[tuple[int, int]]]:
-    """Words with different separators, each with its own letters; the run as it is if
-    all have the same."""
+    """Words with different separators, each with its own letters. The run as it is if
+    only one separator, or one with a space, is between all letters of a word."""
     rows: list[tuple[str, int, int]] = []  # with the first and the last letter
     last = 0
     for separator, row in groupby(_gaps(text, run)):
         first, last = last, last + len(list(row))
-        if last - first > 1:
+        if last - first > 1 and not _SPACE.search(separator):
             rows.append((separator, first, last))
-    if len({separator for separator, *_ in rows}) < 2:
+    of_words = {
+        separator for separator, first, last in rows if last - first + 1 >= _LEAST
+    }
+    if len(of_words) < 2:
         yield run
         return
-    # A letter between two rows belongs to the word whose separator is no space.
-    begins = {first for _, first, _ in rows}
-    ends = {last for separator, _, last in rows if not separator.isspace()}
-    for separator, same in groupby(rows, lambda row: row[0]):
+    rows = [row for row in rows if row[0] in of_words]
+    ends = {last for _, _, last in rows}
+    for _, same in groupby(rows, lambda row: row[0]):
         (_, first, last), *more = same
+        first += first in ends  # the letter belongs to the word before it
         last = more[-1][2] if more else last
-        first += first in ends
-        last -= separator.isspace() and last in begins
         if last - first + 1 >= _LEAST:
             yield run[first : last + 1]
 

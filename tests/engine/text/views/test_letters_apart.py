@@ -61,11 +61,23 @@ def test_choices_are_no_words(text):
     [
         ("I w-i-l-l r^a^p^e y:o:u", "I will rape y:o:u"),
         ("I w=i=l=l k\u2022i\u2022l\u2022l d:u:m:b", "I will kill dumb"),
-        ("b i t c h k.i.l.l", "bitch kill"),
-        ("k.i.l.l b i t c h", "kill bitch"),
         ("b-i-t-c-h.k.i.l.l", "bitch.kill"),
         ("w-i-l-l k-i-l-l d.i.e.s k-i-l-l", "will kill dies kill"),
+        ("h.e s.a.y.s I a m n.i.c.e", "he says I a m nice"),
     ],
 )
 def test_each_word_can_have_a_separator_of_its_own(text, expected):
     assert readings(text)[0].text == expected
+
+
+@pytest.mark.parametrize("sign", [".", "-", "_", "\u2022"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Il y a environ un an que j'ai vu ma nouvelle voiture, \u00e0 c\u00f4t\u00e9.",
+        "I. I started at 7 to make myself stop crying as I am a boy",
+    ],
+)
+def test_words_of_one_letter_divide_no_text_in_separated_letters(text, sign):
+    apart = sign.join(text)
+    assert readings(apart)[0].text == text
