@@ -118,7 +118,7 @@ def _divide(
     """Hidden text with spaces where other characters divide it into words: not all of
     one size, and without spaces between them."""
     begins = {i for before, i in pairwise(run) if i - before > 1}
-    starts = [k for k, i in enumerate(sources) if i in begins]
+    starts = [k for k, i in enumerate(sources) if k and i in begins]
     sizes = [b - a for a, b in pairwise((0, *starts, len(hidden)))]
     if " " in hidden or (len({*sizes[:-1]}) < 2 and sizes[-1] <= sizes[0]):
         return hidden, sources

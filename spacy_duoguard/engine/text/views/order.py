@@ -37,7 +37,7 @@ def apply_deletions(text: str) -> list[Edit]:
         if character in _DELETIONS:
             del clusters[-1:]
             is_half = False
-        elif clusters and _joins(character, text[clusters[-1][-1]]):
+        elif clusters and _joins(text, clusters[-1], character):
             clusters[-1].append(i)
         elif is_half and is_region:
             clusters[-1].append(i)
@@ -52,14 +52,16 @@ def apply_deletions(text: str) -> list[Edit]:
     return [_pick(text, kept)]
 
 
-def _joins(character: str, before: str) -> bool:
-    """Whether a character belongs to the one before it: a mark, the color of an emoji,
-    or what a joiner joins to one."""
+def _joins(text: str, cluster: Sequence[int], character: str) -> bool:
+    """Whether a character belongs to those before it: a mark, the color of an emoji, or
+    what a joiner joins to one."""
     if is_hidden(character) or not starts_cluster(character):
         return True
-    if unicodedata.category(character)[0] == "M" or character in _COLORS:
+    kind = unicodedata.category(character)
+    if kind[0] == "M" or character in _COLORS:
         return True
-    return before == _JOINER and not character.isalnum()
+    is_joined = text[cluster[-1]] == _JOINER and kind == "So"
+    return is_joined and unicodedata.category(text[cluster[0]]) == "So"
 
 
 def apply_overrides(text: str) -> list[Edit]:

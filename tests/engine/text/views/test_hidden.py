@@ -147,3 +147,9 @@ def test_a_few_hidden_letters_divide_no_escape(hide, encoded):
 def test_what_divides_hidden_text_without_spaces_are_words(hide, parts, expected):
     text = "ok " + "\u200b".join(map(hide, parts)) + " ok"
     assert readings(text)[-1].text == f"ok {expected} ok"
+
+
+@pytest.mark.parametrize("invisible", ["\u200b", "\u200d", "\xad"])
+def test_a_selector_of_an_emoji_is_no_word_before_hidden_text(invisible):
+    text = "\u2764\ufe0f" + invisible + to_selectors("hateyou")
+    assert readings(text)[-1].text == "\u2764 hateyou"
