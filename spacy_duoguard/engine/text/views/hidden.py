@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
+from string import hexdigits
 
 from ..normalize import is_hidden
 from .bytes_read import read_bytes
@@ -16,6 +17,7 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
 _FIRST_TAG = 0xE0000
 _MOST_IN_WORD = 3  # hidden letters beside visible ones; more are a text behind them
+_INSIDE, _BESIDE = 1, 2  # of what is encoded
 _DELETIONS = "\b\x7f"
 # Letters of a hidden word for which there are no tags.
 _BETWEEN_TAGS = re.compile(
@@ -36,10 +38,8 @@ def decode_tags(text: str) -> Iterator[Edit]:
     in_code = _runs_in_code(text, runs)
     for run in runs:
         hidden = "".join(chr(ord(text[i]) - _FIRST_TAG) for i in run)
-        if run[0] in in_code:
-            yield Edit(run[0], run[-1] + 1, "")
-        else:
-            yield _set_apart(text, run, *_divide(run, hidden, run), inside)
+        where = in_code.get(run[0])
+        yield _set_apart(text, run, *_divide(run, hidden, run), where, inside)
 
 
 def decode_selectors(text: str) -> Iterator[Edit]:
@@ -55,11 +55,8 @@ def decode_selectors(text: str) -> Iterator[Edit]:
             data = bytes(c - (0xFE00 if c < 0xE0100 else 0xE0100 - 16) for c in codes)
             if read := read_bytes(data, is_plain=False):
                 sources = [run[first + i] for i in read.offsets]
-                if run[0] in in_code:
-                    yield Edit(run[0], run[-1] + 1, "")
-                else:
-                    hidden = _divide(run, read.text, sources)
-                    yield _set_apart(text, run, *hidden)
+                where = in_code.get(run[0])
+                yield _set_apart(text, run, *_divide(run, read.text, sources), where)
                 break
 
 
@@ -87,29 +84,27 @@ def _next_visible(text: str, offsets: range) -> str:
     return ""
 
 
-def _runs_in_code(text: str, runs: Sequence[Sequence[int]]) -> set[int]:
-    """The first offsets of short runs inside of what is encoded, or beside base64 or
-    hex: they would be no letters of a word, but hide it."""
+def _runs_in_code(text: str, runs: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Which short runs are inside of what is encoded, or beside base64 or hex, by their
+    first offsets: they would be no letters of a word, but hide it."""
     short = [run for run in runs if len(run) <= _MOST_IN_WORD]
     if not short:
-        return set()
+        return {}
     dropped = set(chain.from_iterable(short))
     kept = [i for i in range(len(text)) if i not in dropped]
     plain = "".join(text[i] for i in kept)
-    is_code = bytearray(len(plain) + 1)
+    codes = [edit for decode in (decode_base64, decode_hex) for edit in decode(plain)]
+    spans = [(edit.start, edit.end) for edit in codes]
+    spans += [(match.start(), match.end(1)) for match in LONG_BYTES.finditer(plain)]
+    where = bytearray(len(plain) + 1)
+    for start, end in spans:
+        where[start] = where[end] = _BESIDE
     for decode in (decode_entities, decode_percent, decode_escapes):
-        for edit in decode(plain):  # between two of them may be a letter
-            _mark(is_code, edit.start + 1, edit.end)
-    for decode_run in (decode_base64, decode_hex):
-        for edit in decode_run(plain):
-            _mark(is_code, edit.start, edit.end + 1)
-    for match in LONG_BYTES.finditer(plain):
-        _mark(is_code, match.start(), match.end(1) + 1)
-    return {run[0] for run in short if is_code[bisect_left(kept, run[0])]}
-
-
-def _mark(offsets: bytearray, start: int, end: int) -> None:
-    offsets[start:end] = b"\1" * (end - start)
+        # Between two of these may be a letter.
+        spans += [(edit.start, edit.end) for edit in decode(plain)]
+    for start, end in spans:
+        where[start + 1 : end] = bytes([_INSIDE]) * (end - start - 1)
+    return {run[0]: where[bisect_left(kept, run[0])] for run in short}
 
 
 def _divide(
@@ -135,15 +130,18 @@ def _set_apart(
     run: Sequence[int],
     hidden: str,
     sources: Sequence[int],
+    where: int | None,
     inside: Container[int] = (),
 ) -> Edit:
     """Hidden text isn't part of the word that it was appended to, unless it's short, or
     begins or ends `inside` of a word. `run` are the offsets that stand for it."""
     start, end = run[0], run[-1] + 1
+    # Beside hex, digits would count as its bytes.
+    if where == _INSIDE or (where == _BESIDE and not set(hidden) - {*hexdigits}):
+        return Edit(start, end, "")
     sides = range(start - 1, -1, -1), range(end, len(text))
-    if len(hidden) <= _MOST_IN_WORD and any(
-        _next_visible(text, side).isalnum() for side in sides
-    ):
+    is_short = len(hidden) <= _MOST_IN_WORD and where != _BESIDE
+    if is_short and any(_next_visible(text, side).isalnum() for side in sides):
         return Edit(start, end, hidden, sources)
     if start and start not in inside and not text[start - 1].isspace():
         hidden, sources = f" {hidden}", [start, *sources]

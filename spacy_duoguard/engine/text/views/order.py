@@ -58,10 +58,10 @@ def _joins(text: str, cluster: Sequence[int], character: str) -> bool:
     if is_hidden(character) or not starts_cluster(character):
         return True
     kind = unicodedata.category(character)
-    if kind[0] == "M" or character in _COLORS:
+    if kind[0] == "M":
         return True
-    is_joined = text[cluster[-1]] == _JOINER and kind == "So"
-    return is_joined and unicodedata.category(text[cluster[0]]) == "So"
+    is_added = character in _COLORS or (kind == "So" and text[cluster[-1]] == _JOINER)
+    return is_added and unicodedata.category(text[cluster[0]]) == "So"
 
 
 def apply_overrides(text: str) -> list[Edit]:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby, pairwise
+from itertools import groupby, pairwise
 
 from .view import Edit
 
@@ -20,7 +20,6 @@ _LEAST_LISTED = 7  # separated by commas and the like
 _LEAST_SHORT = 3  # where there are several such words
 
 _SIGN = re.compile(r"[^\w\s]")
-_SPACE = re.compile(r"\s")
 _LISTING = re.compile("[,;\n]")
 _CHOICE = re.compile("[/|]")  # also in "a/b/c/d" and "y/n/y/n", which are no words
 _LEAST_DISTINCT = 3
@@ -63,11 +62,8 @@ def join_letters(text: str) -> Iterator[Edit]:
     YIELDS (Edit): Drop what separates the single letters of words. What separates the
         words stays, less the separators of the letters around it."""
     words = [word.span() for word in _WORD.finditer(text)]
-    runs = chain.from_iterable(
-        _divide(text, run) for run in _single_letters(text, words)
-    )
-    for run in runs:
-        gaps = _gaps(text, run)
+    for run in _single_letters(text, words):
+        gaps = [text[end:start] for (_, end), (start, _) in pairwise(run)]
         ((separator, _),) = Counter(gaps).most_common(1)
         if len(separator) > WIDEST or not _is_word(text, run, gaps, separator):
             continue
@@ -97,37 +93,6 @@ def _single_letters(
             run.append((start, end))
     if len(run) >= _LEAST:
         yield run
-
-
-def _gaps(text: str, run: Sequence[tuple[int, int]]) -> list[str]:
-    return [text[end:start] for (_, end), (start, _) in pairwise(run)]
-
-
-def _divide(
-    text: str, run: list[tuple[int, int]]
-) -> Iterator[Sequence[tuple[int, int]]]:
-    """Words with different separators, each with its own letters. The run as it is if
-    only one separator, or one with a space, is between all letters of a word."""
-    rows: list[tuple[str, int, int]] = []  # with the first and the last letter
-    last = 0
-    for separator, row in groupby(_gaps(text, run)):
-        first, last = last, last + len(list(row))
-        if last - first > 1 and not _SPACE.search(separator):
-            rows.append((separator, first, last))
-    of_words = {
-        separator for separator, first, last in rows if last - first + 1 >= _LEAST
-    }
-    if len(of_words) < 2:
-        yield run
-        return
-    rows = [row for row in rows if row[0] in of_words]
-    ends = {last for _, _, last in rows}
-    for _, same in groupby(rows, lambda row: row[0]):
-        (_, first, last), *more = same
-        first += first in ends  # the letter belongs to the word before it
-        last = more[-1][2] if more else last
-        if last - first + 1 >= _LEAST:
-            yield run[first : last + 1]
 
 
 def _can_be_apart(character: str) -> bool:

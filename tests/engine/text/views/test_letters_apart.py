@@ -56,20 +56,6 @@ def test_choices_are_no_words(text):
     assert not readings(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("I w-i-l-l r^a^p^e y:o:u", "I will rape y:o:u"),
-        ("I w=i=l=l k\u2022i\u2022l\u2022l d:u:m:b", "I will kill dumb"),
-        ("b-i-t-c-h.k.i.l.l", "bitch.kill"),
-        ("w-i-l-l k-i-l-l d.i.e.s k-i-l-l", "will kill dies kill"),
-        ("h.e s.a.y.s I a m n.i.c.e", "he says I a m nice"),
-    ],
-)
-def test_each_word_can_have_a_separator_of_its_own(text, expected):
-    assert readings(text)[0].text == expected
-
-
 @pytest.mark.parametrize("sign", [".", "-", "_", "\u2022"])
 @pytest.mark.parametrize(
     "text",
