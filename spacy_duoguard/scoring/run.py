@@ -256,7 +256,15 @@ def _score(
         yield counts
         for batch in make_batches(records, before=writer.start):
             results = scorer.score(batch)
-            _report(batch, results, writer, report, strict=request.strict)
+            failed = _failures(results)
+            if request.strict and failed:
+                first = failed[0]
+                writer.write(results[:first], is_last=True)
+                yield counts.add(results[:first])
+                name, problem = batch[first].name, results[first]["error"]
+                raise ScoringError(Errors.E137.format(record=name, problem=problem))
+            for i in failed:
+                report(batch[i].name, results[i]["error"])
             writer.write(results, is_full=batch.is_full)
             counts = counts.add(results)
             if state is not None:
@@ -283,24 +291,5 @@ def _note(state: RunState, writer: ResultWriter, counts: Counts) -> None:
     state.reach(writer.mark, failed=counts.failed > 0)
 
 
-def _report(
-    batch: Sequence[Record],
-    results: Sequence[dict],
-    writer: ResultWriter,
-    report: Report,
-    *,
-    strict: bool,
-) -> None:
-    """Report the records of a batch that were not scored. With `strict`, write what
-    precedes the first of them, and stop.
-
-    RAISES (ScoringError): With `strict`, there is such a record."""
-    for i, (record, result) in enumerate(zip(batch, results, strict=True)):
-        if result["status"] != "error":
-            continue
-        if strict:
-            writer.write(results[:i], is_last=True)
-            raise ScoringError(
-                Errors.E137.format(record=record.name, problem=result["error"])
-            )
-        report(record.name, result["error"])
+def _failures(results: Sequence[dict]) -> list[int]:
+    return [i for i, result in enumerate(results) if result["status"] == "error"]

@@ -131,6 +131,15 @@ def test_the_host_is_measured_against_spacy():
 
 
 @pytest.mark.slow
+def test_plain_texts_are_measured_with_and_without_views():
+    output = run("views.py", "--tiny", "--count", 8, "--rounds", 3)
+    report = json.loads(output.splitlines()[-1])
+    assert report["ratio"] > 0
+    assert report["ms"] > 0
+    assert output.splitlines()[2].startswith("| 3 | 24 |")
+
+
+@pytest.mark.slow
 @pytest.mark.ray
 def test_two_actors_are_measured_against_one_process(tmp_path):
     pytest.importorskip("ray", reason="needs Ray: pip install ray[data]")

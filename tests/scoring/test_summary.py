@@ -138,6 +138,20 @@ def test_a_strict_run_says_how_to_continue(score, tmp_path):
     assert "E137" in error
 
 
+@pytest.mark.parametrize("n_before", [0, 9, BATCH + 9])
+def test_a_strict_run_counts_what_its_results_hold(score, tmp_path, n_before):
+    lines = [json.dumps({"text": f"Message {i}."}) for i in range(n_before)]
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join([*lines, '{"text": NaN}', '{"text": "x"}']), "utf8")
+    code, stderr = score(source, output, "--strict")
+    results = output.read_text("utf8").splitlines()
+    assert (code, len(results)) == (1, n_before)
+    assert f"Scored: {n_before} texts" in stderr
+    n_flagged = sum(bool(json.loads(line)["flags"]) for line in results)
+    shown = re.search(r"^Flagged: (\d+) text", stderr, re.M)
+    assert n_flagged == (int(shown[1]) if shown else 0)
+
+
 def test_an_interrupted_run_says_how_to_continue(score, tmp_path, monkeypatch):
     source = write_texts(tmp_path / "in.jsonl", 2 * BATCH + 1)
     make_batches = scoring_run.make_batches
