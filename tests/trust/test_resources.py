@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spacy
 import torch
 from spacy.tokens import Doc
 from spacy.util import ignore_error
 from support.checkpoints import TEXTS
 from support.failures import BAD, FAILED_CATS
 
+from spacy_duoguard import make_conversation
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.pipeline import fail_closed
@@ -80,6 +82,20 @@ def test_what_score_makes_of_a_text_takes_linear_time(start):
     (token,) = make_doc(start * (400_000 // len(start)) + ".a")
     assert time.perf_counter() - began < 5
     assert token.text.startswith(start)
+
+
+def test_what_is_made_of_a_conversation_takes_linear_time():
+    nlp = spacy.blank("en")
+
+    def seconds(n):
+        start = time.process_time()
+        doc = make_conversation(nlp, ["hi you"] * n)
+        assert sum(token.is_sent_start is True for token in doc) == n
+        return time.process_time() - start
+
+    seconds(1)
+    # For 8 times the messages: quadratic time would be 64 times as long.
+    assert seconds(24_000) < 24 * seconds(3_000) + 0.5
 
 
 def test_a_text_beyond_max_length_is_refused(make_nlp):
