@@ -67,7 +67,12 @@ def say(line: str, **style: Any) -> None:
     line (str): The line.
     style: As for `typer.secho`."""
     with suppress(OSError, ValueError):  # the latter if it is closed
-        typer.secho(line, err=True, **style)
+        typer.secho(_printable(line), err=True, **style)
+
+
+def _printable(line: str) -> str:
+    """Names of files, columns and categories could steer a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

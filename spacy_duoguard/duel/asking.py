@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import DuelError, Errors
-from .chat import FAILURES, TEXT, Answer, Chat, open_chat, quiet_clients
+from .answer import FAILURES, TEXT, Answer
+from .chat import Chat, open_chat, quiet_clients
 from .private_files import Journal
 from .prompts import Messages
 from .settings import Endpoint

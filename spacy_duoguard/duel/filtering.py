@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .answer import TEXT, Answer
 from .asking import Question, Watcher, ask_all
-from .chat import TEXT, Answer
 from .near_duplicates import NearDuplicates
 from .private_files import write_lines
 from .prompts import Prompts

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..taxonomy import UNSAFE
+from .answer import EMPTY, REFUSAL, TEXT, Answer
 from .asking import Question, Watcher, ask_all
-from .chat import EMPTY, REFUSAL, TEXT, Answer
 from .private_files import write_lines
 from .prompts import Prompts, clean_answer
 from .seeds import Seed

@@ -30,6 +30,7 @@ class TextScores:
     truncated: bool  # `max_chars` or `max_windows` left out a part of the text
     spans: tuple[SpanScores | None, ...] = ()  # in context; None if left out
     curve: Curve | None = None
+    truncated_view: bool = False  # a limit left out a part of a view
 
     def copy(self) -> "TextScores":
         """RETURNS (TextScores): Equal scores, in arrays of their own."""
@@ -66,27 +67,29 @@ class Coverage:
         self.truncated = scores.truncated
         if not self.truncated:
             return
-        # Also what is invisible: a model, or a view, may read it.
-        is_space = np.fromiter(map(str.isspace, text), dtype=bool, count=len(text))
-        left_out = ~is_space
+        missing = np.ones(len(text), dtype=bool)
         for window in scores.windows:
             if window.view == TEXT:
-                left_out[window.start : window.end] = False
+                missing[window.start : window.end] = False
+        # Also what is invisible: a model, or a view, may read it.
+        written = ~np.fromiter(map(str.isspace, text), dtype=bool, count=len(text))
         # How many characters there are before each offset.
-        self._written = _count_before(~is_space)
-        self._left_out = _count_before(left_out)
+        self._missing = _count_before(missing)
+        self._written = _count_before(written)
+        self._left_out = _count_before(missing & written)
         # A window of a view that a limit left out isn't known, nor is one of the text
         # whose tokens are all in its neighbours: it could concern any part.
         views = any(window.view != TEXT for window in scores.windows)
-        self._is_known = bool(left_out.any()) and not views
+        is_view_known = not (views or scores.truncated_view)
+        self._is_known = bool(self._left_out[-1]) and is_view_known
 
     def covers(self, start: int, end: int) -> bool:
         """start (int), end (int): Character offsets of a part of the text.
-        RETURNS (bool): Whether all of the part but whitespace is in a window, and no
-            window that a limit left out can concern it."""
+        RETURNS (bool): Whether all of the part is in a window, with its whitespace, and
+            no window that a limit left out can concern it."""
         if not self.truncated:
             return True
-        is_whole = bool(self._left_out[start] == self._left_out[end])
+        is_whole = bool(self._missing[start] == self._missing[end])
         return self._is_known and is_whole
 
     def covers_none(self, start: int, end: int) -> bool:
@@ -131,13 +134,16 @@ def read_scores(
         maximum = np.max([window.probabilities for window in window_scores], axis=0)
     else:
         maximum = np.zeros(n_labels, dtype=np.float32)
-    truncated = plan.text.truncated
+    text = plan.text
+    scores = TextScores(
+        maximum, window_scores, text.truncated, truncated_view=text.truncated_view
+    )
     if plan.is_plain:
-        return TextScores(maximum, window_scores, truncated)
-    scores = list(map(PrefixScores, plan.tokens, windows))
-    spans = tuple(plan.read_span(span, scores, n_labels) for span in plan.spans)
-    curve = plan.read_curve(scores, n_labels) if plan.query.curve else None
-    return TextScores(maximum, window_scores, truncated, spans, curve)
+        return scores
+    rows = list(map(PrefixScores, plan.tokens, windows))
+    spans = tuple(plan.read_span(span, rows, n_labels) for span in plan.spans)
+    curve = plan.read_curve(rows, n_labels) if plan.query.curve else None
+    return replace(scores, spans=spans, curve=curve)
 
 
 def _score_window(window: Window, probabilities: np.ndarray) -> WindowScores:

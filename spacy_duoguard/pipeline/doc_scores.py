@@ -8,7 +8,7 @@ import numpy as np
 from spacy.tokens import Doc, Span
 
 from ..engine.conversation import TurnSpan, offsets_of
-from ..engine.prefix_scores import Curve, Query, SpanScores
+from ..engine.prefix_scores import Curve, Query, SpanScores, visible_span
 from ..engine.text_scores import Coverage, TextScores, WindowScores
 from ..engine.turn_scores import ScoredTurn, score_turns
 from ..errors import Errors, ScoringError, SettingsError
@@ -172,7 +172,7 @@ def _read_doc(
     if spans is not None:
         coverage = text.coverage(whole if text.spans else "")
         scored = tuple(
-            _read_span(span, scores, coverage)
+            _read_span(span, scores, coverage, whole)
             for span, scores in zip(spans, text.spans or isolated, strict=True)
             if scores is not None
         )
@@ -194,11 +194,12 @@ def _check_group(returned: Any) -> Iterable[Any]:
 
 
 def _read_span(
-    span: Span, scores: SpanScores | TextScores, coverage: Coverage
+    span: Span, scores: SpanScores | TextScores, coverage: Coverage, text: str
 ) -> ScoredSpan:
     if isinstance(scores, TextScores):
         return ScoredSpan(span, scores.probabilities, None, scores.truncated)
-    is_whole = coverage.covers(span.start_char, span.end_char)
+    part = span.start_char, span.end_char
+    is_whole = coverage.covers(*(visible_span(text, *part) or part))
     return ScoredSpan(span, scores.probabilities, scores.delta, not is_whole)
 
 

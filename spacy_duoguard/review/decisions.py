@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..engine.decisions import ACTIONS, BLOCK, Decision
+from ..engine.decisions import ACTIONS, ALLOW, BLOCK, Decision
 from ..engine.verdict import ContradictionError, Verdict
 
 FIELDS: tuple[str, ...] = ("action", "reason")
@@ -23,17 +23,21 @@ def read_decision(record: Mapping[str, Any], verdict: Verdict) -> Decision | Non
     """record (Mapping[str, Any]): The content of a line.
     verdict (Verdict): What its scores are.
     RETURNS (Optional[Decision]): None if nothing was decided.
-    RAISES (ContradictionError): It is weaker than the flags, or invalid."""
+    RAISES (ContradictionError): It isn't that of the flags, or invalid."""
     if not has_decision(record):
         return None
     action, reason = record["action"], record["reason"]
     if verdict.flags and action != BLOCK:
         raise ContradictionError("the record is flagged, but not blocked")
+    if action == BLOCK and not verdict.flags:
+        raise ContradictionError("the record is blocked, but not flagged")
     category, margin = reason["category"], reason["margin"]
     if category is None and margin is None:
         return Decision(action, None, None)
     if not _is_known(category, verdict.labels) or not _is_margin(margin):
         raise ContradictionError("the reason is not a category and a margin")
+    if (margin > 0.0 and action == ALLOW) or (margin < 0.0 and action != ALLOW):
+        raise ContradictionError("the action contradicts the margin")
     return Decision(action, category, float(margin))
 
 

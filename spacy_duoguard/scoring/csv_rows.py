@@ -27,7 +27,8 @@ def csv_rows(handle: IO[bytes], dialect: str) -> Iterator[Iterator[Cells]]:
         yield _read_rows(_RowLines(text), dialect)
     finally:
         csv.field_size_limit(limit_before)
-        text.detach()
+        if not handle.closed:  # as it is if this is collected after an error
+            text.detach()
 
 
 def _read_rows(lines: "_RowLines", dialect: str) -> Iterator[Cells]:

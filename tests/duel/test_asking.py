@@ -6,8 +6,8 @@ import pytest
 from support.chat_server import ChatServer, Reply, completion, write_text
 from support.duels import Watcher, make_settings
 
+from spacy_duoguard.duel.answer import Answer
 from spacy_duoguard.duel.asking import Question, ask_all, request_seed
-from spacy_duoguard.duel.chat import Answer
 from spacy_duoguard.duel.private_files import Journal, read_lines, write_lines
 from spacy_duoguard.errors import DuelError
 

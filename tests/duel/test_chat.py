@@ -10,7 +10,8 @@ import pytest
 from support.chat_server import ChatServer, Reply, completion
 from support.duels import make_settings
 
-from spacy_duoguard.duel.chat import Answer, open_chat, quiet_clients, read_answer
+from spacy_duoguard.duel.answer import Answer
+from spacy_duoguard.duel.chat import open_chat, quiet_clients
 from spacy_duoguard.errors import DuelError, SettingsError
 
 pytest.importorskip("openai", reason="needs the extra duel")
@@ -135,89 +136,6 @@ def test_a_server_that_knows_neither_key_nor_model_ends_the_run(tmp_path, status
         ask(server, tmp_path)
     shown = "".join(traceback.format_exception(error.value))
     assert "not allowed" not in shown
-
-
-def choice(**fields):
-    return {"choices": [fields]}
-
-
-@pytest.mark.parametrize(
-    ("content", "answer"),
-    [
-        (GOOD, Answer("text", "a text")),
-        (completion("cut o", reason="length"), Answer("torn")),
-        (completion(None), Answer("empty")),
-        (completion(" \n"), Answer("empty")),
-        (completion("\u200b" * 60), Answer("empty")),
-        (completion("x", reason="content_filter"), Answer("refusal")),
-        (completion(None, refusal="No."), Answer("refusal")),
-        (completion(["x"]), Answer("wrong type")),
-        (completion(7), Answer("wrong type")),
-        (completion("\ud800"), Answer("wrong type")),
-        ({}, Answer("no choices")),
-        ({"choices": None}, Answer("no choices")),
-        ({"choices": {"0": 1}}, Answer("wrong type")),
-        ({"choices": "x"}, Answer("wrong type")),
-        ({"choices": ["x"]}, Answer("wrong type")),
-        (choice(text="x"), Answer("wrong type")),
-        (choice(message="x"), Answer("wrong type")),
-        (choice(message={}), Answer("empty")),
-        (completion("x", tool_calls=[{"id": "1"}]), Answer("wrong type")),
-        (completion("x", role="tool"), Answer("wrong type")),
-        (completion("x", function_call={"name": "f"}), Answer("wrong type")),
-        (completion("x", reason="error"), Answer("wrong type")),
-        ({**completion("x"), "error": {"code": 500}}, Answer("no choices")),
-        (completion("x", reason=None), Answer("text", "x")),
-        ("x", Answer("wrong type")),
-        (None, Answer("wrong type")),
-    ],
-)
-def test_only_a_complete_text_is_one(content, answer):
-    assert read_answer(Reply(content).body) == answer
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<think>Hm, an unsafe text</think>Guten Tag",
-        "Hm, an unsafe text\n</think>\n\nGuten Tag",
-        "<THINKING>Hm",
-        "Guten Tag <reasoning>why</reasoning>",
-        "<seed:think>Hm</seed:think>4",
-        "[THINK]Hm[/THINK]4",
-        "◁think▷Hm◁/think▷4",
-        "<|channel|>analysis<|message|>Hm",
-        "analysisWe need a text.assistantfinalGuten Tag",
-        "<|START_THINKING|>Hm<|END_THINKING|>Guten Tag",
-        "<|channel>thought Hm<channel|>Guten Tag",
-        "<scratchpad>Hm</scratchpad>Guten Tag",
-        "Guten Tag<|im_end|>",
-        "Guten Tag</s>",
-    ],
-)
-def test_an_answer_with_reasoning_is_no_text(text):
-    assert read_answer(Reply(completion(text)).body) == Answer("reasoning")
-    torn = Reply(completion(text, reason="length")).body
-    assert read_answer(torn) == Answer("torn")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I think so.",
-        "<b>think</b>",
-        "<thin>",
-        "[thinks]",
-        "Analysis of it",
-        "a <| b |> c",
-    ],
-)
-def test_a_text_about_thinking_is_one(text):
-    assert read_answer(Reply(completion(text)).body) == Answer("text", text)
-
-
-def test_answers_in_another_encoding_are_no_text():
-    assert read_answer(b'{"choices": "\xff"}') == Answer("not JSON")
 
 
 def test_the_request_holds_what_was_set_and_no_key_of_another_service(

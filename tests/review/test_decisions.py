@@ -52,6 +52,10 @@ def test_a_decision_without_a_category():
         {"action": "block", "reason": {"category": "Hate", "margin": "0.4"}},
         {"action": "block", "reason": {"category": "Hate", "margin": float("nan")}},
         {"action": "block", "reason": {"category": "Hate", "margin": 2.0}},
+        {"action": "block", "reason": {"category": "Hate", "margin": -0.1}},
+        {"action": "block", "reason": REASON, "flags": []},
+        {"action": "allow", "reason": REASON, "flags": []},
+        {"action": "review", "reason": {**REASON, "margin": -0.1}, "flags": []},
     ],
 )
 def test_a_decision_that_contradicts_the_record_is_not_believed(fields):

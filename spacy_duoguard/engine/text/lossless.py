@@ -118,11 +118,18 @@ def _count_added(normalizers: Iterable[Mapping[str, Any]]) -> int:
 
 
 def _deletes(step: Mapping[str, Any]) -> bool:
-    """Whether a normalizer can replace something visible by nothing visible."""
+    """Whether a normalizer can replace something visible by nothing visible, or words
+    by fewer letters."""
     if step.get("type") != "Replace":
         return False
-    visible = any(map(needs_token, step.get("content") or ""))
-    return not visible or "String" not in (step.get("pattern") or {})
+    content, pattern = step.get("content") or "", step.get("pattern") or {}
+    if "String" not in pattern or not any(map(needs_token, content)):
+        return True
+    return _count_letters(pattern["String"]) > _count_letters(content)
+
+
+def _count_letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 @dataclass(frozen=True)

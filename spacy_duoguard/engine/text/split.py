@@ -174,16 +174,16 @@ class _Splitter:
             return plain
         # A window with the same ids at the same place is already scored. At another
         # place it isn't: spans and the curve there would miss what the view reads.
-        windows, truncated = list(plain.windows), plain.truncated
+        windows = list(plain.windows)
         known = {(window.ids.tobytes(), window.char_span) for window in windows}
         for other in others:
-            truncated |= other.truncated
             for window in other.windows:
                 key = window.ids.tobytes(), window.char_span
                 if key not in known:
                     known.add(key)
                     windows.append(window)
-        return WindowedText(windows, truncated)
+        truncated_view = any(other.truncated for other in others)
+        return WindowedText(windows, plain.truncated or truncated_view, truncated_view)
 
     def _split_view(
         self, text: str, view: View | None, encode: Callable[[str], Tokens]

@@ -162,6 +162,7 @@ class WindowedText:
 
     windows: list[Window]  # empty for a text without tokens
     truncated: bool  # `max_chars` or `max_windows` left out a part of the text
+    truncated_view: bool = False  # or of a view
 
     @property
     def ids(self) -> list[np.ndarray]:

@@ -103,6 +103,8 @@ def test_a_model_has_a_token_for_everything(settings, expected):
         ({"type": "Replace", "pattern": {"String": "a"}}, False),
         ({"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"}, False),
         ({"type": "Replace", "content": "b"}, False),
+        ({"type": "Replace", "pattern": {"String": "to kill"}, "content": "a"}, False),
+        ({"type": "Replace", "pattern": {"String": "``"}, "content": '"'}, True),
     ],
 )
 def test_a_normalizer_keeps_what_is_visible(step, is_kept):
