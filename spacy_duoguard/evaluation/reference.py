@@ -28,6 +28,8 @@ def reference_model(classifier: Classifier, *, dtype: torch.dtype | None = None)
     config = classifier.decoder.config
     data = config.to_dict(classifier.labels)
     name = data.pop("architectures")[0]
+    if (data.get("pad_token_id") or 0) >= data["vocab_size"]:
+        data["pad_token_id"] = None  # nothing is padded, and torch would refuse it
     model_class, config_class = _import_classes(name)
     settings = config_class(**data)
     with torch.device("meta"):

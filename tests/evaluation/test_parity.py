@@ -214,3 +214,12 @@ def test_a_class_of_transformers_that_does_not_load_is_a_coded_error(load, monke
     monkeypatch.setitem(sys.modules, "transformers", Broken())
     with pytest.raises(SettingsError, match=r"E347.*Qwen2For.*\(ValueError\).*-OO"):
         reference_scores(load("float32"), ["a"])
+
+
+def test_a_token_for_padding_that_does_not_exist_is_not_needed(checkpoint, load):
+    folder = checkpoint(pad_token_id=9999)
+    classifier = Classifier.from_pretrained(
+        str(folder), precision="float32", device="cpu"
+    )
+    expected = reference_scores(load("float32"), ["a b"])
+    assert reference_scores(classifier, ["a b"]).tolist() == expected.tolist()

@@ -26,7 +26,7 @@ INDEX = "model.safetensors.index.json"
 # saturate without being infinite.
 WEIGHT_LIMIT = 1e6
 
-_SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+_SHARD = re.compile(r"[\w-][\w.-]{0,200}\.safetensors", re.ASCII)
 
 # Tensors that a classifier does not use: the language model's head, and a buffer stored
 # by old transformers releases.

@@ -243,6 +243,7 @@ def test_shards_are_one_checkpoint(checkpoint, n):
         "C:\\x.safetensors",
         "pytorch_model.bin",
         "model.safetensors\n",
+        "a" * 300 + ".safetensors",
         "",
         5,
         None,
