@@ -119,7 +119,7 @@ def _read(
         raise BrokenRecordError(problem)
     known = reading.texts.get(text)
     labelled = LabelledText(make_doc(text)) if known is None else known
-    annotation = _align(labelled.doc, annotation)
+    annotation = _align(labelled.doc, text, annotation)
     labelled.annotations.append((record.number, annotation))
     labelled.records.append(record.fields)
     reading.texts[text] = labelled
@@ -158,22 +158,22 @@ def _locate(
     return document, Annotation(answers)
 
 
-def _align(doc: Doc, annotation: Annotation) -> Annotation:
+def _align(doc: Doc, text: str, annotation: Annotation) -> Annotation:
     """Check that spans match tokens. The review page shows sentences with the spaces
     around them, which belong to no span in spaCy."""
     answers = [
         answer
         if answer.span is None
-        else answer._replace(span=_align_span(doc, *answer.span))
+        else answer._replace(span=_align_span(doc, text, *answer.span))
         for answer in annotation.answers
     ]
     return replace(annotation, answers=tuple(answers))
 
 
-def _align_span(doc: Doc, start: int, end: int) -> tuple[int, int]:
+def _align_span(doc: Doc, text: str, start: int, end: int) -> tuple[int, int]:
     if doc.char_span(start, end) is not None:
         return start, end
-    content = doc.text[start:end]
+    content = text[start:end]  # of the doc, which would join its tokens each time
     inner_start = start + len(content) - len(content.lstrip())
     inner_end = end - len(content) + len(content.rstrip())
     if inner_start < inner_end and doc.char_span(inner_start, inner_end) is not None:

@@ -3,7 +3,7 @@ goes on asks only for what is missing."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,9 @@ class Question:
 
     key: str  # what an answer is written down under
     messages: Messages = field(repr=False)  # never shown: they hold texts
+
+
+Read = Callable[[Answer], Answer]  # what the step makes of an answer
 
 
 class Watcher(Protocol):
@@ -56,6 +59,7 @@ def ask_all(
     section: str,
     seed: int,
     watcher: Watcher,
+    read: Read = lambda answer: answer,
 ) -> list[Answer]:
     """Ask until there is an answer to each question. Questions of an interrupted run
     that were answered aren't asked again. Those that failed are.
@@ -66,6 +70,7 @@ def ask_all(
     section (str): Its section in the config, for messages.
     seed (int): That of the duel.
     watcher (Watcher): What follows.
+    read (Callable[[Answer], Answer]): What to make of each answer.
     RETURNS (List[Answer]): One for each question, in order.
     RAISES (DuelError): Too many requests in a row have failed. What was answered stays.
     """
@@ -75,11 +80,11 @@ def ask_all(
         watcher.begin(section, len(questions), len(questions) - len(missing))
         try:
             if missing:
-                run = _Run(written, answers, endpoint, seed, watcher)
+                run = _Run(written, answers, endpoint, seed, watcher, read)
                 asyncio.run(run.ask(missing, section))
         finally:
             watcher.end()
-    return [answers[question.key] for question in questions]
+    return [read(answers[question.key]) for question in questions]
 
 
 def _is_missing(answer: Answer | None) -> bool:
@@ -108,12 +113,14 @@ class _Run:
         endpoint: Endpoint,
         seed: int,
         watcher: Watcher,
+        read: Read,
     ) -> None:
         self.journal = journal
         self.answers = answers
         self.endpoint = endpoint
         self.seed = seed
         self.watcher = watcher
+        self.read = read
         self.failed: Counter[str] = Counter()  # since the last answer
 
     async def ask(self, questions: Sequence[Question], section: str) -> None:
@@ -140,7 +147,7 @@ class _Run:
         text = {"text": answer.text} if answer.kind == TEXT else {}
         self.journal.add({"key": question.key, "kind": answer.kind, **text})
         self.answers[question.key] = answer
-        self.watcher.advance(answer.kind)
+        self.watcher.advance(self.read(answer).kind)
         if not answer.failed:
             self.failed.clear()
             return

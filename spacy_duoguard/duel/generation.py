@@ -88,8 +88,8 @@ def generate(
         section="generator",
         seed=settings.rounds.seed,
         watcher=watcher,
+        read=lambda answer: _check(answer, prompts),
     )
-    answers = [_check(answer, prompts) for answer in answers]
     texts = [
         to_record(task, round_, answer.text)
         for task, answer in zip(tasks, answers, strict=True)

@@ -4,6 +4,7 @@ that the doc is. Other code can change it, so nothing here trusts it."""
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from spacy.tokens import Doc, Span
@@ -24,6 +25,10 @@ from ..engine.verdict import (
 from .conversation import read_turns
 
 KEY = "duoguard"
+
+# The text and the digest of each doc that was asked for results, as long as it lives:
+# `doc.text` joins all tokens, which would be quadratic for attributes of many spans.
+_texts: WeakKeyDictionary[Doc, tuple[str, str]] = WeakKeyDictionary()
 
 
 def span_id(span: Span) -> str:
@@ -130,11 +135,19 @@ def _check_text(record: Mapping[str, Any], doc: Doc) -> None:
     `user_data` on to a new doc."""
     if record["length"] != text_length(doc):  # known without joining the tokens
         raise ContradictionError("the record is that of another text")
-    text = doc.text
-    if record["digest"] != text_digest(text):
+    text, digest = _texts.get(doc) or _read_text(doc)
+    if record["digest"] != digest:
+        text, digest = _read_text(doc)  # the doc may have got another text since
+    if record["digest"] != digest:
         raise ContradictionError("the record is that of another text")
     offsets = [(window["start"], window["end"]) for window in record["windows"]]
     check_offsets(text, offsets, is_whole=record["status"] == "ok")
+
+
+def _read_text(doc: Doc) -> tuple[str, str]:
+    text = doc.text
+    _texts[doc] = text, text_digest(text)
+    return _texts[doc]
 
 
 def check_offsets(

@@ -18,7 +18,7 @@ QUESTIONS = [
 ]
 
 
-def ask(server, folder, questions=QUESTIONS, **changes):
+def ask(server, folder, questions=QUESTIONS, read=lambda answer: answer, **changes):
     settings = make_settings(folder, server.url, generator={"retries": 0, **changes})
     watcher = Watcher()
     answers = ask_all(
@@ -28,6 +28,7 @@ def ask(server, folder, questions=QUESTIONS, **changes):
         section="generator",
         seed=7,
         watcher=watcher,
+        read=read,
     )
     return answers, watcher
 
@@ -47,6 +48,19 @@ def test_answers_are_in_order_and_many_are_asked_at_once(tmp_path):
     assert [answer.text for answer in answers] == [write_text(b) for b in bodies]
     assert watcher.steps == [("generator", 30, 0)]
     assert watcher.kinds == ["text"] * 30
+
+
+def test_what_is_counted_is_what_becomes_of_an_answer(tmp_path):
+    def read(answer):
+        return Answer("refusal") if answer.text.endswith("7") else answer
+
+    with ChatServer(lambda body, n: Reply(completion(str(number_of(body))))) as server:
+        for _ in range(2):  # from the server, then from the journal
+            answers, watcher = ask(server, tmp_path, read=read)
+            kinds = [answer.kind for answer in answers]
+            assert kinds.count("refusal") == 3
+            assert sorted(watcher.kinds) in (sorted(kinds), [])
+    assert len(server.bodies) == 30
 
 
 def test_each_question_has_a_seed_of_its_own_that_does_not_change():

@@ -98,6 +98,21 @@ def test_what_is_made_of_a_conversation_takes_linear_time():
     assert seconds(24_000) < 24 * seconds(3_000) + 0.5
 
 
+def test_results_of_many_sentences_take_linear_time(make_nlp):
+    nlp = make_nlp(sents=True)
+
+    def seconds(n):
+        doc = nlp("It is so. " * n)
+        assert len(list(doc.sents)) == n
+        start = time.process_time()
+        assert all(s._.duoguard_action for s in doc.sents)
+        return time.process_time() - start
+
+    seconds(1)
+    # For 8 times the sentences: quadratic time would be 64 times as long.
+    assert seconds(4_000) < 20 * seconds(500) + 0.5
+
+
 def test_a_text_beyond_max_length_is_refused(make_nlp):
     nlp = make_nlp()
     nlp.max_length = 100
