@@ -1,9 +1,11 @@
 """Combine what several records say about one text, and find where they contradict each
 other."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from typing import NamedTuple
 
 from ..pipeline.gold import POSITIVE
@@ -90,24 +92,50 @@ def _group(
     for number, annotation in annotations:
         answers = list(annotation.answers)
         if annotation.covers_spans:
-            answers += [a._replace(value=0.0) for a in positive if _denies(answers, a)]
+            denials = _Denials(answers)
+            answers += [a._replace(value=0.0) for a in positive if denials.denies(a)]
         for answer in answers:
             facts = grouped.setdefault(answer.span, {}).setdefault(answer.label, [])
             facts.append(Fact(answer.value, number))
     return grouped
 
 
-def _denies(answers: Sequence[Answer], other: Answer) -> bool:
+class _Overlaps:
+    """Finds out in logarithmic time whether one of many spans overlaps another."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        ordered = sorted(spans)
+        self.starts = [start for start, _ in ordered]
+        # The highest end of each span and all before it.
+        self.ends = list(accumulate((end for _, end in ordered), max))
+
+    def __call__(self, start: int, end: int) -> bool:
+        before = bisect_left(self.starts, end)
+        return before > 0 and start < self.ends[before - 1]
+
+
+class _Denials:
     """Whether a record that labels all spans says that another one's span is negative.
     Where it has the category with other boundaries, it doesn't say so."""
-    return not any(
-        UNSAFE in (answer.label, other.label) or answer.label == other.label
-        for answer in answers
-        if answer.span is not None
-        and other.span is not None
-        and answer.span[0] < other.span[1]
-        and other.span[0] < answer.span[1]
-    )
+
+    def __init__(self, answers: Iterable[Answer]) -> None:
+        by_label: dict[str, list[tuple[int, int]]] = {}
+        for answer in answers:
+            if answer.span is not None:
+                by_label.setdefault(answer.label, []).append(answer.span)
+        self.by_label = {label: _Overlaps(spans) for label, spans in by_label.items()}
+
+    def denies(self, answer: Answer) -> bool:
+        """answer (Answer): What another record says about a span."""
+        assert answer.span is not None
+        labels = [answer.label, UNSAFE]
+        if answer.label == UNSAFE:  # any category makes a span unsafe
+            labels = list(self.by_label)
+        return not any(
+            self.by_label[label](*answer.span)
+            for label in labels
+            if label in self.by_label
+        )
 
 
 class _Place:

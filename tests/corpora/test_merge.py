@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_duoguard.corpora.annotations import Annotation, Answer
-from spacy_duoguard.corpora.merge import Policy, merge
+from spacy_duoguard.corpora.merge import Policy, _Denials, merge
 from spacy_duoguard.taxonomy import UNSAFE
 
 LABELS = ("A", "B")
@@ -135,3 +135,24 @@ def test_the_order_of_records_matters_only_to_last(annotations):
         turned = merged(*reversed(annotations), policy=policy)
         assert (gold.cats, gold.spans) == (turned.cats, turned.spans)
         assert len(gold.conflicts) == len(turned.conflicts)
+
+
+def denies(answers, other):
+    """Like `_Denials`, span by span."""
+    return not any(
+        UNSAFE in (answer.label, other.label) or answer.label == other.label
+        for answer in answers
+        if answer.span is not None
+        and answer.span[0] < other.span[1]
+        and other.span[0] < answer.span[1]
+    )
+
+
+places = st.tuples(st.integers(0, 12), st.integers(1, 5)).map(lambda p: (p[0], sum(p)))
+labels = st.sampled_from([*LABELS, UNSAFE])
+answers = st.builds(Answer, labels, st.just(1.0), st.none() | places)
+
+
+@given(st.lists(answers, max_size=6), st.builds(Answer, labels, st.just(1.0), places))
+def test_a_record_denies_what_overlaps_none_of_its_spans(found, other):
+    assert _Denials(found).denies(other) == denies(found, other)
