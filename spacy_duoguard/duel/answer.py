@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.text.lossless import needs_token
+from ..engine.unique_keys import unique_keys
 from ..scoring.record import is_unicode
 
 # What a model said.
@@ -64,7 +65,7 @@ def read_answer(body: bytes) -> Answer:
     RETURNS (Answer): A text only if there is a complete one.
     """
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         return Answer("not JSON")
     if not isinstance(content, Mapping):

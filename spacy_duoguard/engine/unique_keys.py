@@ -1,5 +1,6 @@
 """JSON objects whose keys are unique."""
 
+from collections import Counter
 from typing import Any
 
 _KEY_LIMIT = 80  # characters of a key in a message
@@ -18,7 +19,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     unique = dict(pairs)
     if len(unique) < len(pairs):
-        keys = [key for key, _ in pairs]
-        key = next(key for key in unique if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        key = next(key for key in unique if counts[key] > 1)
         raise DuplicateKeyError(f"it has the key {key[:_KEY_LIMIT]!r} twice")
     return unique

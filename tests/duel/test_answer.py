@@ -1,5 +1,7 @@
 """What counts as an answer of a chat endpoint."""
 
+import time
+
 import pytest
 from support.chat_server import Reply, completion
 
@@ -103,6 +105,18 @@ def test_an_answer_with_reasoning_is_no_text(text):
 )
 def test_a_text_about_thinking_is_one(text):
     assert read_answer(Reply(completion(text)).body) == Answer("text", text)
+
+
+def test_an_answer_that_says_two_things_is_no_text():
+    twice = b'{"choices": [{"message": {"content": "a", "content": "b"}}]}'
+    assert read_answer(twice) == Answer("not JSON")
+
+
+def test_a_key_that_is_twice_behind_many_is_found_in_time():
+    keys = ", ".join(f'"{i % 60_000}": 0' for i in range(60_001, 0, -1))
+    start = time.process_time()
+    assert read_answer(f"{{{keys}}}".encode()) == Answer("not JSON")
+    assert time.process_time() - start < 5
 
 
 def test_answers_in_another_encoding_are_no_text():
