@@ -113,7 +113,7 @@ def test_an_answer_that_says_two_things_is_no_text():
 
 
 def test_a_key_that_is_twice_behind_many_is_found_in_time():
-    keys = ", ".join(f'"{i % 60_000}": 0' for i in range(60_001, 0, -1))
+    keys = ", ".join(f'"{min(i, 59_999)}": 0' for i in range(60_001))
     start = time.process_time()
     assert read_answer(f"{{{keys}}}".encode()) == Answer("not JSON")
     assert time.process_time() - start < 5
