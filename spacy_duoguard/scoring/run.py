@@ -90,6 +90,9 @@ def open_source(
     RAISES (SettingsError): The format is unknown, or the file does not exist.
     """
     if name == STANDARD:
+        if form == "parquet":
+            problem = "Parquet is read from files, not from standard input"
+            raise SettingsError(Errors.E139.format(name=name, problem=problem))
         return Source(name, form or guess_standard_input(), text_key)
     path = Path(name)
     if not path.exists():

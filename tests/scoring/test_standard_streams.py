@@ -8,6 +8,7 @@ import pytest
 from spacy_duoguard.cli.progress import is_watched
 from spacy_duoguard.errors import SettingsError
 from spacy_duoguard.scoring.jsonl import StandardOutputWriter
+from spacy_duoguard.scoring.run import open_source
 from spacy_duoguard.scoring.text_files import guess_standard_input, open_bytes
 
 
@@ -61,3 +62,8 @@ def test_an_open_one_is_used(monkeypatch):
 def test_nobody_watches_a_closed_one(monkeypatch, make):
     monkeypatch.setattr(sys, "stderr", make())
     assert not is_watched()
+
+
+def test_standard_input_is_no_parquet():
+    with pytest.raises(SettingsError, match="E139.*from files, not from standard"):
+        open_source("-", form="parquet")
