@@ -65,5 +65,5 @@ def test_nobody_watches_a_closed_one(monkeypatch, make):
 
 
 def test_standard_input_is_no_parquet():
-    with pytest.raises(SettingsError, match="E139.*from files, not from standard"):
+    with pytest.raises(SettingsError, match=r"E139.*from files, not from standard"):
         open_source("-", form="parquet")
