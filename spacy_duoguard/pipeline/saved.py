@@ -1,5 +1,6 @@
 """Loading a saved pipeline for a command. Only this checks its folder first."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def load_saved(source: str | Path, config: dict[str, Any] | None = None) -> Lang
     """
     folder = Path(source)
     try:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             folder = spacy.util.get_package_path(str(source))
         check_regular_files(folder)
         return spacy.load(source, config=config or {})

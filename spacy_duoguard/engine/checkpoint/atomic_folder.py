@@ -131,7 +131,7 @@ def locate(folder: Path, name: str) -> Path:
     for root in (staged_folder, folder):
         path = root.joinpath(name)
         links = [path, *path.parents[: name.count("/")], staged_folder]
-        if any(link.is_symlink() for link in links):
+        if any(os.path.islink(link) for link in links):
             raise CheckpointError(Errors.E103.format(folder=folder, file=name))
         if is_regular(path):
             return path
@@ -141,11 +141,11 @@ def locate(folder: Path, name: str) -> Path:
 def is_interrupted(folder: Path) -> bool:
     """folder (Path): A folder.
     RETURNS (bool): Whether an interrupted save left files to be moved."""
-    return (folder / _STAGED).is_dir()
+    return os.path.isdir(folder / _STAGED)
 
 
 def _complete_manifest(aside: Path, current: Path | None) -> None:
-    if not (aside / MANIFEST).is_file():
+    if not os.path.isfile(aside / MANIFEST):
         add_manifest(aside)
     if current is not None:
         old = read_manifest(current / MANIFEST)["files"]
@@ -156,9 +156,9 @@ def _complete_manifest(aside: Path, current: Path | None) -> None:
 def _move_staged(folder: Path) -> None:
     """Move the files of the current version to their final paths."""
     source = folder / _STAGED
-    if source.is_symlink() or not source.is_dir():
+    if os.path.islink(source) or not os.path.isdir(source):
         return
-    files = [path for path in source.rglob("*") if path.is_file()]
+    files = [path for path in source.rglob("*") if os.path.isfile(path)]
     # The manifest last: until then, files that it does not match are looked up here.
     for path in sorted(files, key=lambda path: (path == source / MANIFEST, path)):
         target = folder / path.relative_to(source)
@@ -176,7 +176,7 @@ def _replaced(folder: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:  # `rmtree` would open a pipe, and wait
         path.unlink(missing_ok=True)

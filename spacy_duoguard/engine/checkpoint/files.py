@@ -97,7 +97,7 @@ def is_regular(path: Path) -> bool:
     RETURNS (bool): Whether it exists.
     RAISES (CheckpointError): Something else has its name, or a link that leads nowhere.
     """
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, also for a link to any name
         return True
     if os.path.lexists(path):
         raise CheckpointError(Errors.E108.format(file=path))
@@ -115,7 +115,7 @@ def check_regular_files(path: Path) -> None:
     paths = [path]
     while paths:
         path = paths.pop()
-        if not path.is_dir():
+        if not os.path.isdir(path):
             is_regular(path)
             continue
         status = path.stat()

@@ -1,6 +1,7 @@
 """Manifests: the digest of every file in a saved folder."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,9 +59,9 @@ def add_manifest(folder: Path, **extra: Any) -> None:
     folder (Path): The folder.
     extra (Any): Other entries of the manifest.
     """
-    names = [path.name for path in folder.iterdir() if path.is_file()]
+    names = [path.name for path in folder.iterdir() if os.path.isfile(path)]
     for inner in folder.iterdir():
-        if (inner / MANIFEST).is_file():
+        if os.path.isfile(inner / MANIFEST):
             names.append(f"{inner.name}/{MANIFEST}")
     files = {name: digest_file(folder / name) for name in names if name != MANIFEST}
     write_manifest(folder, make_manifest(files, **extra))

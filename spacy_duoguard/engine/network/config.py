@@ -308,7 +308,7 @@ def _epsilon(data: Mapping[str, Any], key: str) -> float:
 
 def _optional_id(data: Mapping[str, Any], key: str) -> int | None:
     value = data.get(key)
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None  # true is no id
 
 
 def _number(value: Any) -> float:

@@ -42,6 +42,7 @@ MAKE = {
     "socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
     "dangling link": lambda path: os.symlink(path.parent / "nowhere", path),
     "circular link": lambda path: os.symlink(path, path),
+    "link to a long name": lambda path: os.symlink("a" * 300, path),
     "link to null": lambda path: os.symlink("/dev/null", path),
     "link to zeros": lambda path: os.symlink("/dev/zero", path),
     "empty": lambda path: path.touch(),
