@@ -192,7 +192,7 @@ def _judge_in_doc(span: Span) -> Verdict | None:
     if isinstance(spans, dict) and key not in spans:
         return None
     # Not `judge_record`, which would look at all the other spans, too.
-    verdict = judge_text(record, span.doc)
+    verdict = judge_text(record, span.doc, span)
     return judge_span(record, key) if verdict.is_scored else verdict
 
 

@@ -26,7 +26,7 @@ from .conversation import read_turns
 
 KEY = "duoguard"
 
-# The text and the digest of each doc that was asked for results, as long as it lives:
+# The text and the digest of each doc whose results were read, as long as it lives:
 # `doc.text` joins all tokens, which would be quadratic for attributes of many spans.
 _texts: WeakKeyDictionary[Doc, tuple[str, str]] = WeakKeyDictionary()
 
@@ -92,8 +92,12 @@ def judge_record(record: Mapping[str, Any], doc: Doc) -> Verdict:
     return verdict
 
 
-def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
+def judge_text(
+    record: Mapping[str, Any], doc: Doc, span: Span | None = None
+) -> Verdict:
     """record (Mapping[str, Any]), doc (Doc): As in `judge_record`.
+    span (Optional[Span]): If results of it are read, the doc's text is that of an
+        earlier read, unless the span reads differently now.
     RETURNS (Verdict): What the text of the doc is, whatever its spans are."""
     cats, windows, limits = None, None, None
     status, problem = record.get("status"), None
@@ -104,7 +108,7 @@ def judge_text(record: Mapping[str, Any], doc: Doc) -> Verdict:
         windows = [window["probs"] for window in record["windows"]]
         limits = read_limits(record)
         if status != ERROR:
-            _check_text(record, doc)
+            _check_text(record, doc, span)
     except ContradictionError as e:
         problem = str(e)
     except Exception:  # not as the component wrote it
@@ -129,25 +133,30 @@ def read_limits(record: Mapping[str, Any]) -> Limits:
     return Limits(list(record["thresholds"]), list(record["review_thresholds"]))
 
 
-def _check_text(record: Mapping[str, Any], doc: Doc) -> None:
+def _check_text(record: Mapping[str, Any], doc: Doc, span: Span | None) -> None:
     """RAISES (ContradictionError): The record can't be that of the text of the doc.
     `Span.as_doc` can copy one to a part of the text, and other components can pass
     `user_data` on to a new doc."""
     if record["length"] != text_length(doc):  # known without joining the tokens
         raise ContradictionError("the record is that of another text")
-    text, digest = _texts.get(doc) or _read_text(doc)
-    if record["digest"] != digest:
-        text, digest = _read_text(doc)  # the doc may have got another text since
+    text, digest = _read_text(doc, span, record["digest"])
     if record["digest"] != digest:
         raise ContradictionError("the record is that of another text")
     offsets = [(window["start"], window["end"]) for window in record["windows"]]
     check_offsets(text, offsets, is_whole=record["status"] == "ok")
 
 
-def _read_text(doc: Doc) -> tuple[str, str]:
+def _read_text(doc: Doc, span: Span | None, expected: str) -> tuple[str, str]:
+    """The text of a doc and its digest. The known one only for a span, since the spaces
+    of a doc can be changed, and for a record of it."""
+    known = _texts.get(doc)
+    if span is not None and known is not None:
+        text, digest = known
+        if digest == expected and text[span.start_char : span.end_char] == span.text:
+            return known
     text = doc.text
-    _texts[doc] = text, text_digest(text)
-    return _texts[doc]
+    known = _texts[doc] = text, text_digest(text)
+    return known
 
 
 def check_offsets(

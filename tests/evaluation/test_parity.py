@@ -216,8 +216,11 @@ def test_a_class_of_transformers_that_does_not_load_is_a_coded_error(load, monke
         reference_scores(load("float32"), ["a"])
 
 
-def test_a_token_for_padding_that_does_not_exist_is_not_needed(checkpoint, load):
-    folder = checkpoint(pad_token_id=9999)
+@pytest.mark.parametrize("number", [9999, True])
+def test_a_token_for_padding_that_does_not_exist_is_not_needed(
+    checkpoint, load, number
+):
+    folder = checkpoint(pad_token_id=number)
     classifier = Classifier.from_pretrained(
         str(folder), precision="float32", device="cpu"
     )

@@ -58,6 +58,24 @@ def test_a_record_counts_for_no_other_text_of_the_same_length(guarded):
     assert same._.duoguard_cats == doc._.duoguard_cats
 
 
+@pytest.mark.parametrize("changes_first", [True, False])
+def test_a_record_counts_for_no_other_spaces(new_nlp, changes_first):
+    """Also if the doc's text was known from an earlier read."""
+    nlp = new_nlp(sents=True)
+    doc = nlp("A dog sat. I like it.")
+    first, second = doc.sents
+    changed, other = (first, second) if changes_first else (second, first)
+    assert doc._.duoguard_status == "ok"
+    assert set(other._.duoguard_cats.values()) != {1.0}
+    spaces = doc.to_array("SPACY")
+    spaces[changed.start] = 0
+    doc.from_array("SPACY", spaces)
+    assert set(changed._.duoguard_cats.values()) == {1.0}
+    assert changed._.duoguard_action == "block"
+    assert doc._.duoguard_status == "error"
+    assert other._.duoguard_action == "block"
+
+
 def test_docs_that_share_user_data_have_one_record(guarded):
     shared, vocab = {}, guarded.vocab
     docs = [
