@@ -10,7 +10,8 @@ import pytest
 import spacy
 import torch
 from hypothesis import settings
-from spacy.language import Language
+from spacy.lang.en import English
+from spacy.language import BaseDefaults, Language
 from support.checkpoints import LLAMA, QWEN2, make_tokenizer, write_checkpoint
 from support.failures import BAD
 
@@ -42,6 +43,16 @@ def no_wait_for_the_disk() -> Iterator[None]:
     refuses bad descriptors, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_tokenizer_exceptions() -> Iterator[None]:
+    """No test is about what spaCy makes of "don't" or ":-)", and each pipeline adds the
+    1,300 exceptions of English to its tokenizer anew, which takes 0.1 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        for defaults in (BaseDefaults, English.Defaults):
+            patch.setattr(defaults, "tokenizer_exceptions", {})
         yield
 
 
