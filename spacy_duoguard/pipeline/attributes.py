@@ -104,11 +104,13 @@ def get_span_verdicts(doc: Doc) -> dict[tuple[int, int], Verdict]:
     """doc (Doc): A doc.
     RETURNS (Dict[Tuple[int, int], Verdict]): What each of its scored spans is, by
         character offsets. If the doc isn't scored, none of them is."""
-    record, verdict = read_record(doc), get_verdict(doc)
+    record = read_record(doc)
+    keys = [] if record is None else _span_keys(record)
+    verdict = get_verdict(doc) if keys else None
     if record is None or verdict is None:
         return {}
     spans = {}
-    for key in _span_keys(record):
+    for key in keys:
         of_span = judge_span(record, key) if verdict.is_scored else verdict
         spans[to_offsets(key)] = of_span
     return spans

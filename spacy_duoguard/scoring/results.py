@@ -135,16 +135,11 @@ def make_result(
         the result.
     """
     result = _input_fields(record)
-    sentences: list[tuple[dict[str, Any], Decision]] = []
-    points: list[dict[str, Any]] = []
-    readings: list[dict[str, Any]] = []
-    first: int | None = 0
-    if doc is None or not verdict.is_scored:
+    scored = doc if verdict.is_scored else None
+    if scored is None:
         result["record"] = record.number
         result["error"] = verdict.problem
-    else:
-        sentences, readings = get_decided_spans(doc), _readings(doc)
-        points, first = doc._.duoguard_curve or [], doc._.duoguard_first_unsafe
+    sentences = [] if scored is None else get_decided_spans(scored)
     result["cats"] = _round_all(verdict.cats)
     result["flags"] = verdict.flags
     result["status"] = verdict.status
@@ -153,23 +148,30 @@ def make_result(
         result |= _round_decision(verdict.decision)
     if record.conversation is not None:
         result["scored_text"] = record.text
-        result["turns"] = _make_turns(record.conversation, verdict, doc, columns)
+        result["turns"] = _make_turns(record.conversation, verdict, scored, columns)
     if columns.curve:
-        result["curve"] = {
-            "end": [point["end"] for point in points],
-            "unsafe": [round_up(max(point["probs"])) for point in points],
-        }
-        result["first_unsafe"] = first
+        result |= _make_curve(scored)
     if columns.views:
-        result["read_as"] = readings
+        result["read_as"] = [] if scored is None else _readings(scored)
     return result
+
+
+def _make_curve(doc: Doc | None) -> dict[str, Any]:
+    """The curve of a scored doc, and where it was flagged first."""
+    points = [] if doc is None else doc._.duoguard_curve or []
+    curve = {
+        "end": [point["end"] for point in points],
+        "unsafe": [round_up(max(point["probs"])) for point in points],
+    }
+    first = 0 if doc is None else doc._.duoguard_first_unsafe
+    return {"curve": curve, "first_unsafe": first}
 
 
 def _make_turns(
     conversation: Conversation, verdict: Verdict, doc: Doc | None, columns: Columns
 ) -> list[dict[str, Any]]:
     """The turns of a conversation. Without scores, none of them is scored."""
-    scored = doc._.duoguard_turns if doc is not None and verdict.is_scored else None
+    scored = None if doc is None else doc._.duoguard_turns
     if scored is None:
         scored = [show_turn(span, verdict) for span in conversation.spans]
     turns = []

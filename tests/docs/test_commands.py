@@ -1,10 +1,9 @@
 """The commands that the README and the docs show do what they promise."""
 
 import json
-import os
 import re
+import runpy
 import shlex
-import subprocess
 import sys
 
 import pytest
@@ -16,6 +15,8 @@ from support.duels import make_config, write_config
 from support.evaluation_files import TEXTS, write_language
 from support.hub import Hub
 from support.paths import ROOT
+
+from spacy_duoguard.engine import user_warnings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.W001")
 
@@ -163,17 +164,16 @@ def test_the_readme_has_two_commands_to_install():
     ]
 
 
-def test_the_quickstart_runs(tmp_path):
+def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
+    """CI runs it as a command, in environments of its own."""
     text = tmp_path / "text.txt"
     text.write_text("What a lovely day. I will kill you, idiot.", encoding="utf8")
+    script = str(ROOT / "examples" / "quickstart.py")
     for arguments in ([], ["--file", str(text)]):
-        run = subprocess.run(
-            [sys.executable, str(ROOT / "examples" / "quickstart.py"), *arguments],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf8"},
-        )
-        assert run.returncode == 0, run.stderr
-        assert "unsafe" in run.stdout
-        assert "Flagged sentences" in run.stdout
-        assert "W001" in run.stderr
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        user_warnings._shown.clear()
+        with pytest.warns(UserWarning, match="W001"):
+            runpy.run_path(script, run_name="__main__")
+        printed = capsys.readouterr().out
+        assert "unsafe" in printed
+        assert "Flagged sentences" in printed

@@ -122,9 +122,8 @@ def run(script, folder):
     assert process.returncode == 0, process.stderr
 
 
-@pytest.mark.parametrize("script", [PUSH, LOAD], ids=["push", "load"])
-def test_a_fork_while_threads_push_and_load(qwen2_folder, script):
-    run(script, qwen2_folder)
+def test_a_fork_while_threads_push_and_load(qwen2_folder):
+    run(PUSH + LOAD, qwen2_folder)
 
 
 def test_a_lock_that_was_not_released_in_time(qwen2_folder):

@@ -6,6 +6,7 @@ from support.failures import BAD
 
 from spacy_duoguard.engine.network.cpu import CpuForward
 from spacy_duoguard.errors import ScoringError, SettingsError
+from spacy_duoguard.pipeline import attributes
 from spacy_duoguard.scoring.record import Record
 from spacy_duoguard.scoring.scorer import RecordScorer
 
@@ -45,6 +46,20 @@ def test_a_status_without_probabilities_is_not_a_score(make_nlp):
     assert result["status"] == "error"
     assert result["cats"]["unsafe"] == 1.0
     assert len(result["flags"]) == 12
+
+
+def test_a_record_is_judged_once(make_nlp, monkeypatch):
+    judged = []
+    judge_record = attributes.judge_record
+
+    def noting(record, doc):
+        judged.append(doc.text)
+        return judge_record(record, doc)
+
+    monkeypatch.setattr(attributes, "judge_record", noting)
+    scorer = RecordScorer(make_nlp())
+    scorer.score(records("a dog", "", "a fox"))
+    assert judged == ["a dog", "", "a fox"]
 
 
 def test_a_batch_of_records_is_scored_together(make_nlp, monkeypatch):

@@ -21,7 +21,7 @@ import multiprocessing, sys, warnings
 import spacy, torch
 
 def main():
-    folder, method, when = sys.argv[1:]
+    folder, method = sys.argv[1:]
     multiprocessing.set_start_method(method)
     torch.set_num_threads(2)
     torch.randn(4_000_000).relu().sum()  # starts torch's threads
@@ -31,13 +31,15 @@ def main():
     nlp.add_pipe("duoguard", config={"sents": True, "model": model})
     sentences = "How to kill a python process? The dog sleeps. "
     texts = [sentences * (n % 10) for n in range(40)]
-    if when == "after":
-        expected = list(nlp.pipe(texts, batch_size=10))
-    docs = list(nlp.pipe(texts, batch_size=10, n_process=2))
-    if when == "before":
-        expected = list(nlp.pipe(texts, batch_size=10))
-    assert [doc.text for doc in docs] == texts
-    for doc, other in zip(docs, expected):
+    docs = []
+    if method == "fork":  # also before this process has scored anything
+        docs += nlp.pipe(texts, batch_size=10, n_process=2)
+    expected = list(nlp.pipe(texts, batch_size=10))
+    print("scored here", file=sys.stderr, flush=True)
+    docs += nlp.pipe(texts, batch_size=10, n_process=2)
+    count = len(docs) // len(texts)
+    assert [doc.text for doc in docs] == count * texts
+    for doc, other in zip(docs, count * expected):
         assert doc._.duoguard_status == other._.duoguard_status != "error"
         assert doc._.duoguard_flags == other._.duoguard_flags
         pairs = [(doc.cats, other.cats)]
@@ -62,23 +64,24 @@ def threaded_folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("method", "when"),
+    ("method", "count"),
     [
-        ("fork", "before"),
-        ("fork", "after"),
-        ("spawn", "after"),
+        ("fork", 80),
+        ("spawn", 40),
         # Between the two: its server is started like a spawned process, and forks.
-        pytest.param("forkserver", "after", marks=pytest.mark.slow),
+        pytest.param("forkserver", 40, marks=pytest.mark.slow),
     ],
 )
-def test_two_processes_equal_one(threaded_folder, tmp_path, method, when):
+def test_two_processes_equal_one(threaded_folder, tmp_path, method, count):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT), encoding="utf8")
-    command = [sys.executable, str(script), str(threaded_folder), method, when]
+    command = [sys.executable, str(script), str(threaded_folder), method]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "equal 40\n"
-    assert ("W002" in run.stderr) == (method == "fork" and when == "after")
+    assert run.stdout == f"equal {count}\n"
+    before, after = run.stderr.split("scored here\n")
+    assert "W002" not in before
+    assert ("W002" in after) == (method == "fork")
 
 
 @pytest.fixture

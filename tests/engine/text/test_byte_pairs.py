@@ -71,9 +71,10 @@ def test_stable_texts_have_the_same_tokens(tokenizer, texts, words):
     check_same(tokenizer, list(filter(is_stable, texts)))
 
 
-def test_each_stable_character_has_the_same_tokens(tokenizer, no_pool):
-    characters = [chr(code) for code in range(0x20000) if is_stable(chr(code))]
-    assert len(characters) > 45_000
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_each_stable_character_has_the_same_tokens(tokenizer, no_pool, step):
+    characters = [chr(code) for code in range(0, 0x20000, step) if is_stable(chr(code))]
+    assert len(characters) > 45_000 // step
     patterns = [
         f"a{c}a 1{c}{c}1 {c} \n{c}'S '{c}e'l{c}'{c}{c}'v{c}" for c in characters
     ]

@@ -394,7 +394,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(start(), 0)[1]))
 @needs_ray
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_driver_killed_at_random_points_is_resumed(
     nodes, cluster, tmp_path, options, kills, monkeypatch
 ):
