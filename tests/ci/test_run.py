@@ -43,6 +43,7 @@ def ci_run(tmp_path):
         for name in [*STUBS, *bodies]:
             write(commands / name, bodies.get(name, STUB.format(name=name)))
         env = {"PATH": str(commands), "TMPDIR": str(tmp_path), "CI": ci}
+        env["PYTHONDONTWRITEBYTECODE"] = "1"  # as in many container images
         done = subprocess.run(
             ["bash", str(project / ".ci" / "run")],
             env=env,
@@ -91,6 +92,13 @@ def test_the_steps_are_run_and_timed(ci_run):
     assert "RUN mypy" in output
     assert "RUN pytest -n 0 -m ray and not slow" in output
     assert "RUN apt-get" not in output
+
+
+def test_what_is_imported_is_compiled_once(ci_run):
+    body = 'echo "bytecode: ${PYTHONDONTWRITEBYTECODE-is kept}"\n'
+    status, output = ci_run(ci="true", chromium="", pytest=body)
+    assert status == 0
+    assert set(re.findall("bytecode: .*", output)) == {"bytecode: is kept"}
 
 
 def test_outside_ci_nothing_is_installed_on_the_system(ci_run):

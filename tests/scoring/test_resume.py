@@ -320,7 +320,6 @@ print(wait(start(out)))
 @pytest.mark.parametrize(
     ("suffix", "kills"),
     [
-        ("jsonl", 3),
         ("parquet", 3),
         *(
             pytest.param(suffix, 22, marks=pytest.mark.slow)
