@@ -35,7 +35,9 @@ def calibrate(*arguments, dev="data/dev.spacy"):
 
 
 def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but the bytecode of `code.py`."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files if path.suffix != ".pyc"}
 
 
 @pytest.mark.parametrize(
