@@ -320,6 +320,7 @@ print(wait(start(out)))
 @pytest.mark.parametrize(
     ("suffix", "kills"),
     [
+        ("jsonl", 3),
         ("parquet", 3),
         *(
             pytest.param(suffix, 22, marks=pytest.mark.slow)
