@@ -13,7 +13,7 @@ from support.runs import contents, parts, results_of, write_texts
 from spacy_duoguard.engine.verdict import not_scored
 from spacy_duoguard.errors import ScoringError
 from spacy_duoguard.scoring.batches import make_batches
-from spacy_duoguard.scoring.record import BATCH
+from spacy_duoguard.scoring.record import BATCH, PART
 from spacy_duoguard.scoring.results import make_result
 from spacy_duoguard.scoring.run import open_source, read_records
 from spacy_duoguard.scoring.run_state import Output
@@ -98,18 +98,18 @@ def test_an_error_that_passes_does_not_keep_a_run_from_being_resumed(
     assert all(got[i]["status"] == "error" for i in differ)
 
 
-def test_incomplete_parquet_parts_are_written_again(start, run, tmp_path, small_parts):
+def test_incomplete_parquet_parts_are_written_again(start, run, tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
     import pyarrow.parquet as pq
 
-    part = 2 * BATCH
-    source = write_texts(tmp_path / "in.jsonl", part + BATCH + 7)
+    source = write_texts(tmp_path / "in.jsonl", PART + BATCH + 7)
     folder = tmp_path / "whole.parquet"
     run(source, folder)
     whole = parts(folder)
     assert list(whole) == ["part-00000.parquet", "part-00001.parquet"]
     rows = pq.read_table(folder).to_pylist()
     assert [row["id"] for row in rows[:5]] == list(range(5))
-    assert len(rows) == part + BATCH + 7
+    assert len(rows) == PART + BATCH + 7
     assert rows[5]["error"] == "no field 'text'"
     assert rows[5]["cats"]["unsafe"] == 1.0
     lines = tmp_path / "lines.jsonl"
@@ -118,14 +118,14 @@ def test_incomplete_parquet_parts_are_written_again(start, run, tmp_path, small_
     for key in ("cats", "flags", "status", "sentences"):
         assert rows[0][key] == first[key]
     steps = start(source, folder, overwrite=True)
-    while next(steps).done < part:
+    while next(steps).done < PART:
         pass
     steps.close()
     assert list(parts(folder)) == ["part-00000.parquet"]
     # Written, but the state was not saved.
     (folder / ".part-00001.parquet.part").write_bytes(b"torn")
     (folder / "part-00001.parquet").write_bytes(whole["part-00001.parquet"])
-    for done in (part - BATCH, part + BATCH + 7):
+    for done in (PART - BATCH, PART + BATCH + 7):
         steps = run(source, folder, resume=True)
         assert steps[0].done == done
         assert parts(folder) == whole

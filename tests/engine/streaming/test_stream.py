@@ -433,7 +433,7 @@ def test_the_last_turn_is_the_whole_conversation(small, turns):
 def test_memory_does_not_grow(small):
     stream = Stream(small)
     sizes = []
-    for i in range(400):
+    for i in range(600):
         stream.push("dog " if i % 3 else "x, ")
         if i >= 100:
             reader = stream._state.reader

@@ -312,7 +312,6 @@ def test_a_folder_of_lines_while_actors_die(cluster, job, calls, expect, monkeyp
 @pytest.mark.filterwarnings("default")
 def test_a_shard_that_kills_every_actor_ends_the_run(cluster, job, calls, monkeypatch):
     monkeypatch.setattr(ray_pool, "ShardScorer", slow_scorer(calls, exits=99))
-    job.actors = Actors(1)  # or each of them would have to start three times
     with pytest.raises(ScoringError, match=r"E188.*records \d+ to \d+"):
         job.run()
     assert not job.output.exists()
